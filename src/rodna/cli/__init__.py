@@ -1,0 +1,1 @@
+"""One file a verb group: parse, call one stage, print."""

@@ -1,0 +1,1 @@
+"""Artifacts, typed configuration, errors, workspaces: what every other room stands on."""

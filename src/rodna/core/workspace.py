@@ -1,0 +1,111 @@
+"""A workspace: one language's folder, with its project file, artifacts, runs and report."""
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from rodna.core.artifact import MANIFEST, Artifact, digest_of
+from rodna.core.errors import ArtifactError, ConfigError
+
+PROJECT_FILE = "project.yaml"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folders of one project; nothing is read until asked for."""
+
+    root: Path
+
+    @classmethod
+    def find(cls, start: Path) -> "Workspace":
+        """Return the workspace that `start` lies in.
+
+        Raises:
+            ConfigError: neither `start` nor a folder above it holds a `project.yaml`.
+        """
+        for folder in (start.resolve(), *start.resolve().parents):
+            if (folder / PROJECT_FILE).is_file():
+                return cls(folder)
+        raise ConfigError(f"no workspace here: {PROJECT_FILE} not found", where=str(start.resolve()), fix="run `rodna init LANG FOLDER`, or name the workspace with --workspace")
+
+    @property
+    def project_file(self) -> Path:
+        return self.root / PROJECT_FILE
+
+    @property
+    def artifacts(self) -> Path:
+        return self.root / "artifacts"
+
+    @property
+    def runs(self) -> Path:
+        return self.root / "runs"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report"
+
+    def artifact_path(self, kind: str, name: str, digest: str) -> Path:
+        """Return where the artifact of this kind, name and digest lives, whether or not it exists."""
+        return self.artifacts / kind / f"{name}-{digest[:8]}"
+
+    def all_artifacts(self) -> Iterator[Artifact]:
+        """Yield every complete artifact, by kind and name; damaged ones are left out."""
+        for manifest in sorted(self.artifacts.glob(f"*/*/{MANIFEST}")):
+            try:
+                yield Artifact.open(manifest.parent)
+            except ArtifactError:
+                continue
+
+    def by_digest(self) -> dict[str, Artifact]:
+        """Return every complete artifact by its full digest."""
+        return {artifact.digest: artifact for artifact in self.all_artifacts()}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of the pipeline: what it needs, and the function that makes it.
+
+    `digest` identifies the result before it exists, so that an unchanged stage can be skipped.
+    """
+
+    kind: str
+    name: str
+    format_version: int
+    inputs: Mapping[str, Artifact | str]
+    config: BaseModel | Mapping[str, Any]
+    make: Callable[[Path], Artifact]
+
+    @property
+    def digest(self) -> str:
+        inputs = {role: item if isinstance(item, str) else item.digest for role, item in self.inputs.items()}
+        return digest_of(self.kind, format_version=self.format_version, inputs=inputs, config=self.config)
+
+    def out(self, workspace: Workspace) -> Path:
+        """Return the folder its result has or will have."""
+        return workspace.artifact_path(self.kind, self.name, self.digest)
+
+    def existing(self, workspace: Workspace) -> Artifact | None:
+        """Return the result if it is complete.
+
+        Raises:
+            ArtifactError: it is there but damaged.
+        """
+        path = self.out(workspace)
+        return Artifact.open(path, kind=self.kind) if (path / MANIFEST).is_file() else None
+
+    def run(self, workspace: Workspace) -> Artifact:
+        """Return the existing result, or make it."""
+        return self.existing(workspace) or self.make(self.out(workspace))
+
+
+def remove_unfinished(workspace: Workspace) -> list[Path]:
+    """Delete folders that an interrupted stage left without a manifest; return what was deleted."""
+    removed = []
+    for folder in workspace.artifacts.glob("*/.*.tmp"):
+        shutil.rmtree(folder, ignore_errors=True)
+        removed.append(folder)
+    return removed

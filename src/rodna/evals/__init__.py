@@ -1,0 +1,1 @@
+"""Evidence: bits per byte, baselines, generation checks."""

@@ -1,0 +1,1 @@
+"""What to train: laws, memory, FLOPs, the machine, and a reasoned proposal."""
