@@ -114,7 +114,9 @@ class Artifact:
 
 def damaged(path: Path, what: str) -> ArtifactError:
     """Return the error for an artifact that can no longer be trusted."""
-    return ArtifactError(f"damaged artifact: {what}", where=str(path), fix=f"delete {path} and run `rodna run`: only this stage is done again")
+    return ArtifactError(
+        f"damaged artifact: {what}", where=str(path), fix=f"delete {path} and run `rodna run`: only this stage is done again"
+    )
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -8,7 +8,7 @@ import difflib
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from ruamel.yaml import YAML, AliasToken
@@ -17,6 +17,8 @@ from ruamel.yaml.error import YAMLError
 from rodna.core.errors import ConfigError
 
 MAX_CONFIG_BYTES = 1024 * 1024
+
+S = TypeVar("S", bound=BaseModel)
 
 Planned = Literal["planned"]
 """A setting whose value `rodna plan` proposes from the corpus and the machine."""
@@ -28,7 +30,7 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
-def load[S: Section](schema: type[S], path: Path, *, overrides: Sequence[str] = (), base: Mapping[str, Any] | None = None) -> S:
+def load(schema: type[S], path: Path, *, overrides: Sequence[str] = (), base: Mapping[str, Any] | None = None) -> S:
     """Read and validate a YAML file.
 
     Args:
@@ -52,9 +54,13 @@ def read_yaml(path: Path) -> Any:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise ConfigError(f"cannot read the configuration: {error.strerror}", where=str(path), fix="run `rodna init LANG FOLDER` to create one") from error
+        raise ConfigError(
+            f"cannot read the configuration: {error.strerror}", where=str(path), fix="run `rodna init LANG FOLDER` to create one"
+        ) from error
     if len(data) > MAX_CONFIG_BYTES:
-        raise ConfigError(f"the configuration has {len(data):,} bytes, more than {MAX_CONFIG_BYTES:,}", where=str(path), fix="is this the right file?")
+        raise ConfigError(
+            f"the configuration has {len(data):,} bytes, more than {MAX_CONFIG_BYTES:,}", where=str(path), fix="is this the right file?"
+        )
     try:
         text = data.decode("utf-8")
         if any(isinstance(token, AliasToken) for token in YAML(pure=True).scan(io.StringIO(text))):
@@ -65,7 +71,9 @@ def read_yaml(path: Path) -> Any:
     if tree is None:
         tree = {}
     if not isinstance(tree, Mapping):
-        raise ConfigError(f"expected `key: value` lines, found a {type(tree).__name__}", where=str(path), fix="start from `rodna init`'s file")
+        raise ConfigError(
+            f"expected `key: value` lines, found a {type(tree).__name__}", where=str(path), fix="start from `rodna init`'s file"
+        )
     return tree
 
 
@@ -78,7 +86,9 @@ def parse_override(text: str) -> dict[str, Any]:
     key, equals, value = text.partition("=")
     parts = key.strip().split(".")
     if not equals or not all(parts):
-        raise ConfigError(f"not an assignment: {text!r}", where="--set", fix="write --set section.key=value, e.g. --set train.learning_rate=3e-4")
+        raise ConfigError(
+            f"not an assignment: {text!r}", where="--set", fix="write --set section.key=value, e.g. --set train.learning_rate=3e-4"
+        )
     try:
         tree = plain(YAML(pure=True).load(value))
     except YAMLError as error:
@@ -97,7 +107,7 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def validate[S: BaseModel](schema: type[S], values: Mapping[str, Any], *, tree: Any = None, path: Path | None = None) -> S:
+def validate(schema: type[S], values: Mapping[str, Any], *, tree: Any = None, path: Path | None = None) -> S:
     """Validate `values`, turning every problem into one readable line.
 
     Raises:
@@ -109,12 +119,20 @@ def validate[S: BaseModel](schema: type[S], values: Mapping[str, Any], *, tree: 
         problems = [describe(schema, item, tree) for item in error.errors(include_url=False)]
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
     where = str(path) if path else "--set"
-    raise ConfigError(f"{count} in the configuration\n" + "\n".join(f"  - {problem}" for problem in problems), where=where, fix="correct the lines named above")
+    raise ConfigError(
+        f"{count} in the configuration\n" + "\n".join(f"  - {problem}" for problem in problems),
+        where=where,
+        fix="correct the lines named above",
+    )
 
 
 def describe(schema: type[BaseModel], problem: Mapping[str, Any], tree: Any) -> str:
     """Return one line for one pydantic problem: key, line, what is wrong, closest valid key."""
-    keys = [part for part in problem["loc"] if not (isinstance(part, str) and part.startswith(("function-", "literal[", "int", "float", "constrained", "bool", "str")))]
+    keys = [
+        part
+        for part in problem["loc"]
+        if not (isinstance(part, str) and part.startswith(("function-", "literal[", "int", "float", "constrained", "bool", "str")))
+    ]
     line = line_of(tree, keys)
     place = ".".join(str(key) for key in keys) + (f" (line {line})" if line else "")
     if problem["type"] == "extra_forbidden":

@@ -31,11 +31,17 @@ def load(group: str, name: str) -> Any:
     """
     entries = _entries(group)
     if name not in entries:
-        raise PluginError(f"unknown {group.removeprefix('rodna.').removesuffix('s')}: {name!r}", where=group, fix=f"use one of: {', '.join(sorted(entries)) or 'none are installed'}")
+        raise PluginError(
+            f"unknown {group.removeprefix('rodna.').removesuffix('s')}: {name!r}",
+            where=group,
+            fix=f"use one of: {', '.join(sorted(entries)) or 'none are installed'}",
+        )
     try:
         return entries[name].load()
     except ImportError as error:
-        raise PluginError(f"cannot load {name!r}: {error}", where=entries[name].value, fix="install what it needs, or choose another") from error
+        raise PluginError(
+            f"cannot load {name!r}: {error}", where=entries[name].value, fix="install what it needs, or choose another"
+        ) from error
 
 
 def _entries(group: str) -> dict[str, EntryPoint]:
@@ -43,7 +49,9 @@ def _entries(group: str) -> dict[str, EntryPoint]:
     for entry in entry_points(group=group):
         other = found.get(entry.name)
         if other is not None and other.value != entry.value:
-            raise PluginError(f"two packages register {entry.name!r}: {_package(other)} and {_package(entry)}", where=group, fix="uninstall one of them")
+            raise PluginError(
+                f"two packages register {entry.name!r}: {_package(other)} and {_package(entry)}", where=group, fix="uninstall one of them"
+            )
         found[entry.name] = entry
     return found
 

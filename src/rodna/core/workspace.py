@@ -30,7 +30,11 @@ class Workspace:
         for folder in (start.resolve(), *start.resolve().parents):
             if (folder / PROJECT_FILE).is_file():
                 return cls(folder)
-        raise ConfigError(f"no workspace here: {PROJECT_FILE} not found", where=str(start.resolve()), fix="run `rodna init LANG FOLDER`, or name the workspace with --workspace")
+        raise ConfigError(
+            f"no workspace here: {PROJECT_FILE} not found",
+            where=str(start.resolve()),
+            fix="run `rodna init LANG FOLDER`, or name the workspace with --workspace",
+        )
 
     @property
     def project_file(self) -> Path:

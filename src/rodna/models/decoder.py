@@ -1,0 +1,224 @@
+"""The whole model: one decoder-only transformer whose typed fields give GPT-2, GPT-J, LLaMA and Qwen3.
+
+Shapes: B batch, T positions, D width, H heads, K key/value heads, W head width, F feed-forward width, V vocabulary.
+
+Parameters are float32; matrix products run in the `compute_dtype` given to `forward`, each weight being cast where it is used.
+The code knows one device: compilation, parallelism and checkpointing are applied from outside.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from rodna.models.config import ModelConfig
+
+INITIAL_STD = 0.02
+"""Standard deviation of fresh weights. Reference: Radford et al. 2019 (GPT-2), section 2.3."""
+
+
+class Linear(nn.Linear):
+    """A linear layer that computes in its input's dtype, whatever its weight is kept in."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        bias = None if self.bias is None else self.bias.to(input.dtype)
+        return F.linear(input, self.weight.to(input.dtype), bias)
+
+
+class Norm(nn.Module):
+    """RMSNorm (Zhang & Sennrich 2019, arXiv:1910.07467) or LayerNorm; statistics in float32, result in the input's dtype."""
+
+    def __init__(self, width: int, config: ModelConfig) -> None:
+        super().__init__()
+        self.epsilon = config.norm_epsilon
+        self.weight = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width)) if config.norm == "layer" else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = x.float()
+        if self.bias is not None:
+            return F.layer_norm(wide, wide.shape[-1:], self.weight, self.bias, self.epsilon).to(x.dtype)
+        scale = torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.epsilon)
+        return (wide * scale * self.weight).to(x.dtype)
+
+
+class KVCache:
+    """Keys and values of every layer, kept so that generating a token reads the past instead of recomputing it.
+
+    Args:
+        config: the decoder's.
+        batch_size: rows generated at once.
+        capacity: most positions it can hold.
+    """
+
+    def __init__(self, config: ModelConfig, *, batch_size: int, capacity: int, device: torch.device, dtype: torch.dtype) -> None:
+        shape = (config.num_layers, batch_size, config.num_kv_heads, capacity, config.head_width)
+        self.keys_LBKTW = torch.zeros(shape, device=device, dtype=dtype)
+        self.values_LBKTW = torch.zeros(shape, device=device, dtype=dtype)
+        self.length = 0
+
+    @property
+    def capacity(self) -> int:
+        return self.keys_LBKTW.shape[3]
+
+    def extend(self, layer: int, keys_BKTW: Tensor, values_BKTW: Tensor) -> tuple[Tensor, Tensor]:
+        """Append this call's keys and values to a layer; return all of them. `length` moves once, after the last layer."""
+        end = self.length + keys_BKTW.shape[2]
+        self.keys_LBKTW[layer, :, :, self.length : end] = keys_BKTW
+        self.values_LBKTW[layer, :, :, self.length : end] = values_BKTW
+        return self.keys_LBKTW[layer, :, :, :end], self.values_LBKTW[layer, :, :, :end]
+
+
+def rotary_tables(config: ModelConfig, positions_T: Tensor) -> tuple[Tensor, Tensor]:
+    """Return cosines and sines of shape (T, rotary_width / 2). Reference: Su et al. 2021, arXiv:2104.09864."""
+    exponents = torch.arange(0, config.rotary_width, 2, device=positions_T.device, dtype=torch.float32) / config.rotary_width
+    angles = positions_T.float()[:, None] * config.rotary_base ** -exponents[None, :]
+    return angles.cos(), angles.sin()
+
+
+def rotate(x_BTHW: Tensor, cos_TR: Tensor, sin_TR: Tensor, *, pairs: str) -> Tensor:
+    """Rotate the leading 2R features of each head by its position's angles; the rest passes through."""
+    rotated, rest = x_BTHW.split([2 * cos_TR.shape[1], x_BTHW.shape[-1] - 2 * cos_TR.shape[1]], dim=-1)
+    cos, sin = cos_TR[:, None, :].to(x_BTHW.dtype), sin_TR[:, None, :].to(x_BTHW.dtype)
+    first, second = rotated.chunk(2, dim=-1) if pairs == "halves" else (rotated[..., ::2], rotated[..., 1::2])
+    turned = (first * cos - second * sin, second * cos + first * sin)
+    joined = torch.cat(turned, dim=-1) if pairs == "halves" else torch.stack(turned, dim=-1).flatten(-2)
+    return torch.cat((joined, rest), dim=-1) if rest.shape[-1] else joined
+
+
+class Attention(nn.Module):
+    """Causal self-attention with grouped queries (Ainslie et al. 2023, arXiv:2305.13245) and optional query/key norms."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.config, self.layer = config, layer
+        query, key_value = config.num_heads * config.head_width, config.num_kv_heads * config.head_width
+        self.query = Linear(config.width, query, bias=config.attention_bias)
+        self.key = Linear(config.width, key_value, bias=config.attention_bias)
+        self.value = Linear(config.width, key_value, bias=config.attention_bias)
+        self.output = Linear(query, config.width, bias=config.attention_bias)
+        self.query_norm = Norm(config.head_width, config) if config.qk_norm else nn.Identity()
+        self.key_norm = Norm(config.head_width, config) if config.qk_norm else nn.Identity()
+
+    def forward(self, x_BTD: Tensor, rotary: tuple[Tensor, Tensor] | None, cache: KVCache | None) -> Tensor:
+        config = self.config
+        queries = self.query_norm(self.query(x_BTD).unflatten(-1, (config.num_heads, config.head_width)))
+        keys = self.key_norm(self.key(x_BTD).unflatten(-1, (config.num_kv_heads, config.head_width)))
+        values = self.value(x_BTD).unflatten(-1, (config.num_kv_heads, config.head_width))
+        if rotary is not None:
+            queries, keys = (rotate(x, *rotary, pairs=config.rotary_pairs) for x in (queries, keys))
+        queries_BHTW, keys_BKTW, values_BKTW = (x.transpose(1, 2) for x in (queries, keys, values))
+        if cache is not None:
+            keys_BKTW, values_BKTW = cache.extend(self.layer, keys_BKTW, values_BKTW)
+        attended = attend(queries_BHTW, keys_BKTW, values_BKTW, dropout=config.dropout if self.training else 0.0)
+        return self.output(attended.transpose(1, 2).flatten(2))
+
+
+def attend(queries_BHTW: Tensor, keys_BKSW: Tensor, values_BKSW: Tensor, *, dropout: float) -> Tensor:
+    """Causal attention; the T queries are the last of the S positions."""
+    num_new, num_all = queries_BHTW.shape[2], keys_BKSW.shape[2]
+    mask = None
+    if 1 < num_new < num_all:
+        mask = torch.ones(num_new, num_all, dtype=torch.bool, device=queries_BHTW.device).tril(num_all - num_new)
+    return F.scaled_dot_product_attention(
+        queries_BHTW, keys_BKSW, values_BKSW, attn_mask=mask, dropout_p=dropout, is_causal=num_new == num_all and num_new > 1,
+        enable_gqa=queries_BHTW.shape[1] != keys_BKSW.shape[1],
+    )  # fmt: skip
+
+
+class FeedForward(nn.Module):
+    """SwiGLU (Shazeer 2020, arXiv:2002.05202) or GPT-2's tanh-approximated GELU."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.up = Linear(config.width, config.ffn_width, bias=config.ffn_bias)
+        self.gate = Linear(config.width, config.ffn_width, bias=config.ffn_bias) if config.ffn == "swiglu" else None
+        self.down = Linear(config.ffn_width, config.width, bias=config.ffn_bias)
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        up_BTF = self.up(x_BTD)
+        inner_BTF = F.gelu(up_BTF, approximate="tanh") if self.gate is None else F.silu(self.gate(x_BTD)) * up_BTF
+        return self.down(inner_BTF)
+
+
+class Block(nn.Module):
+    """One layer. Sequential: attention, then feed-forward. Parallel (GPT-J): both from the same normalised input."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.attention_norm = Norm(config.width, config)
+        self.attention = Attention(config, layer)
+        self.ffn_norm = Norm(config.width, config) if config.block == "sequential" else None
+        self.ffn = FeedForward(config)
+        self.dropout = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
+
+    def forward(self, x_BTD: Tensor, rotary: tuple[Tensor, Tensor] | None, cache: KVCache | None = None) -> Tensor:
+        normed = self.attention_norm(x_BTD)
+        attended = self.dropout(self.attention(normed, rotary, cache))
+        if self.ffn_norm is None:
+            return x_BTD + attended + self.dropout(self.ffn(normed))
+        x_BTD = x_BTD + attended
+        return x_BTD + self.dropout(self.ffn(self.ffn_norm(x_BTD)))
+
+
+class Decoder(nn.Module):
+    """A decoder-only language model.
+
+    Args:
+        config: shape and behaviour.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = nn.Embedding(config.vocabulary_size, config.width)
+        self.positions = nn.Embedding(config.context_length, config.width) if config.position == "learned" else None
+        self.dropout = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
+        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.num_layers))
+        self.norm = Norm(config.width, config)
+        self.head = Linear(config.width, config.vocabulary_size, bias=config.head_bias)
+        if config.tied_embeddings:
+            self.head.weight = self.embedding.weight
+        self.checkpoint_activations = False
+
+    @torch.no_grad()
+    def initialize(self, *, seed: int) -> "Decoder":
+        """Draw fresh weights, the same for the same seed on any device.
+
+        Projections into the residual stream are scaled by 1/sqrt(2 * num_layers). Reference: Radford et al. 2019, section 2.3.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        residual_std = INITIAL_STD / math.sqrt(2 * self.config.num_layers)
+        for name, parameter in self.named_parameters():
+            if parameter.ndim == 1:
+                continue
+            std = residual_std if name.endswith(("attention.output.weight", "ffn.down.weight")) else INITIAL_STD
+            parameter.copy_(torch.empty(parameter.shape).normal_(0, std, generator=generator))
+        return self
+
+    def forward(self, tokens_BT: Tensor, *, cache: KVCache | None = None, compute_dtype: torch.dtype = torch.float32) -> Tensor:
+        """Return the final normalised features (B, T, D), ready for `logits`.
+
+        Args:
+            tokens_BT: int64 token ids; with a cache, those that follow what it holds.
+            cache: extended in place by these T positions.
+            compute_dtype: of activations and matrix products.
+        """
+        start = cache.length if cache is not None else 0
+        positions_T = torch.arange(start, start + tokens_BT.shape[1], device=tokens_BT.device)
+        x_BTD = self.embedding(tokens_BT)
+        if self.positions is not None:
+            x_BTD = x_BTD + self.positions(positions_T)
+        x_BTD = self.dropout(x_BTD.to(compute_dtype))
+        rotary = rotary_tables(self.config, positions_T) if self.config.rotary_width else None
+        for block in self.blocks:
+            x_BTD = checkpoint(block, x_BTD, rotary, use_reentrant=False) if self.checkpoint_activations else block(x_BTD, rotary, cache)
+        if cache is not None:
+            cache.length += tokens_BT.shape[1]
+        return self.norm(x_BTD)
+
+    def logits(self, hidden_BTD: Tensor) -> Tensor:
+        """Return unnormalised next-token scores (B, T, V) in the features' dtype."""
+        return self.head(hidden_BTD)
