@@ -4,15 +4,17 @@ A stage writes into a temporary folder; the manifest is written last, everything
 place. A folder with a manifest never changes afterwards; one without is rubbish that a rerun deletes.
 """
 
+import glob
 import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -23,9 +25,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rodna import __version__
 from rodna.core.errors import ArtifactError, explain_disk_errors
-from rodna.core.files import replace_folder, sha256_of, sync_file, write_json
+from rodna.core.files import is_abandoned, replace_folder, sha256_of, sync_file, temporary_name, write_json
 
 MANIFEST = "manifest.json"
+ARTIFACT_NAME = re.compile(r"-[0-9a-f]{8}$")
+"""How the folder of an artifact ends; a folder so named but without a manifest is rubbish."""
 MAX_MANIFEST_BYTES = 64 * 1024 * 1024
 
 
@@ -40,7 +44,7 @@ class FileEntry(BaseModel):
 class Manifest(BaseModel):
     """What an artifact is, what it was made from and how."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="constants")
     kind: str
     name: str
     digest: str
@@ -132,7 +136,7 @@ def read_manifest(path: Path) -> Manifest:
         raise damaged(path, "manifest.json is far too large")
     try:
         return Manifest.model_validate_json(file.read_bytes())
-    except (ValidationError, UnicodeDecodeError) as error:
+    except (ValidationError, UnicodeDecodeError, OSError) as error:
         raise damaged(path, "manifest.json cannot be read") from error
 
 
@@ -171,7 +175,7 @@ def create(
     inputs: Mapping[str, Artifact | str],
     config: BaseModel | Mapping[str, Any],
     seed: int = 0,
-) -> Iterator[Draft]:
+) -> Generator[Draft]:
     """Write an artifact to `out`; nothing appears there unless the block ends without an error.
 
     Licences of input artifacts are inherited. An unfinished folder in the way is deleted; a finished one is replaced.
@@ -186,7 +190,7 @@ def create(
     """
     digests = {role: item if isinstance(item, str) else item.digest for role, item in inputs.items()}
     settings = config.model_dump(mode="json") if isinstance(config, BaseModel) else dict(config)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    temporary = temporary_name(out)
     started = time.perf_counter()
     with explain_disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -198,7 +202,7 @@ def create(
                 draft.licences.update(item.manifest.licences)
         try:
             yield draft
-            files = {}
+            files: dict[str, FileEntry] = {}
             for file in sorted(path for path in temporary.rglob("*") if path.is_file()):
                 sync_file(file)
                 name = file.relative_to(temporary).as_posix()
@@ -228,21 +232,38 @@ def create(
 
 
 def remove_rubbish(out: Path) -> None:
-    """Delete what earlier, interrupted attempts at `out` left behind."""
-    for leftover in out.parent.glob(f".{out.name}.*.tmp"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    if out.exists() and not (out / MANIFEST).is_file():
+    """Delete what earlier, interrupted attempts at `out` left behind; what a living process is writing stays.
+
+    Raises:
+        ArtifactError: a folder is in the way that is neither an artifact nor named like one.
+    """
+    for leftover in out.parent.glob(f".{glob.escape(out.name)}.*.tmp"):
+        if is_abandoned(leftover):
+            shutil.rmtree(leftover, ignore_errors=True)
+    if not out.exists() or (out / MANIFEST).is_file():
+        return
+    if out.is_dir() and (ARTIFACT_NAME.search(out.name) or not any(out.iterdir())):
         shutil.rmtree(out)
+        return
+    raise ArtifactError("something that is not an artifact is in the way", where=str(out), fix="move it away, or choose another folder")
 
 
 @cache
 def code_commit() -> str:
-    """Return the commit of the source tree rodna runs from, or an empty string for an installed package."""
+    """Return the commit of the source tree rodna runs from, `+changes` where it is edited; empty for an installed package."""
     root = Path(__file__).resolve().parents[3]
     if not (root / ".git").exists():
         return ""
-    done = subprocess.run(["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    return done.stdout.strip()
+    commit = _git(root, "rev-parse", "HEAD")
+    return f"{commit}+changes" if commit and _git(root, "status", "--porcelain", "--untracked-files=no") else commit
+
+
+def _git(root: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 @cache

@@ -1,7 +1,7 @@
 """Errors a user can act on: what happened, where, and how to fix it."""
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -65,20 +65,26 @@ class DiskError(RodnaError):
 
 
 _DISK_REASONS = {
-    errno.ENOSPC: ("the disk is full", "free some space, then run the same command again: finished stages are kept"),
-    errno.EDQUOT: ("the disk quota is used up", "free some space, then run the same command again"),
-    errno.EROFS: ("the file system is read-only", "choose a workspace on a disk that can be written"),
-    errno.EACCES: ("permission denied", "choose a workspace that you may write to"),
+    errno.ENOSPC: ("cannot write: the disk is full", "free some space, then run the same command again: finished stages are kept"),
+    errno.EDQUOT: ("cannot write: the disk quota is used up", "free some space, then run the same command again: finished stages are kept"),
+    errno.EFBIG: ("cannot write: the file is larger than this system allows", "raise the limit (`ulimit -f`), or use another disk"),
+    errno.EROFS: ("cannot write: the file system is read-only", "choose a workspace on a disk that can be written"),
+    errno.EACCES: ("permission denied", "give yourself the right to read or write it, or choose another folder"),
+    errno.EPERM: ("permission denied", "give yourself the right to read or write it, or choose another folder"),
 }
 
 
 @contextmanager
-def explain_disk_errors(path: Path) -> Iterator[None]:
-    """Turn an `OSError` about space or permission, raised while writing `path`, into a `DiskError`."""
+def explain_disk_errors(path: Path) -> Generator[None]:
+    """Turn an `OSError` about space or permission, raised while writing `path`, into a `DiskError`.
+
+    The error names the file the system named; where it named none, `path`.
+    """
     try:
         yield
     except OSError as error:
         if error.errno not in _DISK_REASONS:
             raise
         what, fix = _DISK_REASONS[error.errno]
-        raise DiskError(f"cannot write: {what}", where=str(path), fix=fix) from error
+        where = error.filename if isinstance(error.filename, str) else str(path)
+        raise DiskError(what, where=where, fix=fix) from error

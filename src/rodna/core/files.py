@@ -17,7 +17,7 @@ def write_text(path: Path, text: str) -> None:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write `data` to `path` at once: a reader sees the old file or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_name(path)
     with explain_disk_errors(path):
         try:
             with temporary.open("wb") as file:
@@ -61,8 +61,38 @@ def sha256_of(path: Path) -> str:
 
 
 def replace_folder(temporary: Path, final: Path) -> None:
-    """Put a finished folder in place, removing an unfinished one that is in the way."""
+    """Put a finished folder in place; an older one there is first moved aside, so that no crash leaves half of it."""
+    aside = temporary_name(final, suffix="old")
     if final.exists():
-        shutil.rmtree(final)
+        final.replace(aside)
     temporary.replace(final)
     sync_folder(final.parent)
+    if aside.exists():
+        shutil.rmtree(aside)
+
+
+def temporary_name(path: Path, *, suffix: str = "new") -> Path:
+    """Return where this process prepares `path`: beside it, hidden, and with the process id in its name."""
+    return path.with_name(f".{path.name}.{suffix}.{os.getpid()}.tmp")
+
+
+def is_abandoned(temporary: Path) -> bool:
+    """Return whether the process that made a `temporary_name` is gone, so that the name is rubbish.
+
+    A name of this very process is rubbish too: the id was used before, by a process that died.
+    """
+    pid = temporary.name.split(".")[-2]
+    if not pid.isdigit() or int(pid) == os.getpid():
+        return True
+    return not process_is_alive(int(pid))
+
+
+def process_is_alive(pid: int) -> bool:
+    """Return whether a process with this id runs on this machine."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,11 +1,14 @@
 """What rodna says: lines for people on stderr, one JSON object a line in the run's log."""
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+from rodna.core.errors import explain_disk_errors
 
 
 def say(text: str) -> None:
@@ -19,15 +22,21 @@ def warn(text: str) -> None:
 
 
 class JsonLines:
-    """An append-only file of JSON objects, one a line; a line cut short by a crash is ignored by `read`."""
+    """An append-only file of JSON objects, one a line; a line cut short by a crash is ignored by `read_json_lines`."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("a", encoding="utf-8")
+        self._path = path
+        with explain_disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("a", encoding="utf-8")
+            if _is_cut_short(path):
+                # Without the line break the next record would be lost with the broken one.
+                self._file.write("\n")
 
     def write(self, record: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps(record, ensure_ascii=False) + "\n")
-        self._file.flush()
+        with explain_disk_errors(self._path):
+            self._file.write(json.dumps(record, ensure_ascii=False) + "\n")
+            self._file.flush()
 
     def event(self, name: str, **fields: Any) -> None:
         """Write a timed event."""
@@ -37,14 +46,24 @@ class JsonLines:
         self._file.close()
 
 
+def _is_cut_short(path: Path) -> bool:
+    """Return whether a file ends in the middle of a line."""
+    with path.open("rb") as file:
+        if not file.seek(0, os.SEEK_END):
+            return False
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) != b"\n"
+
+
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
     """Read a JSON Lines file, leaving out lines that a crash cut short."""
-    records = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+    records: list[dict[str, Any]] = []
+    # Not str.splitlines: it also breaks at U+2028 and U+0085, which JSON strings may hold as they are.
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n") if path.is_file() else []:
         try:
-            record = json.loads(line)
+            record: Any = json.loads(line)
         except json.JSONDecodeError:
             continue
         if isinstance(record, dict):
-            records.append(record)
+            records.append(cast("dict[str, Any]", record))
     return records

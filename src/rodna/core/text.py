@@ -16,15 +16,15 @@ def human_count(number: float) -> str:
 
 
 def human_seconds(seconds: float) -> str:
-    """Return a duration in its two largest units: 4000 -> '1 h 6 min'."""
-    if seconds < 1:
+    """Return a duration in its two largest units: 4000 -> '1 h 7 min'."""
+    if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    if seconds < 59.5:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
+    hours, minutes = divmod(round(seconds / 60), 60)
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 

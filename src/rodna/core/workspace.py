@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from rodna.core.artifact import MANIFEST, Artifact, digest_of
+from rodna.core.artifact import MANIFEST, Artifact, damaged, digest_of
 from rodna.core.errors import ArtifactError, ConfigError
+from rodna.core.files import is_abandoned
 
 PROJECT_FILE = "project.yaml"
 
@@ -59,6 +60,8 @@ class Workspace:
     def all_artifacts(self) -> Iterator[Artifact]:
         """Yield every complete artifact, by kind and name; damaged ones are left out."""
         for manifest in sorted(self.artifacts.glob(f"*/*/{MANIFEST}")):
+            if manifest.parent.name.startswith("."):
+                continue
             try:
                 yield Artifact.open(manifest.parent)
             except ArtifactError:
@@ -99,17 +102,29 @@ class Stage:
             ArtifactError: it is there but damaged.
         """
         path = self.out(workspace)
-        return Artifact.open(path, kind=self.kind) if (path / MANIFEST).is_file() else None
+        if not (path / MANIFEST).is_file():
+            return None
+        artifact = Artifact.open(path, kind=self.kind)
+        if artifact.digest != self.digest:
+            raise damaged(path, f"its manifest has the digest {artifact.digest[:8]}, its place is that of {self.digest[:8]}")
+        return artifact
 
     def run(self, workspace: Workspace) -> Artifact:
         """Return the existing result, or make it."""
-        return self.existing(workspace) or self.make(self.out(workspace))
+        existing = self.existing(workspace)
+        if existing is not None:
+            return existing
+        made = self.make(self.out(workspace))
+        # A stage that records other inputs, settings or version than it was announced with would be made again for ever.
+        assert made.digest == self.digest, f"the {self.kind} stage wrote digest {made.digest[:8]}, announced {self.digest[:8]}"
+        return made
 
 
 def remove_unfinished(workspace: Workspace) -> list[Path]:
-    """Delete folders that an interrupted stage left without a manifest; return what was deleted."""
-    removed = []
+    """Delete folders that a dead process left without a manifest; return what was deleted."""
+    removed: list[Path] = []
     for folder in workspace.artifacts.glob("*/.*.tmp"):
-        shutil.rmtree(folder, ignore_errors=True)
-        removed.append(folder)
+        if is_abandoned(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            removed.append(folder)
     return removed

@@ -57,8 +57,6 @@ class ModelConfig(Section):
             problems.append(f"rotary_width {self.rotary_width} must be even and at most head_width {self.head_width}")
         if self.position == "learned" and self.rotary_width:
             problems.append("rotary_width must be 0 with learned positions")
-        if self.head_bias and self.tied_embeddings:
-            problems.append("head_bias needs tied_embeddings: false")
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -117,6 +115,6 @@ FAMILIES: dict[Family, dict[str, object]] = {
     "gpt2": {"norm": "layer", "qk_norm": False, "position": "learned", "ffn": "gelu", "block": "sequential", "attention_bias": True,
              "ffn_bias": True, "head_bias": False},
     "gptj": {"norm": "layer", "qk_norm": False, "position": "rotary", "rotary_pairs": "neighbours", "ffn": "gelu", "block": "parallel",
-             "attention_bias": False, "ffn_bias": True, "head_bias": True, "tied_embeddings": False},
+             "attention_bias": False, "ffn_bias": True, "head_bias": True},
 }  # fmt: skip
 """The traits that make a family. Reference: the configuration classes of transformers."""
