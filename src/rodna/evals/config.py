@@ -1,0 +1,33 @@
+"""How a model is evaluated."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from rodna.core.config import Section
+
+
+class EvalConfig(Section):
+    """How a model is evaluated on held-out text it has never seen."""
+
+    seed: int = Field(default=0, description="Of the bootstrap, of sampled training text and of generation.")
+    bootstrap_samples: int = Field(default=1000, ge=100, description="Resamples of the held-out documents behind every interval.")
+    stride: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="How far the window moves, as a fraction of the context length; a token of a long document sees at least the rest.",
+    )
+    batch_size: int = Field(default=16, ge=1, description="Full-length windows scored at once.")
+    compute_dtype: Literal["float32", "bfloat16"] = Field(
+        default="float32", description="Of matrix products while scoring; bfloat16 is faster where the machine has it."
+    )
+    ngram_order: int = Field(default=8, ge=1, le=12, description="Longest byte n-gram of the baseline; the best up to it is chosen.")
+    baseline_bytes: int = Field(
+        default=20_000_000, ge=1000, description="Most training text given to compressors, n-grams and the search for copies."
+    )
+    num_samples: int = Field(default=24, ge=0, description="Texts generated; half begin like held-out documents, half from nothing.")
+    sample_tokens: int = Field(default=128, ge=1, description="Most tokens of a generated text.")
+    prompt_characters: int = Field(default=48, ge=1, description="Of a held-out document's beginning that are given as a prompt.")
+    temperature: float = Field(default=0.8, ge=0, description="Of the generated texts.")
+    top_p: float = Field(default=0.95, gt=0, le=1, description="Of the generated texts.")
