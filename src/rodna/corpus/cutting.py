@@ -1,0 +1,80 @@
+"""Cutting text into documents, at the most natural place, without ever holding a whole file."""
+
+import re
+from collections.abc import Iterable, Iterator
+from unicodedata import combining
+
+import regex
+
+from rodna.corpus.config import DocumentUnit, Source
+
+_BLANK_LINE = re.compile(r"\n[^\S\n]*\n\s*")
+_LINE = re.compile(r"\n")
+_SEPARATORS: dict[DocumentUnit, re.Pattern[str]] = {"blank_line": _BLANK_LINE, "line": _LINE}
+_SENTENCE_END = regex.compile(r"[。！？｡][\p{Pe}\p{Pf}\"']*|\p{Sentence_Terminal}[\p{Pe}\p{Pf}\"']*\s")
+_SPACE = regex.compile(r"\s")
+_JOINERS = "\u200c\u200d"
+
+
+def documents_of(chunks: Iterable[str], source: Source, *, max_bytes: int) -> Iterator[str]:
+    """Yield the documents of a stream of text.
+
+    Args:
+        chunks: the text, in pieces of any length; newlines are `\\n`.
+        source: its `document` says what one document is.
+        max_bytes: a longer document is cut into several, nothing lost.
+    """
+    limit = min(source.section_bytes, max_bytes) if source.document == "section" else max_bytes
+    separator = _SEPARATORS.get(source.document)
+    rest = ""
+    for chunk in chunks:
+        rest += chunk
+        if separator is not None:
+            *whole, rest = separator.split(rest)
+            for text in whole:
+                yield from cut(text, limit)
+        while len(rest) > limit:
+            end = place_to_cut(rest, limit)
+            yield rest[:end]
+            rest = rest[end:]
+    yield from cut(rest, limit)
+
+
+def cut(text: str, limit: int) -> Iterator[str]:
+    """Yield a text whole, or in parts of at most `limit` UTF-8 bytes; blank parts are left out."""
+    while len(text) > limit or (len(text) * 4 > limit and len(text.encode("utf-8", "surrogatepass")) > limit):
+        end = place_to_cut(text, limit)
+        yield text[:end]
+        text = text[end:]
+    if text and not text.isspace():
+        yield text
+
+
+def place_to_cut(text: str, limit: int) -> int:
+    """Return where to cut so that the first part has at most `limit` UTF-8 bytes.
+
+    In its second half, the last paragraph's end, else line's, sentence's or word's; failing all, between two letters, never before a
+    combining mark. The answer depends on nothing after the limit, so text added at a file's end moves no earlier cut.
+    """
+    data = text[: limit + 1].encode("utf-8", "surrogatepass")
+    end_byte = min(limit, len(data) - 1)
+    while end_byte > 0 and (data[end_byte] & 0xC0) == 0x80:
+        end_byte -= 1
+    end = max(1, len(data[:end_byte].decode("utf-8", "surrogatepass")))
+    half = end // 2
+    for mark in ("\n\n", "\n"):
+        found = text.rfind(mark, half, end)
+        if found > 0:
+            return found + len(mark)
+    # The last few thousand characters are enough to find a sentence's end in.
+    near = max(half, end - 4096)
+    for pattern in (_SENTENCE_END, _SPACE):
+        last = None
+        for last in pattern.finditer(text, near, end):
+            pass
+        if last is not None and last.end() > 0:
+            return last.end()
+    safe = end
+    while safe > half + 1 and (combining(text[safe]) or text[safe] in _JOINERS or text[safe - 1] in _JOINERS):
+        safe -= 1
+    return safe

@@ -1,0 +1,35 @@
+"""Plain text, in any encoding."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rodna.corpus.config import Source
+from rodna.corpus.cutting import documents_of
+from rodna.corpus.encodings import detect, read_text
+from rodna.corpus.extractors import Piece, Rejected, kind_of_binary
+
+
+def extract(path: Path, source: Source, *, max_bytes: int) -> Iterator[Piece | Rejected]:
+    """Yield the documents of a text file; memory use does not grow with its size.
+
+    Args:
+        path: the file.
+        source: its `document` says what one document is.
+        max_bytes: longer documents are cut.
+    """
+    encoding = detect(path)
+    if not encoding.name:
+        yield reject_binary(path)
+        return
+    meta = {} if encoding.name in ("utf-8", "utf-8-sig") else {"encoding": encoding.name}
+    for text in documents_of(read_text(path, encoding), source, max_bytes=max_bytes):
+        yield Piece(text, meta)
+
+
+def reject_binary(path: Path) -> Rejected:
+    """Return the rejection of a file that holds no text, naming what it is where its first bytes tell."""
+    with path.open("rb") as file:
+        head = file.read(4096)
+    kind = kind_of_binary(head)
+    detail = f"{kind}: convert it to text first" if kind else f"{head.count(0):,} NUL bytes among the first {len(head):,}"
+    return Rejected("not_text", detail, path.stat().st_size)

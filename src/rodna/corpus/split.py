@@ -1,0 +1,115 @@
+"""Which documents are held out.
+
+A document's place follows from a hash of its own text, so that a corpus that grows keeps its held-out documents held out, and a copy can
+never be on the other side of the split.
+"""
+
+import hashlib
+from array import array
+from dataclasses import dataclass
+
+import numpy as np
+
+from rodna.core.errors import CorpusError
+from rodna.core.text import human_bytes
+from rodna.corpus.config import SplitConfig
+from rodna.corpus.documents import SPLITS
+
+_MAX_OVERSHOOT = 2.0
+"""A document of more than this many times what a split should hold stays in train, while there are others."""
+
+
+def key_of(text: str) -> bytes:
+    """Return the 16 bytes that identify a text, spaces and line breaks aside."""
+    return hashlib.blake2b(" ".join(text.split()).encode("utf-8"), digest_size=16).digest()
+
+
+def position_of(key: bytes, seed: int) -> float:
+    """Return a text's place in [0, 1): uniform over texts, another one for another seed."""
+    digest = hashlib.blake2b(key, digest_size=8, salt=seed.to_bytes(16, "little")).digest()
+    return int.from_bytes(digest, "little") / 2**64
+
+
+@dataclass
+class SplitPlan:
+    """Collects the place and size of every kept document, then assigns splits."""
+
+    positions: array
+    sizes: array
+
+    @classmethod
+    def empty(cls) -> "SplitPlan":
+        return cls(array("d"), array("q"))
+
+    def add(self, position: float, size_bytes: int) -> None:
+        self.positions.append(position)
+        self.sizes.append(size_bytes)
+
+    def assign(self, config: SplitConfig, *, where: str) -> np.ndarray:
+        """Return the split of each document, as an index into `SPLITS`, uint8 of shape (D,).
+
+        The test split takes positions from 0 up to its share, validation from there. Two exceptions, which only matter where documents are
+        few: a document far larger than the split stays in train, and a split short of half its share or of `min_bytes` takes the
+        next documents by position.
+
+        Raises:
+            CorpusError: there is too little text, or too few documents.
+        """
+        positions, sizes = np.asarray(self.positions, dtype=np.float64), np.asarray(self.sizes, dtype=np.int64)
+        result = np.zeros(len(sizes), dtype=np.uint8)
+        total = int(sizes.sum())
+        shares = {"test": config.test, "validation": config.validation}
+        wanted = {name: max(config.min_bytes, share * total) for name, share in shares.items() if share > 0}
+        needed = sum(wanted.values()) + config.min_bytes
+        if total < needed:
+            raise too_little(total, len(sizes), config, where, "")
+        order = np.argsort(positions, kind="stable")
+        low = 0.0
+        for name, share in shares.items():
+            if share > 0:
+                taken = _take(order, positions, sizes, result, low=low, high=low + share, wanted=wanted[name], min_bytes=config.min_bytes)
+                if taken is None:
+                    raise too_little(total, len(sizes), config, where, name)
+                result[taken] = SPLITS.index(name)
+            low += share
+        if int(sizes[result == 0].sum()) < max(config.min_bytes, 0.1 * total):
+            raise too_little(total, len(sizes), config, where, "train")
+        return result
+
+
+def _take(
+    order: np.ndarray, positions: np.ndarray, sizes: np.ndarray, result: np.ndarray, *, low: float, high: float, wanted: float, min_bytes: int
+) -> list[int] | None:
+    """Return the documents of one split, None where not even all of them reach `min_bytes`."""
+    by_distance = [int(index) for index in order[np.searchsorted(positions[order], low) :] if result[index] == 0]
+    for allowed in (_MAX_OVERSHOOT * wanted, float("inf")):
+        taken, held = [], 0
+        for index in by_distance:
+            inside = positions[index] < high
+            if not inside and held >= max(min_bytes, 0.5 * wanted):
+                return taken
+            if sizes[index] <= allowed and held + sizes[index] <= max(allowed, _MAX_OVERSHOOT * wanted if inside else allowed):
+                taken.append(index)
+                held += int(sizes[index])
+        if held >= min_bytes:
+            return taken
+    return None
+
+
+def too_little(total: int, num_documents: int, config: SplitConfig, where: str, split: str) -> CorpusError:
+    """Return the error for a text smaller than the split needs, with the figures and the way out."""
+    parts = 1 + (config.validation > 0) + (config.test > 0)
+    kept = f"{num_documents:,} documents" if num_documents != 1 else "1 document"
+    if num_documents < parts:
+        return CorpusError(
+            f"too few documents to hold any out: {kept}, {human_bytes(total)}; train, validation and test need {parts} at least",
+            where=where,
+            fix="set `document: section` (or blank_line, line) for the source, so that its text is cut into several documents",
+        )
+    needed = parts * config.min_bytes
+    reason = f"no way to fill {split} with whole documents" if split else f"the split needs {human_bytes(needed)} at least"
+    return CorpusError(
+        f"too little text to hold any out: {kept}, {human_bytes(total)}; {reason}",
+        where=where,
+        fix="add text, set `document: section` with a smaller `section_bytes`, or lower corpus.split.min_bytes knowingly",
+    )
