@@ -1,0 +1,33 @@
+"""Words and letters of any script, by Unicode's rules."""
+
+from collections.abc import Sequence
+from functools import cache
+
+import regex
+
+WORD_RULE = "Unicode word boundaries (UAX #29), segments that hold a letter or a digit"
+"""What a word is here. Scripts without spaces have no such boundaries: in Han or Thai a word is one character with its marks."""
+
+_WORD = regex.compile(r"(?w)[\p{L}\p{N}](?:\B.)*", regex.V1 | regex.DOTALL)
+_LETTER = regex.compile(r"\p{L}")
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a text. Reference: Unicode Standard Annex 29, section 4."""
+    return _WORD.findall(text)
+
+
+@cache
+def _letter_of(scripts: tuple[str, ...]) -> "regex.Pattern[str]":
+    any_script = "".join(rf"\p{{Script_Extensions={script}}}" for script in scripts)
+    return regex.compile(rf"[\p{{L}}&&[{any_script}]]", regex.V1)
+
+
+def count_letters(text: str, scripts: Sequence[str]) -> tuple[int, int]:
+    """Return the number of letters in a text, and how many of them belong to the scripts.
+
+    Args:
+        text: any.
+        scripts: ISO 15924 codes, such as `Cyrl`.
+    """
+    return len(_LETTER.findall(text)), len(_letter_of(tuple(scripts)).findall(text))
