@@ -1,0 +1,275 @@
+"""A decoder laid out for generating: few, large operations a token, and a cache of keys and values.
+
+At batch 1 on a CPU the arithmetic of a small model is cheap and every operation's call costs microseconds, so weights are copied once
+into the form that needs the fewest calls:
+- queries, keys and values are one matrix, and so are gate and up; matrices are kept as (inputs, outputs), which `mm` reads fastest;
+- the norms' weights and biases and the attention's scale are folded into the matrices that follow;
+- heads are permuted so that rotated pairs are neighbours: a rotation is then one complex product.
+
+Shapes: B rows, T positions, N rows or positions, D width, H query heads, K key/value heads, G = H/K, W head width, S cached positions.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rodna.models.config import ModelConfig
+from rodna.models.decoder import Attention, Block, Decoder, Norm, rotary_tables
+
+Attend = Callable[[int, Tensor], Tensor]
+
+
+class Matrix(NamedTuple):
+    """A linear layer: weight (inputs, outputs) and bias (outputs), or None."""
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __call__(self, x_ND: Tensor) -> Tensor:
+        x_ND = x_ND.to(self.weight.dtype)
+        return torch.mm(x_ND, self.weight) if self.bias is None else torch.addmm(self.bias, x_ND, self.weight)
+
+
+class Layer(NamedTuple):
+    """One layer's weights."""
+
+    qkv: Matrix
+    qk_scale: Tensor | None
+    output: Matrix
+    up: Matrix
+    down: Matrix
+
+
+class Engine:
+    """A copy of a decoder's weights that continues token sequences, each in its own slot of a cache.
+
+    Args:
+        decoder: copied; later changes to it are not seen.
+        num_tokens: of the tokenizer; scores of rows that a padded vocabulary adds are left out.
+        num_slots: sequences held at once.
+        capacity: most positions of a sequence; at most the context length.
+    """
+
+    @torch.inference_mode()
+    def __init__(self, decoder: Decoder, *, num_tokens: int, num_slots: int = 1, capacity: int | None = None) -> None:
+        config = decoder.config
+        self.config = config
+        self.capacity = min(capacity or config.context_length, config.context_length)
+        self.num_tokens = num_tokens
+        weight = decoder.embedding.weight
+        self.device, self.dtype = weight.device, weight.dtype
+        self.embedding = weight.detach()
+        self.positions = None if decoder.positions is None else decoder.positions.weight.detach()
+        self.layers = [_layer(config, block) for block in decoder.blocks]
+        self.head = _after_norm(config, decoder.norm, [decoder.head], num_outputs=num_tokens)
+        self.turns_SR = _turns(config, self.capacity, self.device)
+        self.cache_L2BKSW = torch.zeros(
+            (config.num_layers, 2, num_slots, config.num_kv_heads, self.capacity, config.head_width), device=self.device, dtype=self.dtype
+        )
+        self._layer_caches = list(self.cache_L2BKSW.unbind())
+        # sqrt(|x|^2 + width * epsilon), so that x / that * sqrt(width) is RMSNorm; the last factor is in the matrices.
+        self._floor = torch.tensor(math.sqrt(config.width * config.norm_epsilon), device=self.device)
+        self._head_floor = torch.tensor(math.sqrt(config.head_width * config.norm_epsilon), device=self.device)
+
+    @property
+    def num_slots(self) -> int:
+        return self.cache_L2BKSW.shape[2]
+
+    @torch.inference_mode()
+    def start(self, tokens: Sequence[int], slot: int = 0) -> Tensor:
+        """Fill a slot with a sequence; return the scores (num_tokens,) of what follows, in float32.
+
+        Args:
+            tokens: 1 to `capacity` ids.
+            slot: what it held is forgotten.
+        """
+        num_new = len(tokens)
+        assert 0 < num_new <= self.capacity, f"a slot holds 1 to {self.capacity} tokens, not {num_new}"
+        x_TD = self._embed(torch.tensor(tokens, device=self.device), slice(0, num_new))
+        heads, turns_TR = self.config.num_heads, self.turns_SR[:num_new, None]
+
+        def attend(layer: int, qkv_TNW: Tensor) -> Tensor:
+            queries_THW, keys_values = qkv_TNW.split((heads, qkv_TNW.shape[1] - heads), dim=1)
+            new_2KTW = keys_values.unflatten(1, (2, -1)).permute(1, 2, 0, 3)
+            self._layer_caches[layer][:, slot, :, :num_new] = new_2KTW
+            keys_KTW, values_KTW = new_2KTW.to(queries_THW.dtype).repeat_interleave(heads // self.config.num_kv_heads, dim=1)
+            attended_HTW = F.scaled_dot_product_attention(queries_THW.transpose(0, 1)[None], keys_KTW[None], values_KTW[None],
+                                                          is_causal=True, scale=1.0)[0]  # fmt: skip
+            return attended_HTW.transpose(0, 1).flatten(1)
+
+        return self._score(self._run(x_TD, turns_TR, attend)[-1:])[0]
+
+    @torch.inference_mode()
+    def step(self, tokens: Sequence[int], positions: Sequence[int]) -> Tensor:
+        """Add one token to each of the first slots; return the scores (B, num_tokens) of what follows, in float32.
+
+        Args:
+            tokens: one id for each of slots 0 to B - 1.
+            positions: of these tokens; each equals the number of tokens its slot holds.
+        """
+        num_rows = len(tokens)
+        if num_rows == 1:
+            position = positions[0]
+            place, turns = slice(position, position + 1), self.turns_SR[position : position + 1]
+            attend = self._attend_one(position)
+        else:
+            place = torch.tensor(positions, device=self.device)
+            turns = self.turns_SR[place, None]
+            attend = self._attend_many(place, max(positions) + 1)
+        return self._score(self._run(self._embed(torch.tensor(tokens, device=self.device), place), turns, attend))
+
+    def move(self, source: int, target: int) -> None:
+        """Copy what one slot holds to another."""
+        self.cache_L2BKSW[:, :, target] = self.cache_L2BKSW[:, :, source]
+
+    def _attend_one(self, position: int) -> Attend:
+        kv_heads, heads, end, width = self.config.num_kv_heads, self.config.num_heads, position + 1, self.config.head_width
+        group = heads // kv_heads
+
+        def attend(layer: int, qkv_1NW: Tensor) -> Tensor:
+            cache_2KSW = self._layer_caches[layer][:, 0, :, :end]
+            cache_2KSW[:, :, position] = qkv_1NW[0, heads:].view(2, kv_heads, width)
+            keys_KSW, values_KSW = cache_2KSW.unbind()
+            scores_KGS = torch.bmm(qkv_1NW[0, :heads].view(kv_heads, group, width), keys_KSW.transpose(1, 2))
+            return torch.bmm(scores_KGS.softmax(-1), values_KSW).view(1, heads * width)
+
+        return attend
+
+    def _attend_many(self, positions_B: Tensor, end: int) -> Attend:
+        kv_heads, heads, width, num_rows = self.config.num_kv_heads, self.config.num_heads, self.config.head_width, len(positions_B)
+        group = heads // kv_heads
+        rows_B = torch.arange(num_rows, device=self.device)
+        future_B11S = (torch.arange(end, device=self.device) > positions_B[:, None])[:, None, None]
+
+        def attend(layer: int, qkv_BNW: Tensor) -> Tensor:
+            cache_2BKSW = self._layer_caches[layer][:, :num_rows]
+            cache_2BKSW[:, rows_B, :, positions_B] = qkv_BNW[:, heads:].view(num_rows, 2, kv_heads, width)
+            keys_NSW, values_NSW = cache_2BKSW[..., :end, :].flatten(1, 2).unbind()
+            queries_NGW = qkv_BNW[:, :heads].reshape(num_rows * kv_heads, group, width)
+            scores_BKGS = torch.bmm(queries_NGW, keys_NSW.transpose(1, 2)).view(num_rows, kv_heads, group, end)
+            weights_NGS = scores_BKGS.masked_fill_(future_B11S, -math.inf).softmax(-1).view(-1, group, end)
+            return torch.bmm(weights_NGS, values_NSW).view(num_rows, heads * width)
+
+        return attend
+
+    def _embed(self, tokens_N: Tensor, positions: slice | Tensor) -> Tensor:
+        x_ND = self.embedding[tokens_N]
+        return x_ND if self.positions is None else x_ND + self.positions[positions]
+
+    def _run(self, x_ND: Tensor, turns: Tensor, attend: Attend) -> Tensor:
+        """Run the layers; return the features, not yet normalised."""
+        config = self.config
+        parallel, swiglu, ffn, shape = config.block == "parallel", config.ffn == "swiglu", config.ffn_width, (-1, config.head_width)
+        rotated, turned = config.num_heads + config.num_kv_heads, config.rotary_width
+        for index, layer in enumerate(self.layers):
+            normed_ND = self._normalise(x_ND)
+            qkv_NHW = layer.qkv(normed_ND).unflatten(1, shape)
+            if turned:
+                qk_NHW = qkv_NHW[:, :rotated]
+                if layer.qk_scale is not None:
+                    norm_NH1 = torch.linalg.vector_norm(qk_NHW, dim=-1, keepdim=True)
+                    qk_NHW.mul_(layer.qk_scale / torch.hypot(norm_NH1, self._head_floor))
+                rotate(qk_NHW[..., :turned], turns)
+            attended_ND = layer.output(attend(index, qkv_NHW))
+            if not parallel:
+                x_ND = x_ND + attended_ND
+                normed_ND = self._normalise(x_ND)
+            inner_NF = layer.up(normed_ND)
+            if swiglu:
+                inner_NF = F.silu(inner_NF[:, :ffn]).mul_(inner_NF[:, ffn:])
+            else:
+                inner_NF = F.gelu(inner_NF, approximate="tanh")
+            x_ND = x_ND + layer.down(inner_NF)
+            if parallel:
+                x_ND = x_ND + attended_ND
+        return x_ND
+
+    def _normalise(self, x_ND: Tensor) -> Tensor:
+        if self.config.norm == "layer":
+            return F.layer_norm(x_ND, (self.config.width,), None, None, self.config.norm_epsilon)
+        return x_ND / torch.hypot(torch.linalg.vector_norm(x_ND, dim=-1, keepdim=True), self._floor)
+
+    def _score(self, x_ND: Tensor) -> Tensor:
+        return self.head(self._normalise(x_ND)).float()
+
+
+def rotate(qk_NHR: Tensor, turns: Tensor) -> None:
+    """Rotate each pair of neighbouring features in place, as one complex number."""
+    if qk_NHR.dtype == torch.float32:
+        torch.view_as_complex(qk_NHR.unflatten(-1, (-1, 2))).mul_(turns)
+    else:
+        pairs = torch.view_as_complex(qk_NHR.float().unflatten(-1, (-1, 2)))
+        qk_NHR.copy_(torch.view_as_real(pairs * turns).flatten(-2))
+
+
+def _turns(config: ModelConfig, num_positions: int, device: torch.device) -> Tensor:
+    """Return e^(i angle) of shape (S, rotary_width / 2), complex."""
+    if not config.rotary_width:
+        return torch.ones((num_positions, 1), dtype=torch.complex64, device=device)
+    return torch.complex(*rotary_tables(config, torch.arange(num_positions, device=device)))
+
+
+def _after_norm(config: ModelConfig, norm: Norm, linears: Sequence[nn.Linear], *, num_outputs: int | None = None) -> Matrix:
+    """Join linear layers that read the same normalised input, with the norm's weight and bias folded in."""
+    weight_OD = torch.cat([linear.weight.detach() for linear in linears])[:num_outputs].float()
+    bias_O = torch.zeros(len(weight_OD), device=weight_OD.device)
+    if linears[0].bias is not None:
+        bias_O += torch.cat([linear.bias.detach() for linear in linears])[:num_outputs].float()
+    if norm.bias is not None:
+        bias_O += weight_OD @ norm.bias.detach().float()
+    scale = norm.weight.detach().float() * (math.sqrt(config.width) if config.norm == "rms" else 1.0)
+    dtype = linears[0].weight.dtype
+    has_bias = linears[0].bias is not None or norm.bias is not None
+    return Matrix((weight_OD * scale).t().contiguous().to(dtype), bias_O.to(dtype) if has_bias else None)
+
+
+def _plain(linear: nn.Linear) -> Matrix:
+    return Matrix(linear.weight.detach().t().contiguous(), None if linear.bias is None else linear.bias.detach())
+
+
+def _layer(config: ModelConfig, block: Block) -> Layer:
+    attention, ffn = block.attention, block.ffn
+    qkv = _after_norm(config, block.attention_norm, [attention.query, attention.key, attention.value])
+    order, scale = _head_order(config, attention)
+    qkv = Matrix((qkv.weight[:, order] * scale).contiguous(), None if qkv.bias is None else qkv.bias[order] * scale)
+    ups = [ffn.up] if ffn.gate is None else [ffn.gate, ffn.up]
+    up = _after_norm(config, block.ffn_norm or block.attention_norm, ups)
+    return Layer(qkv, _qk_scale(config, attention, order), _plain(attention.output), up, _plain(ffn.down))
+
+
+def _head_order(config: ModelConfig, attention: Attention) -> tuple[Tensor, Tensor]:
+    """Return the order of the outputs of queries, keys and values that makes rotated pairs neighbours, and the outputs' factors.
+
+    Queries and keys are permuted alike, which leaves their products as they are. Queries carry the attention's 1/sqrt(head width),
+    unless a norm follows.
+    """
+    device, width = attention.query.weight.device, config.head_width
+    rotated, kept = config.num_heads + config.num_kv_heads, config.num_kv_heads
+    order = torch.arange((rotated + kept) * width, device=device).unflatten(0, (-1, width))
+    order[:rotated] = order[:rotated, _neighbours(config).to(device)]
+    scale = torch.ones_like(order, dtype=attention.query.weight.dtype)
+    if not config.qk_norm:
+        scale[: config.num_heads] = 1 / math.sqrt(width)
+    return order.flatten(), scale.flatten()
+
+
+def _neighbours(config: ModelConfig) -> Tensor:
+    """Return the order of a head's features in which rotated pairs are neighbours."""
+    order = torch.arange(config.head_width)
+    if config.rotary_pairs == "halves":
+        order[: config.rotary_width] = order[: config.rotary_width].view(2, -1).t().flatten()
+    return order
+
+
+def _qk_scale(config: ModelConfig, attention: Attention, order: Tensor) -> Tensor | None:
+    """Return the weights (H + K, W) of the query and key norms, with the constants of norm and attention folded in."""
+    if not config.qk_norm:
+        return None
+    permutation, root = _neighbours(config).to(order.device), math.sqrt(config.head_width)
+    query, key = (norm.weight.detach()[permutation] for norm in (attention.query_norm, attention.key_norm))
+    # Normalising multiplies both by sqrt(W); the attention divides their product by sqrt(W).
+    return torch.cat((query.expand(config.num_heads, -1), (key * root).expand(config.num_kv_heads, -1)))
