@@ -1,0 +1,274 @@
+"""Look at a folder of text and propose its sources, with reasons: what `rodna init LANG FOLDER` writes down."""
+
+import re
+import statistics
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rodna.core.errors import CorpusError
+from rodna.core.text import human_bytes
+from rodna.corpus.config import DocumentUnit, Source
+from rodna.corpus.encodings import detect, read_text
+from rodna.corpus.extractors import format_of
+from rodna.corpus.language import LanguageTag, parse_language
+from rodna.corpus.sources import SourceFile, walk
+from rodna.corpus.stats import scripts_of
+
+SAMPLE_CHARACTERS = 1 << 18
+MAX_SINGLE_SOURCES = 20
+MIN_EXPECTED_SCRIPT_SHARE = 0.5
+_SENTENCE_LENGTH = 400
+_BOOK_BYTES = 131072
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One source to write into the project, and why it is read so.
+
+    `scripts` is the share of each script among the letters, largest first; `warnings` are things the user should look at.
+    """
+
+    name: str
+    source: Source
+    reason: str
+    num_files: int
+    size_bytes: int
+    scripts: dict[str, float]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What one file looks like."""
+
+    file: SourceFile
+    format: str
+    document: DocumentUnit
+    reason: str
+    characters: Counter[str]
+    text_field: str = "text"
+
+
+def propose_sources(folder: Path, language: str) -> list[Proposal]:
+    """Return the sources found in a folder, in the order of their names.
+
+    Files of one folder and ending that are read alike become one source; the others one each.
+
+    Args:
+        folder: of text files, or one text file.
+        language: a BCP-47 tag; a source in another script than the language's gets a warning.
+
+    Raises:
+        CorpusError: the folder is missing, empty, or nothing in it is text.
+        ConfigError: the language tag is unknown.
+    """
+    tag = parse_language(language)
+    folder = folder.expanduser()
+    if not folder.exists():
+        raise CorpusError("there is no such folder", where=str(folder), fix="give the folder that holds your text files")
+    files = walk_or_explain(folder)
+    looks = [look for file in files if file.size_bytes and (look := _look_at(file)) is not None]
+    if not looks:
+        kinds = ", ".join(sorted({file.path.suffix or "no ending" for file in files})[:8])
+        raise CorpusError(
+            f"no text found: {len(files):,} files ({kinds}), none of them text with anything in it",
+            where=str(folder),
+            fix="convert them to .txt, .md, .jsonl, .parquet or .html first",
+        )
+    groups: dict[tuple[str, str, str], list[_Look]] = {}
+    for look in looks:
+        parent = look.file.name.rpartition("/")[0]
+        groups.setdefault((parent, look.file.path.suffix.lower(), look.format), []).append(look)
+    proposals = [proposal for key, group in sorted(groups.items()) for proposal in _propose(folder, key, group, tag, alone=len(looks) == len(files) == len(group))]
+    return _with_unique_names(proposals)
+
+
+def walk_or_explain(folder: Path) -> list[SourceFile]:
+    """Return the files of a folder.
+
+    Raises:
+        CorpusError: there are none.
+    """
+    try:
+        return walk(Source(path=str(folder.resolve())), Path("/"))
+    except CorpusError as error:
+        raise CorpusError("the folder has no files", where=str(folder), fix="put text files there: .txt, .md, .jsonl, .parquet, .html") from error
+
+
+def _look_at(file: SourceFile) -> _Look | None:
+    name = format_of(file.path)
+    if name in ("json_lines", "parquet"):
+        return _look_at_table(file, name)
+    if name == "html":
+        return _look_at_page(file)
+    encoding = detect(file.path) if name else None
+    if encoding is None or not encoding.name:
+        return None
+    sample = ""
+    for chunk in read_text(file.path, encoding):
+        sample += chunk
+        if len(sample) >= SAMPLE_CHARACTERS:
+            break
+    sample = sample[:SAMPLE_CHARACTERS]
+    if not sample.strip():
+        return None
+    unit, reason = document_unit(sample, file.size_bytes)
+    return _Look(file, name, unit, reason, Counter(sample))
+
+
+def _look_at_page(file: SourceFile) -> _Look | None:
+    from rodna.corpus.extractors import Piece
+    from rodna.corpus.extractors.html import extract
+
+    pieces = [piece for piece in extract(file.path, Source(path="."), max_bytes=1 << 20) if isinstance(piece, Piece)]
+    text = "".join(piece.text for piece in pieces)[:SAMPLE_CHARACTERS]
+    return _Look(file, "html", "file", "each page is one document", Counter(text)) if text.strip() else None
+
+
+def _look_at_table(file: SourceFile, name: str) -> _Look | None:
+    """Look at JSON Lines or Parquet: which field holds the text, the longest strings on average."""
+    rows = _first_json_lines(file.path) if name == "json_lines" else _first_rows(file.path)
+    lengths: dict[str, list[str]] = {}
+    for row in rows:
+        for key, value in row.items():
+            if isinstance(value, str):
+                lengths.setdefault(key, []).append(value)
+    if not lengths:
+        return None
+    field = "text" if "text" in lengths else max(lengths, key=lambda key: sum(map(len, lengths[key])))
+    kind = "line" if name == "json_lines" else "row"
+    reason = f"each {kind} is one document; its text is in the field {field!r}"
+    return _Look(file, name, "file", reason, Counter("".join(lengths[field])[:SAMPLE_CHARACTERS]), field)
+
+
+def _first_json_lines(path: Path) -> list[dict]:
+    import json
+
+    rows: list[dict] = []
+    with path.open("rb") as file:
+        for _ in range(200):
+            try:
+                row = json.loads(file.readline(1 << 24))
+            except ValueError:
+                continue
+            rows.extend([row] if isinstance(row, dict) else [])
+    return rows
+
+
+def _first_rows(path: Path) -> list[dict]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            batch = next(file.iter_batches(batch_size=200), None)
+            return batch.to_pylist() if batch else []
+    except (pa.ArrowException, OSError):
+        return []
+
+
+def document_unit(sample: str, size_bytes: int) -> tuple[DocumentUnit, str]:
+    """Return what a document should be in a text that begins like this, and why, in a sentence.
+
+    Args:
+        sample: the text's beginning.
+        size_bytes: of the whole file.
+    """
+    blocks = [block for block in re.split(r"\n[^\S\n]*\n\s*", sample.strip()) if block]
+    lines = [line for line in sample.split("\n") if line.strip()]
+    share = min(1.0, len(sample.encode("utf-8", "replace")) / max(1, size_bytes))
+    lines_a_block = len(lines) / max(1, len(blocks))
+    typical = statistics.median(len(line) for line in lines)
+    if len(blocks) >= 5 and lines_a_block >= 1.5 and size_bytes * 1.0 / (len(blocks) / share) >= 200:
+        return "blank_line", f"blank lines part about {len(blocks) / share:,.0f} texts of {lines_a_block:.0f} lines on average"
+    if len(blocks) >= 5 and size_bytes <= _BOOK_BYTES:
+        return "file", f"blank lines part paragraphs of one text of {human_bytes(size_bytes)}"
+    if len(blocks) < 5 and len(lines) >= 20 and typical <= _SENTENCE_LENGTH and _are_loose(lines):
+        return "line", f"each line is a sentence of its own ({typical:.0f} characters at the median), and neighbours share no thread"
+    if size_bytes > _BOOK_BYTES:
+        return "section", f"one running text of {human_bytes(size_bytes)}: cut into sections, so that parts of it can be held out"
+    return "file", f"one running text of {human_bytes(size_bytes)}"
+
+
+def _are_loose(lines: list[str]) -> bool:
+    """Return whether lines look like sentences put together from anywhere rather than a text with one sentence a line.
+
+    In a running text neighbouring lines share rare words (names above all) more often than lines far apart. Lists of sentences are
+    often sorted, so the first few characters are left out of the comparison. Scripts without spaces are compared by character pairs.
+    """
+    lines = lines[:3000]
+    if len(lines) < 20:
+        return False
+    if sum(line.split()[0] <= following.split()[0] for line, following in zip(lines, lines[1:], strict=False)) > 0.9 * len(lines):
+        return True
+    features = [_features(line) for line in lines]
+    frequency = Counter(feature for found in features for feature in found)
+    rare = [{feature for feature in found if 2 <= frequency[feature] <= max(3, len(lines) // 50)} for found in features]
+    far = len(lines) // 2
+    near_shared = sum(len(a & b) for a, b in zip(rare, rare[1:], strict=False)) / (len(lines) - 1)
+    far_shared = sum(len(a & b) for a, b in zip(rare, rare[far:], strict=False)) / (len(lines) - far)
+    return near_shared < 1.5 * far_shared + 0.02
+
+
+def _features(line: str) -> set[str]:
+    words = line.casefold().split()
+    if len(line) / max(1, len(words)) > 15:
+        return {line[index : index + 2] for index in range(len(line) - 1)}
+    return {word.strip(".,;:!?\"'()«»“”„…") for word in words} - {""}
+
+
+def _propose(folder: Path, key: tuple[str, str, str], group: list[_Look], tag: LanguageTag, *, alone: bool) -> list[Proposal]:
+    """Return one source for the files of a folder and ending where they are read alike, else one for each, or the commonest way for many."""
+    parent, suffix, name = key
+    base = folder if folder.is_dir() else folder.parent
+    ways = Counter((look.document, look.text_field) for look in group)
+    if len(group) == 1 or (len(ways) > 1 and len(group) <= MAX_SINGLE_SOURCES):
+        return [_proposal(_slug(look.file.path.stem), str(look.file.path), [look], look.reason, tag) for look in group]
+    (unit, field), num_alike = ways.most_common(1)[0]
+    reason = next(look.reason for look in group if (look.document, look.text_field) == (unit, field))
+    if unit == "file" and name in ("text", "markdown"):
+        typical = statistics.median(look.file.size_bytes for look in group)
+        reason = f"{len(group):,} texts, one a file ({human_bytes(typical)} at the median)"
+    elif num_alike < len(group):
+        reason += f" (so in {num_alike:,} of {len(group):,} files)"
+    path = base / parent
+    pattern = str(path) if alone else str(path / f"*{suffix}")
+    chosen = [replace(look, document=unit, text_field=field) for look in group]
+    return [_proposal(_slug(path.name), pattern, chosen, reason, tag)]
+
+
+def _proposal(name: str, path: str, looks: list[_Look], reason: str, tag: LanguageTag) -> Proposal:
+    scripts = scripts_of(sum((look.characters for look in looks), Counter()))
+    first = looks[0]
+    source = Source(path=path, format=first.format, document=first.document, text_field=first.text_field)
+    warnings = tuple(script_warnings(scripts, tag))
+    return Proposal(name, source, reason, len(looks), sum(look.file.size_bytes for look in looks), scripts, warnings)
+
+
+def script_warnings(scripts: dict[str, float], tag: LanguageTag) -> list[str]:
+    """Return a warning where most of a text is not in the script that the language tag implies."""
+    expected = sum(scripts.get(script, 0) for script in tag.unicode_scripts)
+    if not scripts or tag.script == "Zzzz" or expected >= MIN_EXPECTED_SCRIPT_SHARE:
+        return []
+    main = max(scripts, key=lambda script: scripts[script])
+    language = tag.tag.split("-")[0]
+    return [
+        f"{scripts[main]:.0%} of the letters are {main}, but {tag.tag} ({tag.name}) is written in {tag.script} unless the tag says otherwise: "
+        f"use `{language}-{main}` if this is right"
+    ]
+
+
+def _slug(name: str) -> str:
+    """Return a name for a source that is easy to type: letters, digits and underscores."""
+    return re.sub(r"\W+", "_", name).strip("_").lower() or "text"
+
+
+def _with_unique_names(proposals: list[Proposal]) -> list[Proposal]:
+    seen: Counter[str] = Counter()
+    result: list[Proposal] = []
+    for proposal in proposals:
+        seen[proposal.name] += 1
+        count = seen[proposal.name]
+        result.append(replace(proposal, name=f"{proposal.name}_{count}") if count > 1 else proposal)
+    return result

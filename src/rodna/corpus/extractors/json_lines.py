@@ -1,0 +1,110 @@
+"""JSON Lines: one JSON object a line, its text in one field."""
+
+import codecs
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rodna.core.errors import CorpusError
+from rodna.corpus.config import Source
+from rodna.corpus.cutting import cut
+from rodna.corpus.encodings import by_mark
+from rodna.corpus.extractors import Piece, Rejected
+
+MAX_LINE_BYTES = 1 << 28
+MAX_META_CHARACTERS = 500
+
+
+def extract(path: Path, source: Source, *, max_bytes: int) -> Iterator[Piece | Rejected]:
+    """Yield one document for each object, however the source's `document` is set; a line that is no object is rejected.
+
+    Args:
+        path: UTF-8 (or UTF-16 and UTF-32 with a byte order mark), possibly with blank lines.
+        source: its `text_field` names the field; a dotted name reaches into objects.
+        max_bytes: longer texts are cut into several documents.
+
+    Raises:
+        CorpusError: no object of the file has the field.
+    """
+    num_objects, seen_fields, found = 0, dict[str, None](), False
+    for number, line in enumerate(_lines(path), start=1):
+        if len(line) > MAX_LINE_BYTES:
+            yield Rejected("line_too_long", f"line {number} has more than {MAX_LINE_BYTES:,} bytes", len(line), _excerpt(line))
+            continue
+        if not line.strip():
+            continue
+        try:
+            values = json.loads(line)
+        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+            what = error.msg if isinstance(error, json.JSONDecodeError) else "not UTF-8" if isinstance(error, UnicodeDecodeError) else "too deep"
+            yield Rejected("invalid_json", f"line {number}: {what}", len(line), _excerpt(line))
+            continue
+        num_objects += 1
+        if isinstance(values, dict) and not found:
+            seen_fields.update(dict.fromkeys(list(values)[:20]))
+        text = field_of(values, source.text_field)
+        if isinstance(text, str):
+            found = True
+            meta = _meta(values, source.text_field)
+            for part in cut(text, max_bytes) if text.strip() else [text]:
+                yield Piece(part, meta)
+        else:
+            yield Rejected("no_text", f"line {number}: the field {source.text_field!r} is {_kind(text)}", len(line), _excerpt(line))
+    if num_objects and not found:
+        raise missing_field(path, source.text_field, list(seen_fields))
+
+
+def missing_field(path: Path, wanted: str, present: list[str]) -> CorpusError:
+    """Return the error for a file in which nothing has the text field, naming the fields that are there."""
+    import difflib
+
+    close = difflib.get_close_matches(wanted, present, n=1, cutoff=0.4)
+    guess = f"set text_field: {close[0]} for the source" if close else "set the source's text_field to the one that holds the text"
+    return CorpusError(f"no field {wanted!r}; there are: {', '.join(present[:12]) or 'none'}", where=str(path), fix=guess)
+
+
+def field_of(values: Any, name: str) -> Any:
+    """Return a field of an object, None where it is missing; `a.b` is the field `b` of the object in `a`, unless `a.b` is itself a field."""
+    if not isinstance(values, dict):
+        return None
+    if name in values:
+        return values[name]
+    first, dot, rest = name.partition(".")
+    return field_of(values.get(first), rest) if dot else None
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """Yield lines without ever holding more than `MAX_LINE_BYTES` of one; the rest of a longer line is left out."""
+    with path.open("rb") as file:
+        mark = by_mark(file.read(4))
+        file.seek(0)
+        if mark in ("utf-16", "utf-32"):
+            for line in io.TextIOWrapper(file, encoding=mark, errors="replace"):
+                yield line.encode("utf-8")
+            return
+        if mark:
+            file.seek(len(codecs.BOM_UTF8))
+        while line := file.readline(MAX_LINE_BYTES + 1):
+            yield line
+            whole = line
+            while len(whole) > MAX_LINE_BYTES and not whole.endswith(b"\n"):
+                whole = file.readline(MAX_LINE_BYTES + 1)
+
+
+def _meta(values: dict[str, Any], text_field: str) -> dict[str, Any]:
+    """Return the short, plain values beside the text: titles, dates, addresses."""
+    return {
+        key: value
+        for key, value in values.items()
+        if key != text_field and isinstance(value, str | int | float | bool) and len(str(value)) <= MAX_META_CHARACTERS
+    }
+
+
+def _kind(value: Any) -> str:
+    return "missing or null" if value is None else f"not text but {type(value).__name__}"
+
+
+def _excerpt(line: bytes) -> str:
+    return line[:400].decode("utf-8", "replace")

@@ -1,0 +1,124 @@
+"""Markdown: its markup removed, its text kept."""
+
+import html
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from rodna.corpus.config import Source
+from rodna.corpus.cutting import documents_of
+from rodna.corpus.encodings import detect, read_text
+from rodna.corpus.extractors import Piece, Rejected
+from rodna.corpus.extractors.text import reject_binary
+
+_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
+_RULE = re.compile(r"^ {0,3}(?:(?:\*[ \t]*){3,}|(?:-[ \t]*){3,}|(?:_[ \t]*){3,}|=+[ \t]*)$")
+_HEADING = re.compile(r"^ {0,3}#{1,6}[ \t]+(.*?)(?:[ \t]+#+)?[ \t]*$")
+_QUOTE = re.compile(r"^ {0,3}(?:>[ \t]?)+")
+_BULLET = re.compile(r"^([ \t]*)[-*+][ \t]+(?:\[[ xX]\][ \t]+)?")
+_REFERENCE = re.compile(r"^ {0,3}\[[^\]\n]+\]:[ \t]*\S+(?:[ \t]+[\"'(].*[\"')])?[ \t]*$")
+_TABLE_RULE = re.compile(r"^[ \t]*\|?(?:[ \t]*:?-{2,}:?[ \t]*\|)+(?:[ \t]*:?-+:?[ \t]*)?$")
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_TAG = re.compile(r"</?[A-Za-z][A-Za-z0-9-]*(?:\s+[^<>\n]*)?/?>")
+_AUTOLINK = re.compile(r"<((?:https?|ftp|mailto):[^\s<>]+)>")
+_CODE = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)")
+_IMAGE = re.compile(r"!\[([^\[\]\n]*)\](?:\((?:[^()\n]|\([^()\n]*\))*\)|\[[^\]\n]*\])")
+_LINK = re.compile(r"\[((?:[^\[\]\n]|\[[^\[\]\n]*\])+)\](?:\((?:[^()\n]|\([^()\n]*\))*\)|\[[^\]\n]*\])")
+_STRONG = re.compile(r"(?<![\\*])(\*{1,3})(?=[^\s*])(.+?)(?<=[^\s\\*])\1(?!\*)")
+_UNDERSCORED = re.compile(r"(?<![\w\\])(_{1,3})(?=[^\s_])(.+?)(?<=[^\s\\_])\1(?!\w)")
+_STRUCK = re.compile(r"~~(?=\S)(.+?)(?<=\S)~~")
+_ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
+_HELD = re.compile("\ue000(\\d+)\ue001")
+
+
+def extract(path: Path, source: Source, *, max_bytes: int) -> Iterator[Piece | Rejected]:
+    """Yield the documents of a Markdown file, without markup.
+
+    Args:
+        path: the file.
+        source: its `document` says what one document is.
+        max_bytes: longer documents are cut.
+    """
+    encoding = detect(path)
+    if not encoding.name:
+        yield reject_binary(path)
+        return
+    for text in documents_of(plain_lines(read_text(path, encoding)), source, max_bytes=max_bytes):
+        yield Piece(text)
+
+
+def plain_lines(chunks: Iterable[str]) -> Iterator[str]:
+    """Yield a Markdown file's lines as plain text, each with its newline; front matter and link definitions are left out."""
+    fence, number, in_front_matter, in_comment = "", 0, False, False
+    for line in _lines(chunks):
+        number += 1
+        if number == 1 and line.rstrip() == "---":
+            in_front_matter = True
+            continue
+        if in_front_matter:
+            in_front_matter = line.rstrip() not in ("---", "...")
+            continue
+        found = _FENCE.match(line)
+        if fence:
+            if found and line.strip() == found[1] and found[1].startswith(fence):
+                fence = ""
+            else:
+                yield line + "\n"
+            continue
+        if found and not (found[1][0] == "`" and "`" in line[found.end() :]):
+            fence = found[1]
+            continue
+        if in_comment:
+            _, end, line = line.partition("-->")
+            if not end:
+                continue
+            in_comment = False
+        line = _COMMENT.sub("", line)
+        if "<!--" in line:
+            line, in_comment = line.partition("<!--")[0], True
+        if not (_RULE.match(line) or _REFERENCE.match(line) or _TABLE_RULE.match(line)):
+            yield plain_line(line) + "\n"
+
+
+def plain_line(line: str) -> str:
+    """Return one line of Markdown, outside code blocks, as plain text."""
+    line = _QUOTE.sub("", line)
+    heading = _HEADING.match(line)
+    if heading:
+        line = heading[1]
+    line = _BULLET.sub(r"\1", line)
+    if line.lstrip().startswith("|") and line.rstrip().endswith("|"):
+        line = " ".join(cell.strip() for cell in line.strip().strip("|").split("|")).strip()
+    if not any(mark in line for mark in "`[<*_~\\&"):
+        return line
+    held: list[str] = []
+
+    def hold(text: str) -> str:
+        held.append(text)
+        return f"\ue000{len(held) - 1}\ue001"
+
+    # What must not be read as markup again is put aside first.
+    line = line.replace("\ue000", "").replace("\ue001", "")
+    line = _CODE.sub(lambda match: hold(match[2].strip() or match[2]), line)
+    line = _ESCAPE.sub(lambda match: hold(match[1]), line)
+    line = _AUTOLINK.sub(lambda match: hold(match[1]), line)
+    line = _TAG.sub("", line)
+    line = _IMAGE.sub(r"\1", line)
+    line = _LINK.sub(r"\1", line)
+    for _ in range(3):
+        line = _STRUCK.sub(r"\1", _UNDERSCORED.sub(r"\2", _STRONG.sub(r"\2", line)))
+    line = html.unescape(line)
+    return _HELD.sub(lambda match: held[int(match[1])], line)
+
+
+def _lines(chunks: Iterable[str]) -> Iterator[str]:
+    rest = ""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split("\n")
+        yield from whole
+        # Nobody writes markup across megabytes: such a line is passed on in pieces.
+        if len(rest) > 1 << 20:
+            yield rest
+            rest = ""
+    if rest:
+        yield rest
