@@ -1,0 +1,205 @@
+"""Batches for training: batch n is a pure function of (tokens, seed, n).
+
+Every epoch puts the documents in an order of its own, joins them, and cuts what results into windows, which it puts in an order of their
+own. The cuts do not start anew with an epoch: all epochs together are one endless stream of tokens, cut every `context_length`. So
+every token is a target exactly once an epoch, nothing is cropped or padded, and a run that is resumed, or spread over another number
+of processes, sees the same batches: there is nothing to save but the step.
+
+Suffixes: B rows of a batch, T positions, W windows, S spans (stretches of one window that lie in one epoch), P pieces (stretches of one
+span that lie in one document), N tokens.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rodna.core.errors import TrainError
+from rodna.data.tokens import Tokens
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+IGNORE = -100
+"""The target of a position that is not scored."""
+
+Integers = NDArray[np.int64]
+
+
+class Batch(NamedTuple):
+    """What a model reads and what it should predict.
+
+    Attributes:
+        inputs_BT: int64 token ids.
+        targets_BT: int64, the token after each input; `IGNORE` marks positions that are not scored.
+        document_BT: int64, the document each *target* belongs to, for attention that does not cross documents: the end-of-text before a
+            document counts as its beginning. A number within the endless stream, not the corpus: repetitions of a document differ.
+    """
+
+    inputs_BT: "Tensor"
+    targets_BT: "Tensor"
+    document_BT: "Tensor"
+
+
+@dataclass(frozen=True)
+class _Epoch:
+    """The order of one epoch: its documents, where each starts in the epoch's stream, and the order of its windows."""
+
+    documents: Integers
+    starts: Integers
+    windows: Integers
+
+
+class Batches:
+    """Batch n of an endless sequence, for any n, in any order."""
+
+    def __init__(self, tokens: Tokens, *, seed: int, batch_size: int, context_length: int) -> None:
+        """Describe the batches; nothing is read yet.
+
+        Args:
+            tokens: the training split.
+            seed: of the orders; another seed, other batches.
+            batch_size: windows in a batch, over all processes together.
+            context_length: tokens in a window.
+
+        Raises:
+            TrainError: there are no tokens.
+        """
+        if tokens.num_tokens == 0:
+            raise TrainError("there is nothing to train on: the split has no tokens", fix="put text into the corpus' training split")
+        if batch_size < 1 or context_length < 1:
+            raise TrainError(f"no batch can have {batch_size} windows of {context_length} tokens", fix="give positive numbers")
+        self._tokens, self._seed = tokens, seed
+        self.batch_size, self.context_length = batch_size, context_length
+        self._lengths = np.diff(tokens.offsets)
+        # An instance's own cache: the orders of the current epoch and the one it runs into.
+        self._epoch = lru_cache(maxsize=2)(self._make_epoch)
+
+    @property
+    def tokens_per_batch(self) -> int:
+        return self.batch_size * self.context_length
+
+    @property
+    def batches_per_epoch(self) -> float:
+        """How many batches hold each token once; not whole, for the last one runs into the next epoch."""
+        return self._tokens.num_tokens / self.tokens_per_batch
+
+    def batch(self, n: int, *, rank: int = 0, world_size: int = 1) -> Batch:
+        """Return batch n, or the rows of it that process `rank` of `world_size` computes.
+
+        Raises:
+            TrainError: the batch cannot be shared out evenly, or there is no such batch or process.
+        """
+        import torch
+
+        if n < 0 or not 0 <= rank < world_size:
+            raise TrainError(f"there is no batch {n} for process {rank} of {world_size}", fix="count from 0")
+        if self.batch_size % world_size:
+            raise TrainError(
+                f"{self.batch_size} windows cannot be shared evenly by {world_size} processes",
+                where="train.batch_size",
+                fix=f"set it to a multiple of {world_size}, or use another number of processes",
+            )
+        share = self.batch_size // world_size
+        first = n * self.batch_size + rank * share
+        windows_W = self._windows(np.arange(first, first + share, dtype=np.int64))
+        stream_WT, document_WT = self._read(windows_W)
+        return Batch(torch.from_numpy(stream_WT[:, :-1].copy()), torch.from_numpy(stream_WT[:, 1:].copy()), torch.from_numpy(document_WT))
+
+    def _windows(self, slots_W: Integers) -> Integers:
+        """Return which windows of the stream the slots of the sequence of batches hold: each epoch has them in its own order.
+
+        Windows of one long document would otherwise follow each other, and fill a batch with the same text.
+        """
+        epochs_W = slots_W * self.context_length // self._tokens.num_tokens
+        windows_W = slots_W.copy()
+        for epoch in np.unique(epochs_W):
+            chosen = epochs_W == epoch
+            first = self._first_window(int(epoch))
+            windows_W[chosen] = first + self._epoch(int(epoch)).windows[slots_W[chosen] - first]
+        return windows_W
+
+    def _first_window(self, epoch: int) -> int:
+        """Return the first window that starts in an epoch."""
+        return -(-epoch * self._tokens.num_tokens // self.context_length)
+
+    def _make_epoch(self, epoch: int) -> _Epoch:
+        documents = _shuffled(self._tokens.num_documents, self._seed, epoch, 0)
+        starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(self._lengths[documents])])
+        num_windows = self._first_window(epoch + 1) - self._first_window(epoch)
+        return _Epoch(documents, starts, _shuffled(num_windows, self._seed, epoch, 1))
+
+    def _read(self, windows_W: Integers) -> tuple[Integers, Integers]:
+        """Return the tokens of some windows, with the one before each, and the documents they belong to.
+
+        Returns:
+            int64 tokens (W, T + 1), and document numbers (W, T) of all but the first column.
+        """
+        length, total = self.context_length, self._tokens.num_tokens
+        stream_WT = np.empty((len(windows_W), length + 1), np.int64)
+        document_WT = np.empty((len(windows_W), length), np.int64)
+        starts_W = windows_W * length
+        # What precedes a window at the start of an epoch is the end of the last epoch's last document, or the beginning of all.
+        stream_WT[:, 0] = self._tokens.end_of_text_id
+        for epoch in range(int(starts_W.min()) // total, int(starts_W.max() + length - 1) // total + 1):
+            # The positions of each window, its predecessor included, that lie in this epoch.
+            low_S = np.maximum(starts_W - 1 - epoch * total, 0)
+            high_S = np.minimum(starts_W + length - epoch * total, total)
+            rows = np.flatnonzero(high_S > low_S)
+            low_S, high_S = low_S[rows], high_S[rows]
+            columns_S = low_S + epoch * total - (starts_W[rows] - 1)
+            places, sources, ordinals = self._pieces(epoch, low_S, high_S, rows * (length + 1) + columns_S)
+            stream_WT.reshape(-1)[places] = self._tokens.tokens[sources]
+            row, column = np.divmod(places, length + 1)
+            inside = column > 0
+            document_WT[row[inside], column[inside] - 1] = ordinals[inside]
+        return stream_WT, document_WT
+
+    def _pieces(self, epoch: int, low_S: Integers, high_S: Integers, places_S: Integers) -> tuple[Integers, Integers, Integers]:
+        """Find the tokens of spans of one epoch's stream.
+
+        Args:
+            epoch: which one.
+            low_S: where each span starts in it.
+            high_S: where each ends.
+            places_S: where each goes.
+
+        Returns:
+            For every token: where it goes, where it is read, and its document's number in the endless stream.
+        """
+        order = self._epoch(epoch)
+        first_S = np.searchsorted(order.starts, low_S, side="right") - 1
+        count_S = np.searchsorted(order.starts, high_S, side="left") - first_S
+        span_P = np.repeat(np.arange(len(low_S)), count_S)
+        document_P = _ranges(first_S, count_S)
+        low_P = np.maximum(order.starts[document_P], low_S[span_P])
+        size_P = np.minimum(order.starts[document_P + 1], high_S[span_P]) - low_P
+        source_P = self._tokens.offsets[order.documents[document_P]] + low_P - order.starts[document_P]
+        places = _ranges(places_S, high_S - low_S)
+        return places, _ranges(source_P, size_P), np.repeat(document_P + epoch * self._tokens.num_documents, size_P)
+
+
+def _ranges(starts: Integers, sizes: Integers) -> Integers:
+    """Join ranges: starts [3, 8], sizes [2, 3] give [3, 4, 8, 9, 10]."""
+    ends = np.cumsum(sizes)
+    return np.repeat(starts - (ends - sizes), sizes) + np.arange(ends[-1] if len(ends) else 0, dtype=np.int64)
+
+
+def _shuffled(size: int, *key: int) -> Integers:
+    """Return 0..size-1 in an order that depends on the key alone, and not on numpy's version.
+
+    Every number is hashed (Steele et al. 2014, "Fast splittable pseudorandom number generators", SplitMix64), then sorted by its hash.
+    """
+    state = np.zeros(1, np.uint64)
+    for part in key:
+        state = _mix(state ^ np.uint64(part % (1 << 64)))
+    return np.argsort(_mix(state + np.arange(size, dtype=np.uint64)), kind="stable").astype(np.int64)
+
+
+def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    values = values + np.uint64(0x9E3779B97F4A7C15)
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
