@@ -106,7 +106,7 @@ def compare(
         Result(task, "bits_per_byte", value, "bits per UTF-8 byte", low, high, count, "lower", TASK_VERSION, detail),
         Result(
             task, "model_minus_baseline", difference, "bits per UTF-8 byte", difference_low, difference_high, count, "lower", TASK_VERSION,
-            {"baseline": baseline.name, "description": f"the model's bits per byte less those of {baseline.description}; below 0 the model is better"},
+            {"baseline": baseline.name, "description": "bits per byte of the model less the baseline's; below 0 the model is better"},
         ),
     )  # fmt: skip
 

@@ -6,7 +6,6 @@ which no tokenizer changes. The baselines pay for the ends too.
 """
 
 import math
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,21 +16,13 @@ from rodna.evals.bootstrap import ratio_interval
 from rodna.evals.config import EvalConfig
 from rodna.evals.data import EvaluationData
 from rodna.evals.model import DecoderModel
-from rodna.evals.result import Direction, Result
+from rodna.evals.result import Direction, Evaluation, Result
 from rodna.evals.scoring import documents_of
 from rodna.evals.text import WORD_RULE, words
 
 TASK_VERSION = 1
 MOST_NATS = 700.0
 """Of a perplexity's exponent; beyond it float64 ends."""
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What an evaluator returns: numbers, and JSON files by name."""
-
-    results: list[Result]
-    files: dict[str, Any] = field(default_factory=dict)
 
 
 def evaluate(model: DecoderModel, data: EvaluationData, config: EvalConfig) -> Evaluation:

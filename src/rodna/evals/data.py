@@ -41,13 +41,12 @@ class EvaluationData:
         return sum(len(text.encode("utf-8")) for text in self.train)
 
 
-def load_data(corpus: Artifact, tokens: Artifact, *, language: str, train_bytes: int, seed: int) -> EvaluationData:
+def load_data(corpus: Artifact, tokens: Artifact, *, train_bytes: int, seed: int) -> EvaluationData:
     """Read what evaluators need.
 
     Args:
         corpus: the documents.
         tokens: the same, as tokens.
-        language: BCP-47 tag; empty takes that of the first held-out document.
         train_bytes: most training text kept; a larger corpus is sampled by document.
         seed: of that sample.
 
@@ -75,7 +74,7 @@ def load_data(corpus: Artifact, tokens: Artifact, *, language: str, train_bytes:
     train = Tokens.open(tokens.path, "train")
     validation = Tokens.open(tokens.path, "validation")
     return EvaluationData(
-        language=language or documents[0].language,
+        language=documents[0].language,
         documents=documents,
         tokens=held_out,
         train=_sample(corpus, "train", train, limit=train_bytes, seed=seed),

@@ -82,4 +82,7 @@ class DecoderModel:
         return [Score(float(cost), len(tokens)) for cost, tokens in zip(nats, after, strict=True)]
 
     def generate(self, prompts: Sequence[str], sampling: "Sampling") -> list[str]:
-        raise NotImplementedError
+        """Return what the model writes after each prompt."""
+        from rodna.models.generate import generate
+
+        return generate(self.decoder, self.tokenizer, prompts, sampling)

@@ -51,6 +51,14 @@ class Result:
             )
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluator returns: numbers, and what it wants kept beside them, as file name -> JSON value."""
+
+    results: list[Result]
+    files: dict[str, Any] = field(default_factory=dict)
+
+
 def write_results(path: Path, results: Sequence[Result]) -> None:
     """Write results as a JSON list.
 

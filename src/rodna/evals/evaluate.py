@@ -1,0 +1,61 @@
+"""The evaluation stage: every evaluator that is installed, on one model."""
+
+from pathlib import Path
+from typing import Any
+
+from rodna.core import registry
+from rodna.core.artifact import Artifact, create
+from rodna.core.files import write_json
+from rodna.evals.config import EvalConfig
+from rodna.evals.data import load_data
+from rodna.evals.model import DecoderModel
+from rodna.evals.result import Result, write_results
+
+FORMAT_VERSION = 1
+GROUP = "rodna.evaluators"
+RESULTS, SAMPLES = "results.json", "samples.json"
+
+
+def evaluate_model(model: Artifact, tokens: Artifact, corpus: Artifact, config: EvalConfig, out: Path) -> Artifact:
+    """Measure a model on held-out text and write `results.json` and `samples.json`.
+
+    Args:
+        model: the checkpoint.
+        tokens: of the corpus, encoded with the model's tokenizer.
+        corpus: whose `test` split no training has seen.
+        config: how.
+        out: the artifact's folder.
+
+    Raises:
+        EvaluationError: there is no held-out text, the artifacts do not belong together, or a number is not finite.
+        PluginError: two installed packages register evaluators of one name.
+    """
+    import torch
+
+    from rodna.models.checkpoint import load
+
+    inputs = {"model": model, "tokens": tokens, "corpus": corpus}
+    with create(out, kind="evaluation", format_version=FORMAT_VERSION, inputs=inputs, config=config, seed=config.seed) as draft:
+        data = load_data(corpus, tokens, train_bytes=config.baseline_bytes, seed=config.seed)
+        decoder, tokenizer = load(model.path, device="cuda" if torch.cuda.is_available() else "cpu")
+        language_model = DecoderModel(
+            decoder,
+            tokenizer,
+            stride=config.stride,
+            batch_size=config.batch_size,
+            compute_dtype=getattr(torch, config.compute_dtype),
+        )
+        results: list[Result] = []
+        files: dict[str, Any] = {SAMPLES: []}
+        for name in registry.names(GROUP):
+            evaluation = registry.load(GROUP, name)(language_model, data, config)
+            results += evaluation.results
+            files |= evaluation.files
+        write_results(draft.path / RESULTS, results)
+        for name, value in files.items():
+            write_json(draft.path / name, value)
+        draft.counts["results"] = len(results)
+        held_out = next((result for result in results if (result.task, result.metric) == ("held_out_text", "bits_per_byte")), None)
+        if held_out is not None:
+            draft.counts["bits_per_byte"] = held_out.value
+    return draft.result
