@@ -1,0 +1,116 @@
+"""`rodna plan`: what to train, and why."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rodna.cli.options import HERE, NOTHING, DryRunOption, JsonOption, SetOption, WorkspaceOption
+from rodna.cli.verbs import open_stages, print_json, stage_verb
+from rodna.core.log import say
+
+if TYPE_CHECKING:
+    from rodna.plan.plan import Plan
+
+
+def plan(
+    write: Annotated[bool, typer.Option("--write", help="Put the proposed numbers into project.yaml, keeping its comments.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Plan for the machine at hand, though a plan for another one exists.")] = False,
+    workspace: WorkspaceOption = HERE,
+    set_: SetOption = NOTHING,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Propose the model's size, batch, passes and learning rate, from the text and the machine."""
+    from rodna.plan.plan import read_plan
+
+    if again and not dry_run:
+        forget_plan(open_stages(workspace, set_))
+    if stage_verb(("plan",), workspace=workspace, overrides=set_, dry_run=dry_run, as_json=False, quiet=True) == {}:
+        return
+    stages = open_stages(workspace, set_)
+    proposed = read_plan(stages.artifact("plan"))
+    if as_json:
+        print_json({"path": str(stages.artifact("plan").path), "model": proposed.model.model_dump(mode="json"), "train": proposed.train,
+                    "estimates": proposed.estimates, "reasons": proposed.reasons, "machine": proposed.machine})  # fmt: skip
+    else:
+        print_plan(proposed)
+    if write:
+        changed = write_into(stages.workspace.project_file, numbers_of(stages, proposed))
+        say(f"wrote {len(changed)} settings into {stages.workspace.project_file}: {', '.join(changed) or 'all were there already'}")
+
+
+def forget_plan(stages: Any) -> None:
+    """Delete the current plan, so that it is made again."""
+    import shutil
+
+    from rodna.cli.lock import locked
+
+    with locked(stages.workspace):
+        shutil.rmtree(stages.stage("plan").out(stages.workspace), ignore_errors=True)
+
+
+def print_plan(proposed: "Plan") -> None:
+    """Print settings, values and reasons as a table on stdout."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from rodna.core.text import human_bytes, human_count, human_seconds
+
+    table = Table("setting", "value", "why")
+    for row in proposed.reasons:
+        value = row["value"]
+        table.add_row(row["setting"], f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value), row["reason"])
+    estimates = proposed.estimates
+    console = Console()
+    console.print(table)
+    console.print(
+        f"{human_count(proposed.model.num_parameters)} parameters, about {human_seconds(estimates['seconds'])} of training, "
+        f"{human_bytes(estimates['memory_bytes'])} of memory, {estimates['flops']:.2g} FLOPs"
+    )
+
+
+def numbers_of(stages: Any, proposed: "Plan") -> dict[str, dict[str, Any]]:
+    """Return section -> key -> number for every setting of the project that says `planned`."""
+    import json
+
+    project = stages.project
+    found: dict[str, dict[str, Any]] = {"model": {}, "train": {}, "tokenizer": {}}
+    model = proposed.model.model_dump(mode="json")
+    found["model"] = {key: model[key] for key, value in project.model if value == "planned" and key in model}
+    found["train"] = {key: proposed.train[key] for key, value in project.train if value == "planned" and key in proposed.train}
+    if project.tokenizer.vocabulary_size == "planned":
+        tokenizer = json.loads((stages.artifact("tokenizer").path / "tokenizer.json").read_text(encoding="utf-8"))
+        found["tokenizer"] = {"vocabulary_size": len(tokenizer["model"]["vocab"])}
+    return found
+
+
+def write_into(file: Path, sections: dict[str, dict[str, Any]]) -> list[str]:
+    """Set values in a YAML file, keeping its comments, order and everything else.
+
+    Returns:
+        The dotted names of the settings that changed.
+    """
+    import io
+
+    from ruamel.yaml import YAML
+    from ruamel.yaml.comments import CommentedMap
+
+    from rodna.core.files import write_text
+
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 4096
+    tree = yaml.load(file.read_text(encoding="utf-8-sig"))
+    changed: list[str] = []
+    for section, values in sections.items():
+        if values and tree.get(section) is None:
+            tree[section] = CommentedMap()
+        for key, value in values.items():
+            if tree[section].get(key) != value:
+                tree[section][key] = value
+                changed.append(f"{section}.{key}")
+    buffer = io.StringIO()
+    yaml.dump(tree, buffer)
+    write_text(file, buffer.getvalue())
+    return changed

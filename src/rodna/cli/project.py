@@ -1,0 +1,54 @@
+"""The project file: `project.yaml`, its sections named after the rooms that read them."""
+
+from collections.abc import Sequence
+
+from pydantic import Field, field_validator
+
+from rodna.core.config import Section, load
+from rodna.core.errors import ConfigError
+from rodna.core.workspace import Workspace
+from rodna.corpus.config import CorpusConfig, Source
+from rodna.corpus.language import parse_language
+from rodna.data.config import DataConfig
+from rodna.evals.config import EvalConfig
+from rodna.plan.config import ModelSection, PlanConfig
+from rodna.publish.config import ReportConfig
+from rodna.tokenizer.config import TokenizerConfig
+from rodna.train.config import TrainConfig
+
+SLUG = r"^[^\W_](?:[\w.-]{0,62}[^\W_])?$"
+"""What a project may be called: it names folders. Letters of any script."""
+
+
+class Project(Section):
+    """Everything a user decides, in one file."""
+
+    language: str = Field(description="BCP-47 tag of the language, e.g. be, yue, ckb-Arab.")
+    name: str = Field(pattern=SLUG, description="Names the artifacts' folders.")
+    sources: dict[str, Source] = Field(min_length=1)
+    corpus: CorpusConfig = CorpusConfig()
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    data: DataConfig = DataConfig()
+    model: ModelSection = ModelSection()
+    plan: PlanConfig = PlanConfig()
+    train: TrainConfig = TrainConfig()
+    eval: EvalConfig = EvalConfig()
+    report: ReportConfig = ReportConfig()
+
+    @field_validator("language")
+    @classmethod
+    def _check_language(cls, tag: str) -> str:
+        try:
+            parse_language(tag)
+        except ConfigError as error:
+            raise ValueError(f"{error.what}; {error.fix}") from error
+        return tag
+
+
+def load_project(workspace: Workspace, overrides: Sequence[str] = ()) -> Project:
+    """Read a workspace's project file and apply `--set` assignments.
+
+    Raises:
+        ConfigError: lists every problem.
+    """
+    return load(Project, workspace.project_file, overrides=overrides)

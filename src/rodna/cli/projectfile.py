@@ -1,0 +1,84 @@
+"""Writing a new `project.yaml`, with a reason beside every value that was not typed."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rodna.core.errors import ConfigError
+from rodna.core.files import write_text
+from rodna.core.workspace import PROJECT_FILE, Workspace
+
+
+@dataclass(frozen=True)
+class NewSource:
+    """A source to write down: its settings, and for some of them the reason."""
+
+    settings: Mapping[str, Any]
+    reasons: Mapping[str, str]
+
+
+def create_workspace(
+    root: Path,
+    *,
+    language: str,
+    name: str,
+    sources: Mapping[str, NewSource],
+    facts: list[str],
+    sections: Mapping[str, Mapping[str, Any]] = {},
+) -> Workspace:
+    """Write `project.yaml` into `root`, which is made if missing.
+
+    Args:
+        root: the workspace's folder.
+        language: BCP-47 tag.
+        name: of the project.
+        sources: by name.
+        facts: sentences about the text, written as comments at the top.
+        sections: section -> key -> value, for settings that differ from the defaults.
+
+    Raises:
+        ConfigError: there is a project file already, or `name` cannot be one.
+    """
+    file = root / PROJECT_FILE
+    if file.exists():
+        raise ConfigError(
+            "there is a project here already; it is not overwritten",
+            where=str(file),
+            fix="edit it, or choose another folder with --workspace",
+        )
+    root.mkdir(parents=True, exist_ok=True)
+    write_text(file, render(language=language, name=name, sources=sources, facts=facts, sections=sections))
+    return Workspace(root.resolve())
+
+
+def render(
+    *, language: str, name: str, sources: Mapping[str, NewSource], facts: list[str], sections: Mapping[str, Mapping[str, Any]]
+) -> str:
+    """Return the text of a project file."""
+    lines = [
+        "# A project of rodna. Every setting that is not here has a default; `rodna plan` shows what it proposes and why.",
+        *(f"# {fact}" for fact in facts),
+        "",
+        f"language: {scalar(language)}",
+        f"name: {scalar(name)}",
+        "",
+        "sources:",
+    ]
+    for key, source in sources.items():
+        lines.append(f"  {scalar(key)}:")
+        for setting, value in source.settings.items():
+            reason = source.reasons.get(setting, "")
+            lines.append(f"    {setting}: {scalar(value)}" + (f"  # {reason}" if reason else ""))
+    for section, values in sections.items():
+        lines += ["", f"{section}:", *(f"  {key}: {scalar(value)}" for key, value in values.items())]
+    return "\n".join(lines) + "\n"
+
+
+def scalar(value: Any) -> str:
+    """Return a value as YAML: words as they are, everything else quoted like JSON."""
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z][\w./-]*", value, re.ASCII) and value.lower() not in ("true", "false", "null"):
+        return value
+    return json.dumps(value, ensure_ascii=False)

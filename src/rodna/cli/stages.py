@@ -1,0 +1,182 @@
+"""What every stage needs: the one place that knows how rooms are wired together.
+
+Digests are computed before anything is built, from the sources' fingerprint onwards, so `status` and `--dry-run` say exactly what
+`run` would do.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel
+
+from rodna.cli.project import Project
+from rodna.core.artifact import Artifact, Manifest
+from rodna.core.errors import ArtifactError
+from rodna.core.workspace import Stage, Workspace
+
+StageName = Literal["corpus", "tokenizer", "plan", "tokens", "pretrain", "evaluate", "report"]
+STAGES: tuple[StageName, ...] = get_args(StageName)
+VERBS: dict[StageName, str] = {
+    "corpus": "corpus build", "tokenizer": "tokenizer train", "plan": "plan", "tokens": "train tokens", "pretrain": "train pretrain",
+    "evaluate": "eval", "report": "report",
+}  # fmt: skip
+"""Stage -> the command that does it alone."""
+
+
+class Stages:
+    """The stages of one project in one workspace, each made once and remembered."""
+
+    def __init__(self, project: Project, workspace: Workspace) -> None:
+        self.project, self.workspace = project, workspace
+        self._stages: dict[StageName, Stage] = {}
+
+    def stage(self, name: StageName) -> Stage:
+        """Return a stage, with the digest its result has or will have."""
+        if name not in self._stages:
+            self._stages[name] = getattr(self, f"_{name}")()
+        return self._stages[name]
+
+    def artifact(self, name: StageName) -> Artifact:
+        """Return a stage's finished result.
+
+        Raises:
+            ArtifactError: it does not exist yet, or is damaged.
+        """
+        found = self.stage(name).existing(self.workspace)
+        if found is None:
+            raise ArtifactError(
+                f"the {self.stage(name).kind} does not exist yet, or was made from other texts or settings",
+                where=str(self.workspace.root),
+                fix=f"run `rodna {VERBS[name]}` first, or `rodna run` for everything",
+            )
+        return found
+
+    def run_folder(self) -> Path:
+        """Return the folder where pretraining keeps its log and what it needs to go on."""
+        return self.workspace.runs / self.stage("pretrain").out(self.workspace).name
+
+    def _announced(self, name: StageName) -> Artifact:
+        """Return a stand-in that has nothing but the digest of a result that need not exist."""
+        stage = self.stage(name)
+        manifest = Manifest(
+            kind=stage.kind, name=stage.name, digest=stage.digest, format_version=stage.format_version, inputs={}, config={}
+        )
+        return Artifact(stage.out(self.workspace), manifest)
+
+    def _make(
+        self, kind: str, format_version: int, inputs: Mapping[str, Artifact | str], config: BaseModel | Mapping[str, Any], make: Any
+    ) -> Stage:
+        return Stage(kind=kind, name=self.project.name, format_version=format_version, inputs=inputs, config=config, make=make)
+
+    def _corpus(self) -> Stage:
+        from rodna.corpus.build import corpus_stage
+
+        project = self.project
+        stage = corpus_stage(project.sources, project.corpus, language=project.language, root=self.workspace.root)
+        return replace(stage, name=project.name)
+
+    def _tokenizer(self) -> Stage:
+        from rodna.tokenizer import train
+
+        return self._make(
+            "tokenizer",
+            train.FORMAT_VERSION,
+            {"corpus": self._announced("corpus")},
+            self.project.tokenizer,
+            lambda out: train.train_tokenizer(self.artifact("corpus"), self.project.tokenizer, out),
+        )
+
+    def _plan(self) -> Stage:
+        from rodna.plan import plan
+
+        project = self.project
+        settings = plan.plan_settings(project.plan, model=project.model, train=project.train)
+        inputs = plan.plan_inputs(self._announced("corpus"), self._announced("tokenizer"), project.plan)
+        return self._make(
+            "plan",
+            plan.FORMAT_VERSION,
+            self._keep_machine(inputs, settings, plan.FORMAT_VERSION),
+            settings,
+            lambda out: plan.make_plan(
+                self.artifact("corpus"), self.artifact("tokenizer"), project.plan, model=project.model, train=project.train, out=out
+            ),
+        )
+
+    def _keep_machine(
+        self, inputs: Mapping[str, Artifact | str], settings: Mapping[str, Any], version: int
+    ) -> Mapping[str, Artifact | str]:
+        """Keep the plan that was made on another machine, where only the machine differs.
+
+        Moving a workspace must not throw the trained model away; `rodna plan --again` plans for the machine at hand.
+        """
+        digests = {role: item if isinstance(item, str) else item.digest for role, item in inputs.items()}
+        for plan in self.workspace.all_artifacts():
+            made = plan.manifest
+            if (made.kind, made.name, made.format_version, made.config) == ("plan", self.project.name, version, settings):
+                if made.inputs == digests:
+                    return inputs
+                if {**made.inputs, "machine": ""} == {**digests, "machine": ""}:
+                    return made.inputs
+        return inputs
+
+    def _tokens(self) -> Stage:
+        from rodna.data import tokens
+
+        return self._make(
+            "tokens",
+            tokens.FORMAT_VERSION,
+            {"corpus": self._announced("corpus"), "tokenizer": self._announced("tokenizer")},
+            self.project.data,
+            lambda out: tokens.write_tokens(self.artifact("corpus"), self.artifact("tokenizer"), self.project.data, out),
+        )
+
+    def _pretrain(self) -> Stage:
+        from rodna.train import stages
+
+        inputs = {role: self._announced(role) for role in ("tokens", "tokenizer", "plan")}
+        return self._make(
+            "model",
+            stages.FORMAT_VERSION,
+            inputs,
+            self.project.train,
+            lambda out: stages.pretrain(
+                self.artifact("tokens"), self.artifact("tokenizer"), self.artifact("plan"), self.project.train, out, run=self.run_folder()
+            ),
+        )
+
+    def _evaluate(self) -> Stage:
+        from rodna.evals import evaluate
+
+        return self._make(
+            "evaluation",
+            evaluate.FORMAT_VERSION,
+            {"model": self._announced("pretrain"), "tokens": self._announced("tokens"), "corpus": self._announced("corpus")},
+            self.project.eval,
+            lambda out: evaluate.evaluate_model(
+                self.artifact("pretrain"), self.artifact("tokens"), self.artifact("corpus"), self.project.eval, out
+            ),
+        )
+
+    def _report(self) -> Stage:
+        from rodna.publish import report
+
+        project = self.project
+        roles: dict[str, StageName] = {
+            "corpus": "corpus", "tokenizer": "tokenizer", "plan": "plan", "tokens": "tokens", "model": "pretrain", "evaluation": "evaluate",
+        }  # fmt: skip
+        announced = {role: self._announced(name) for role, name in roles.items()}
+        return self._make(
+            "report",
+            report.REPORT_FORMAT_VERSION,
+            report.report_inputs(language=project.language, name=project.name, **announced),
+            project.report,
+            lambda out: report.write_report(
+                language=project.language,
+                name=project.name,
+                config=project.report,
+                out=out,
+                **{role: self.artifact(name) for role, name in roles.items()},
+            ),
+        )

@@ -1,0 +1,58 @@
+"""`rodna tokenizer`: train one, compare several."""
+
+from typing import Annotated, Any
+
+import typer
+
+from rodna.cli.options import HERE, NOTHING, DryRunOption, JsonOption, SetOption, WorkspaceOption
+from rodna.cli.verbs import open_project, print_json, stage_verb
+
+app = typer.Typer(no_args_is_help=True, help="Learn how to cut text into tokens.")
+
+
+@app.command()
+def train(workspace: WorkspaceOption = HERE, set_: SetOption = NOTHING, dry_run: DryRunOption = False, as_json: JsonOption = False) -> None:
+    """Train the tokenizer on the corpus."""
+    stage_verb(("tokenizer",), workspace=workspace, overrides=set_, dry_run=dry_run, as_json=as_json)
+
+
+@app.command()
+def compare(
+    algorithms: Annotated[list[str], typer.Option("--algorithm", "-a", help="bpe, unigram or character; repeatable.")] = ["bpe", "unigram"],  # noqa: B006
+    sizes: Annotated[list[str], typer.Option("--vocabulary-size", "-v", help="A number or `planned`; repeatable.")] = ["planned"],  # noqa: B006
+    workspace: WorkspaceOption = HERE,
+    set_: SetOption = NOTHING,
+    as_json: JsonOption = False,
+) -> None:
+    """Train several tokenizers and print their measures side by side; each is kept, so the second time is quick."""
+    import json
+
+    from rodna.cli.pipeline import run_stages
+    from rodna.core.workspace import Workspace
+
+    rows: list[dict[str, Any]] = []
+    for algorithm in algorithms:
+        for size in sizes if algorithm != "character" else sizes[:1]:
+            settings = [*set_, f"tokenizer.algorithm={algorithm}"] + (
+                [f"tokenizer.vocabulary_size={size}"] if algorithm != "character" else []
+            )
+            project, found = open_project(workspace, settings)
+            made = run_stages(project, found, ("corpus", "tokenizer"))["tokenizer"]
+            measures = json.loads((Workspace.find(found.root).root / made["path"] / "measures.json").read_text(encoding="utf-8"))
+            rows.append({"algorithm": algorithm, "vocabulary_size": size, "path": made["path"], "measures": measures})
+    if as_json:
+        print_json(rows)
+    else:
+        _print_table(rows)
+
+
+def _print_table(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    names = [key for key, value in rows[0]["measures"].items() if isinstance(value, int | float)]
+    table = Table("algorithm", *(name.replace("_", " ") for name in names))
+    for row in rows:
+        values = [row["measures"].get(name, "") for name in names]
+        table.add_row(row["algorithm"], *(f"{value:,}" if isinstance(value, int) else f"{value:.3f}" for value in values))
+    Console().print(table)
