@@ -5,16 +5,29 @@ Everything shown comes from the artifacts. What the model and the corpus say is 
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from markupsafe import Markup
 
+from rodna import __version__
 from rodna.core.artifact import Artifact, create
 from rodna.core.files import write_text
-from rodna.core.text import human_bytes, human_count, human_seconds
+from rodna.core.text import human_bytes, human_count
+from rodna.corpus.language import parse_language
 from rodna.publish.config import ReportConfig
-from rodna.publish.script import markup_of
+from rodna.publish.facts.cost import cost_facts
+from rodna.publish.facts.dropped import dropped_facts
+from rodna.publish.facts.plan import plan_facts
+from rodna.publish.facts.reproduce import reproduce_facts
+from rodna.publish.facts.results import headline_facts, results_facts, results_of
+from rodna.publish.facts.samples import samples_facts
+from rodna.publish.facts.text import statistics_of, text_facts
+from rodna.publish.facts.tokenizer import tokenizer_facts
+from rodna.publish.facts.training import training_facts
+from rodna.publish.facts.view import amount, get, read_json
 
 REPORT_FORMAT_VERSION = 1
 PAGE = "index.html"
@@ -75,6 +88,48 @@ def write_report(
     return draft.result
 
 
+@dataclass(frozen=True)
+class Section:
+    """One section of the page; without facts, the line that says so.
+
+    `id` is also the name of its template.
+    """
+
+    id: str
+    title: str
+    heading: str
+    facts: Any
+    missing: str
+
+
+def sections_of(artifacts: Mapping[str, Artifact], config: ReportConfig) -> list[Section]:
+    """Gather what every section says.
+
+    Args:
+        artifacts: role -> artifact, of those there are.
+        config: how much is shown.
+    """
+    corpus, tokenizer, plan, model, evaluation = (artifacts.get(role) for role in ("corpus", "tokenizer", "plan", "model", "evaluation"))
+    statistics, results = statistics_of(corpus), results_of(evaluation)
+    dropped = dropped_facts(corpus, statistics, num_excerpts=config.num_excerpts, characters=config.excerpt_characters)
+    return [
+        Section("result", "Result", "How good it is", headline_facts(results), "No evaluation of held-out text yet: run `rodna eval`."),
+        Section("samples", "Samples", "What it writes", samples_facts(evaluation, config), "No samples were kept."),
+        Section(
+            "text", "Text", "What went in", text_facts(statistics, num_sources=config.num_sources), "No figures about the text were found."
+        ),
+        Section("dropped", "Left out", "What was left out, and why", dropped, "No record of dropped documents was found."),
+        Section("tokenizer", "Tokenizer", "How text is cut into tokens", tokenizer_facts(tokenizer, corpus), "No tokenizer was found."),
+        Section("plan", "Plan", "What was planned, and why", plan_facts(plan), "No plan was found."),
+        Section(
+            "training", "Training", "How training went", training_facts(model, points=config.curve_points), "No training metrics were kept."
+        ),
+        Section("results", "All results", "Everything measured", results_facts(results), "Nothing was measured yet: run `rodna eval`."),
+        Section("cost", "Cost", "What it cost", cost_facts(artifacts), "Nothing is known about the cost."),
+        Section("reproduce", "Reproduce", "How to get the same again", reproduce_facts(artifacts), "There is nothing to reproduce yet."),
+    ]
+
+
 def render(*, language: str, name: str, artifacts: Mapping[str, Artifact], config: ReportConfig) -> str:
     """Return the page.
 
@@ -93,8 +148,26 @@ def render(*, language: str, name: str, artifacts: Mapping[str, Artifact], confi
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(size=human_bytes, count=human_count, duration=human_seconds)
     style = files("rodna.publish").joinpath("templates/style.css").read_text(encoding="utf-8")
     return environment.get_template("page.html.jinja").render(
-        language=language, name=name, text=markup_of(language), style=Markup(style), artifacts=artifacts
+        name=name,
+        text=parse_language(language),
+        version=__version__,
+        style=Markup(style),
+        opening=opening(artifacts),
+        sections=sections_of(artifacts, config),
     )
+
+
+def opening(artifacts: Mapping[str, Artifact]) -> list[str]:
+    """Return the few facts under the title."""
+    plan, statistics = read_json(artifacts.get("plan"), "plan.json"), statistics_of(artifacts.get("corpus"))
+    found: list[str] = []
+    parameters = get(plan, "estimates", "parameters")
+    if amount(parameters):
+        found.append(f"{human_count(amount(parameters))} parameters")
+    size = get(statistics, "splits", "train", "bytes")
+    if amount(size):
+        found.append(f"trained on {human_bytes(amount(size))} of text")
+    created = max((artifact.manifest.created for artifact in artifacts.values()), default="")
+    return [*found, created[:10]] if created else found

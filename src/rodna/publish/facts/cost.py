@@ -1,0 +1,91 @@
+"""What it cost: time, arithmetic, energy, memory."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from rodna.core.artifact import Artifact
+from rodna.core.text import human_bytes, human_seconds
+from rodna.publish.charts import Bar, bar_list
+from rodna.publish.facts.view import Number, amount, get, read_json
+
+STAGES = {"corpus": "text", "tokenizer": "tokenizer", "plan": "plan", "tokens": "tokens", "model": "training", "evaluation": "evaluation"}
+
+
+@dataclass(frozen=True)
+class CostFacts:
+    """The section about cost."""
+
+    lead: str
+    numbers: list[Number]
+    stages: Markup | None
+    assumption: str
+
+
+def cost_facts(artifacts: Mapping[str, Artifact]) -> CostFacts | None:
+    """Return what the whole job cost, None where there is no artifact."""
+    seconds = {STAGES[role]: artifact.manifest.seconds for role, artifact in artifacts.items() if role in STAGES}
+    if not seconds:
+        return None
+    summary, plan = read_json(artifacts.get("model"), "training.json"), read_json(artifacts.get("plan"), "plan.json")
+    training = amount(get(summary, "seconds")) or seconds.get("training", 0.0)
+    total = sum(seconds.values()) - seconds.get("training", 0.0) + training
+    if "training" in seconds:
+        seconds["training"] = training
+    watts = amount(get(plan, "machine", "watts"))
+    numbers = [Number("for all stages", human_seconds(total)), *_training_numbers(summary)]
+    if watts:
+        numbers.append(Number("of electricity, estimated", energy(total, watts)))
+    return CostFacts(_lead(plan), numbers, _stages(seconds), _assumption(watts, summary))
+
+
+def energy(seconds: float, watts: float) -> str:
+    """Return watt-hours, or kilowatt-hours where there are many."""
+    hours = seconds * watts / 3600
+    return f"{hours / 1000:.3g} kWh" if hours >= 1000 else f"{hours:.3g} Wh"
+
+
+def scientific(value: float) -> str:
+    """Return a number as people write large ones: 3.2 × 10¹⁷."""
+    mantissa, _, exponent = f"{value:.1e}".partition("e")
+    return f"{mantissa} × 10{str(int(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+
+
+def _training_numbers(summary: Any) -> list[Number]:
+    shown: list[Number] = []
+    if flops := amount(get(summary, "flops")):
+        shown.append(Number("FLOPs of training", scientific(flops)))
+    if mfu := amount(get(summary, "mfu")):
+        shown.append(Number("of the machine's peak used (MFU)", f"{mfu:.0%}"))
+    if speed := amount(get(summary, "tokens_per_second")):
+        shown.append(Number("tokens per second", f"{speed:,.0f}"))
+    if memory := amount(get(summary, "peak_memory_bytes")):
+        shown.append(Number("peak memory", human_bytes(memory)))
+    return shown
+
+
+def _lead(plan: Any) -> str:
+    name, cores, device = (get(plan, "machine", key) for key in ("name", "cores", "device"))
+    if not name:
+        return "Measured while the stages ran."
+    return f"Measured on {name}, {cores} cores." if device == "cpu" else f"Measured on {name}."
+
+
+def _assumption(watts: float, summary: Any) -> str:
+    parts: list[str] = []
+    if watts:
+        parts.append(
+            f"The electricity assumes {watts:.0f} W for as long as the stages ran: nothing measured the power. A meter at the wall knows better."
+        )
+    if amount(get(summary, "mfu")):
+        parts.append(
+            "MFU is the arithmetic that the model needs, divided by what the machine could do in the same time at its measured peak."
+        )
+    return " ".join(parts)
+
+
+def _stages(seconds: Mapping[str, float]) -> Markup:
+    bars = [Bar(role, value, human_seconds(value), value, value, role == "training") for role, value in seconds.items()]
+    return bar_list(bars, label="Time by stage")

@@ -1,0 +1,105 @@
+"""How text is cut into tokens."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rodna.core.artifact import Artifact
+from rodna.core.errors import RodnaError
+from rodna.corpus.documents import read_documents
+from rodna.publish.facts.view import Number, amount, get, number, read_json, share
+
+EXAMPLE_CHARACTERS = 320
+ALGORITHMS = {"bpe": "byte-pair encoding", "unigram": "unigram", "character": "characters"}
+
+
+@dataclass(frozen=True)
+class TokenizerFacts:
+    """The section about the tokenizer."""
+
+    lead: str
+    numbers: list[Number]
+    pieces: list[str]
+    piece_note: str
+
+
+def tokenizer_facts(tokenizer: Artifact | None, corpus: Artifact | None) -> TokenizerFacts | None:
+    """Return the section, None where there is no tokenizer."""
+    if tokenizer is None:
+        return None
+    measures = read_json(tokenizer, "measures.json")
+    measures = measures if isinstance(measures, dict) else {}
+    vocabulary = get(measures, "vocabulary", default={})
+    pieces, tokens, size = example(tokenizer, corpus)
+    note = ""
+    if pieces:
+        note = f"{tokens:,} tokens for {size:,} bytes. A change of colour is a change of token; the colours mean nothing more."
+        if len(pieces) < tokens:
+            note += " Characters made of several tokens are shown in one colour."
+    held_out = next((measures[split] for split in ("validation", "train") if isinstance(measures.get(split), dict)), {})
+    return TokenizerFacts(_lead(vocabulary), _numbers(vocabulary, held_out), pieces, note)
+
+
+def _lead(vocabulary: Mapping[str, Any]) -> str:
+    lead = "The model reads and writes tokens: pieces of text learned from the train split. All 256 bytes are among them, so any text can be written."
+    reason = str(vocabulary.get("reason") or "")
+    return f"{lead} The size of the vocabulary: {reason}." if reason else lead
+
+
+def _numbers(vocabulary: Mapping[str, Any], measures: Mapping[str, Any]) -> list[Number]:
+    """Return the measures that there are; fertility means nothing where words cannot be counted."""
+    shown: list[Number] = []
+    if vocabulary.get("size"):
+        name = ALGORITHMS.get(str(vocabulary.get("algorithm")), str(vocabulary.get("algorithm", "")))
+        shown.append(Number(f"tokens in the vocabulary, {name}", f"{amount(vocabulary['size']):,.0f}"))
+    wanted = (("bytes_per_token", "bytes per token"), ("characters_per_token", "characters per token"), ("fertility", "tokens per word"))
+    shown += [Number(label, number(measures[key])) for key, label in wanted if amount(measures.get(key))]
+    if "whole_character_share" in measures:
+        shown.append(Number("of the text in tokens of whole characters", share(amount(measures["whole_character_share"]), 1)))
+    return shown
+
+
+def example(tokenizer: Artifact, corpus: Artifact | None) -> tuple[list[str], int, int]:
+    """Return the start of a held-out document cut into what its tokens say, the number of tokens and the number of bytes.
+
+    Tokens that hold part of a character are joined until they make whole ones. Empty where the text or the tokenizer cannot be read.
+    """
+    from rodna.tokenizer.tokenizer import Tokenizer
+
+    if corpus is None:
+        return [], 0, 0
+    try:
+        text = _example_text(corpus)
+        encoder = Tokenizer.load(tokenizer.path)
+        ids = encoder.encode(text)
+        return join_bytes([encoder.token_bytes(token) for token in ids]), len(ids), len(text.encode("utf-8"))
+    except (RodnaError, OSError, ValueError):
+        return [], 0, 0
+
+
+def _example_text(corpus: Artifact) -> str:
+    """Return the start of the first test document long enough to show something, else of the longest among the first hundred."""
+    best = ""
+    for index, document in enumerate(read_documents(corpus.path, "test")):
+        text = " ".join(document.text[: EXAMPLE_CHARACTERS * 4].split())
+        if len(text) > len(best):
+            best = text
+        if len(text) >= EXAMPLE_CHARACTERS or index >= 100:
+            break
+    return best if len(best) <= EXAMPLE_CHARACTERS else best[:EXAMPLE_CHARACTERS].rpartition(" ")[0] or best[:EXAMPLE_CHARACTERS]
+
+
+def join_bytes(tokens: Sequence[bytes]) -> list[str]:
+    """Return the text of tokens, those that hold part of a character joined with what follows."""
+    pieces: list[str] = []
+    pending = b""
+    for token in tokens:
+        pending += token
+        try:
+            piece = pending.decode("utf-8")
+        except UnicodeDecodeError:
+            continue
+        if piece:
+            pieces.append(piece)
+        pending = b""
+    return [*pieces, pending.decode("utf-8", "replace")] if pending else pieces
