@@ -70,12 +70,12 @@ class EvaluationWindows:
     def num_scored(self) -> int:
         return int((self.length_W - self.skip_W).sum())
 
-    def batches(self, tokens_per_batch: int) -> Iterator[WindowBatch]:
-        """Yield the windows, as many at a time as `tokens_per_batch` holds, at least one."""
+    def batches(self, tokens_per_batch: int, *, length_multiple: int = LENGTH_MULTIPLE) -> Iterator[WindowBatch]:
+        """Yield the windows, as many at a time as `tokens_per_batch` holds, at least one, padded to a multiple of `length_multiple`."""
         first = 0
         while first < self.num_windows:
             longest = int(self.length_W[first])
-            padded = min(-(-longest // LENGTH_MULTIPLE) * LENGTH_MULTIPLE, self.context_length)
+            padded = min(-(-longest // length_multiple) * length_multiple, self.context_length)
             rows = max(tokens_per_batch // padded, 1)
             yield self._batch(slice(first, first + rows), padded)
             first += rows

@@ -17,7 +17,6 @@ from rodna.evals.config import EvalConfig
 from rodna.evals.data import EvaluationData
 from rodna.evals.model import DecoderModel
 from rodna.evals.result import Direction, Evaluation, Result
-from rodna.evals.scoring import documents_of
 from rodna.evals.text import WORD_RULE, words
 
 TASK_VERSION = 1
@@ -33,7 +32,7 @@ def evaluate(model: DecoderModel, data: EvaluationData, config: EvalConfig) -> E
         data: the held-out text and its tokens.
         config: windows, resamples and seed.
     """
-    nats_D = model.sequence_nats(documents_of(data.tokens))
+    nats_D = model.document_nats(data.tokens)
     texts = [document.text for document in data.documents]
     counts = {
         "bytes": np.asarray(data.tokens.document_bytes, dtype=np.int64),

@@ -28,7 +28,7 @@ TASK = "generation"
 UNSEEN_LENGTHS = (3, 5)
 """Characters of the n-grams that are looked up in the training text."""
 COPY_LENGTH = 50
-"""Characters from which on a match with the training text counts as copied. Reference: Carlini et al. 2023, arXiv:2202.07646, takes 50 tokens."""
+"""Characters from which a match with the training text counts as copied. Reference: Carlini et al. 2023, arXiv:2202.07646, of 50 tokens."""
 LOOP_PERIOD = 100
 LOOP_REPEATS = 4
 LOOP_CHARACTERS = 24
@@ -80,8 +80,8 @@ def choose_prompts(texts: Sequence[str], config: EvalConfig) -> list[Prompt]:
     """
     usable = [index for index, text in enumerate(texts) if beginning(text, config.prompt_characters)]
     random = np.random.default_rng(config.seed)
-    chosen = random.permutation(len(usable))[: (config.num_samples + 1) // 2]
-    begun = [Prompt(beginning(texts[usable[place]], config.prompt_characters), usable[place]) for place in chosen]
+    chosen = [usable[int(place)] for place in random.permutation(len(usable))[: (config.num_samples + 1) // 2]]
+    begun = [Prompt(beginning(texts[index], config.prompt_characters), index) for index in chosen]
     return begun + [Prompt("", -1)] * (config.num_samples - len(begun))
 
 

@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-import numpy as np
 import torch
 
-from rodna.evals.scoring import Sequences, sequence_nats
+from rodna.evals.scoring import continuation_nats, document_nats
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from rodna.data.tokens import Tokens
     from rodna.models.decoder import Decoder
     from rodna.models.generate import Sampling
     from rodna.tokenizer.tokenizer import Tokenizer
@@ -59,26 +62,25 @@ class DecoderModel:
         self.decoder, self.tokenizer = decoder, tokenizer
         self.stride, self.batch_size, self.compute_dtype = stride, batch_size, compute_dtype
 
-    def sequence_nats(self, sequences: Sequences) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
-        """Return the nats of sequences that are already tokens."""
-        return sequence_nats(self.decoder, sequences, stride=self.stride, batch_size=self.batch_size, compute_dtype=self.compute_dtype)
+    def document_nats(self, tokens: "Tokens") -> "NDArray[np.float64]":
+        """Return what each document of a split costs, its end included."""
+        return document_nats(self.decoder, tokens, stride=self.stride, batch_size=self.batch_size, compute_dtype=self.compute_dtype)
 
     def score(self, contexts: Sequence[str], continuations: Sequence[str]) -> list[Score]:
         """Return the cost of each continuation after its context.
 
         Context and continuation are encoded apart, so that no token reaches over the border between them.
         """
-        before = self.tokenizer.encode_batch(list(contexts))
         after = self.tokenizer.encode_batch(list(continuations))
-        pieces = [[self.tokenizer.end_of_text_id, *a, *b] for a, b in zip(before, after, strict=True)]
-        sizes = np.array([len(piece) for piece in pieces], dtype=np.int64)
-        sequences = Sequences(
-            np.array([token for piece in pieces for token in piece], dtype=np.int64),
-            np.cumsum(sizes) - sizes,
-            sizes - 1,
-            np.array([len(a) for a in before], dtype=np.int64),
+        nats = continuation_nats(
+            self.decoder,
+            self.tokenizer.encode_batch(list(contexts)),
+            after,
+            end_of_text_id=self.tokenizer.end_of_text_id,
+            stride=self.stride,
+            batch_size=self.batch_size,
+            compute_dtype=self.compute_dtype,
         )
-        nats = self.sequence_nats(sequences)
         return [Score(float(cost), len(tokens)) for cost, tokens in zip(nats, after, strict=True)]
 
     def generate(self, prompts: Sequence[str], sampling: "Sampling") -> list[str]:
