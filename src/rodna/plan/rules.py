@@ -1,18 +1,29 @@
 """The rules a plan follows: what our own runs and the field's found for small corpora. docs/planning.md holds the evidence."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from rodna.models.config import ModelConfig
+from rodna.plan.hardware import DeviceKind
 from rodna.plan.scaling import DATA_CONSTRAINED
 
-MIN_TRAIN_TOKENS = 5_000
+MIN_TRAIN_TOKENS = 2_000
 """Fewer tokens than this cannot teach even the smallest model more than letter frequencies."""
+MIN_STEPS = 20
+"""Fewer optimizer steps than this leave a model close to its random start."""
 MAX_EPOCHS = 40.0
-SHAPES: tuple[tuple[int, int], ...] = (
+DECAY_FRACTION = 0.5
+EVALUATIONS = 10
+SIZES: tuple[tuple[int, int], ...] = (
     (64, 3), (96, 4), (128, 4), (192, 5), (256, 6), (320, 7), (384, 8), (512, 8), (640, 10), (768, 12), (1024, 16), (1280, 20), (1536, 24),
 )  # fmt: skip
 """(width, layers) of the planned sizes, smallest first."""
+TIED_BELOW_WIDTH = 1024
+"""Narrower models share one matrix between embedding and head: a vocabulary would otherwise be most of their parameters."""
+MICRO_BATCH_TOKENS: dict[DeviceKind, int] = {"cpu": 4096, "cuda": 65_536}
+"""More tokens at a time than this make no step faster, but take more memory."""
 
 
 @dataclass(frozen=True)
@@ -31,22 +42,37 @@ class Text:
     num_documents: int
     vocabulary_size: int
 
-    @property
-    def bytes_per_token(self) -> float:
-        return self.num_bytes / self.num_tokens
 
+def shape(width: int, num_layers: int, text: Text, kept: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a Qwen3-style decoder: heads of 64 features, of 32 in narrow models; SwiGLU of 8/3 the width.
 
-def shape_fields(width: int, num_layers: int) -> dict[str, int]:
-    """Return the fields of a Qwen3-style decoder of this width: heads of 64 features, of 32 below width 384; SwiGLU of 8/3."""
-    head_width = 64 if width >= 384 else 32
-    ffn_width = 32 * max(1, round(width * 8 / 3 / 32))
-    heads = max(1, width // head_width)
-    return {"width": width, "num_layers": num_layers, "num_heads": heads, "num_kv_heads": heads, "head_width": head_width,
-            "ffn_width": ffn_width}  # fmt: skip
+    Args:
+        width: planned features of the residual stream.
+        num_layers: planned layers.
+        text: decides the context length.
+        kept: fields the user gave; the others follow from them.
+    """
+    width = int(kept.get("width", width))
+    if "num_heads" in kept and "head_width" not in kept:
+        head_width = max(2, width // int(kept["num_heads"]) // 2 * 2)
+    else:
+        head_width = int(kept.get("head_width", 64 if width >= 384 else 32))
+    num_heads = int(kept.get("num_heads", max(1, width // head_width)))
+    return {
+        "width": width,
+        "num_layers": num_layers,
+        "head_width": head_width,
+        "num_heads": num_heads,
+        "num_kv_heads": num_heads,
+        "ffn_width": max(32, round(width * 8 / 3 / 32) * 32),
+        "context_length": context_length(text),
+        "tied_embeddings": width < TIED_BELOW_WIDTH,
+        **kept,
+    }
 
 
 def context_length(text: Text) -> int:
-    """Return the sequence length: long documents are worth a longer one."""
+    """Return the sequence length in tokens."""
     return 256
 
 
@@ -55,7 +81,18 @@ def batch_tokens(text: Text) -> int:
     return 4096
 
 
-def learning_rate(model: ModelConfig, *, optimizer: str) -> float:
+def micro_batch_sizes(batch_size: int, model: ModelConfig, *, device: DeviceKind) -> list[int]:
+    """Return the divisors of the batch that are worth trying as micro-batches, largest first."""
+    largest = max(1, MICRO_BATCH_TOKENS[device] // model.context_length)
+    return [size for size in range(min(batch_size, largest), 0, -1) if batch_size % size == 0]
+
+
+def max_epochs(text: Text) -> float:
+    """Return after how many passes over the text more training stops helping."""
+    return MAX_EPOCHS
+
+
+def learning_rate(model: ModelConfig, step_tokens: int, *, optimizer: str) -> float:
     """Return the peak learning rate."""
     return 0.01 if optimizer == "muon" else 1e-3 * math.sqrt(256 / model.width)
 
@@ -65,6 +102,11 @@ def weight_decay(epochs: float) -> float:
     return 0.1 if epochs < 2 else 0.4
 
 
-def expected_loss(model: ModelConfig, text: Text, epochs: float) -> float:
+def warmup_steps(steps: int) -> int:
+    """Return the steps over which the learning rate rises."""
+    return max(1, min(100, steps // 50))
+
+
+def expected_loss(model: ModelConfig, text: Text, tokens_seen: float) -> float:
     """Return a figure that orders candidate sizes: lower is better."""
-    return DATA_CONSTRAINED.repeated_loss(model.num_parameters, text.num_tokens, epochs)
+    return DATA_CONSTRAINED.repeated_loss(model.num_parameters, text.num_tokens, tokens_seen / text.num_tokens)

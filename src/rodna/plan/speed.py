@@ -12,8 +12,10 @@ from rodna.models.config import ModelConfig
 from rodna.plan.flops import flops_per_token
 from rodna.plan.hardware import DeviceKind, Machine, Speeds
 
-TYPICAL_EFFICIENCY: dict[DeviceKind, float] = {"cpu": 0.45, "cuda": 0.35}
-"""Share of the measured matrix-product speed that training reaches; the plan's own steps replace it."""
+TYPICAL_EFFICIENCY: dict[DeviceKind, float] = {"cpu": 0.6, "cuda": 0.45}
+"""Share of the measured matrix-product speed that the products of a training step reach."""
+TRAFFIC_BYTES = 40.0
+"""Bytes moved for each feature, layer and token outside the products, forward and backward."""
 
 
 class StepTimer(Protocol):
@@ -36,10 +38,25 @@ class StepTime:
         self.seconds, self.startup_seconds = seconds, startup_seconds
 
 
-def estimate_tokens_per_second(model: ModelConfig, speeds: Speeds, *, device: DeviceKind, efficiency: float = 0.0) -> float:
-    """Return the training speed that matrix products alone suggest."""
-    peak = speeds.bf16_flops if speeds.bf16_pays else speeds.fp32_flops
-    return (efficiency or TYPICAL_EFFICIENCY[device]) * peak / flops_per_token(model).model
+def estimate_step(model: ModelConfig, speeds: Speeds, *, batch_size: int, optimizer: str, device: DeviceKind) -> StepTime:
+    """Estimate a step from the machine's arithmetic and memory speeds: good enough to rank sizes, not to promise a time."""
+    peak = (speeds.bf16_flops if speeds.bf16_pays else speeds.fp32_flops) * TYPICAL_EFFICIENCY[device]
+    tokens = batch_size * model.context_length
+    arithmetic = tokens * flops_per_token(model).model / peak
+    features = model.num_layers * (6 * model.width + 3 * model.ffn_width) + 3 * model.vocabulary_size / 2
+    traffic = tokens * features * TRAFFIC_BYTES / 10 / speeds.bandwidth
+    return StepTime(seconds=arithmetic + traffic + _update_seconds(model, speeds, peak, optimizer=optimizer))
+
+
+def _update_seconds(model: ModelConfig, speeds: Speeds, peak: float, *, optimizer: str) -> float:
+    """Return the time of the optimizer's update: reading and writing every state, and Muon's products."""
+    seconds = model.num_parameters * 40 / speeds.bandwidth
+    if optimizer == "muon":
+        # Newton-Schulz: five iterations of three products, on each matrix with its shorter side first.
+        short, long = model.width, model.ffn_width
+        products = 4 * 3 * short**3 + 3 * (2 * short * short * long + short**3)
+        seconds += 5 * 2 * products * model.num_layers / peak
+    return seconds
 
 
 def time_plain_steps(model: ModelConfig, train: Mapping[str, Any], *, machine: Machine, seconds: float = 2.0) -> StepTime:

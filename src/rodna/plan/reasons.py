@@ -1,0 +1,130 @@
+"""Say why, setting by setting, in words that someone who has never trained a model can follow."""
+
+from collections.abc import Mapping, Set
+from typing import Any
+
+from rodna.core.text import human_bytes, human_count, human_seconds
+from rodna.models.config import ModelConfig
+from rodna.plan.config import PlanConfig
+from rodna.plan.rules import Text
+from rodna.plan.scaling import CHINCHILLA, DATA_CONSTRAINED
+
+GIVEN = "given in project.yaml: kept, and the rest planned around it"
+
+
+def explain(
+    model: ModelConfig,
+    train: Mapping[str, Any],
+    text: Text,
+    config: PlanConfig,
+    estimates: Mapping[str, Any],
+    *,
+    fixed: Set[str],
+    memory: Mapping[str, int],
+) -> list[dict[str, Any]]:
+    """Return one {setting, value, reason} for each decision.
+
+    Args:
+        model: the chosen decoder.
+        train: the training settings, plain values.
+        text: what there is to learn from.
+        config: what the user asked of the plan.
+        estimates: of the whole training.
+        fixed: settings the user gave, as `section.name`.
+        memory: the parts of the memory estimate, in bytes.
+    """
+    rows = [
+        *_model_rows(model, text, config, estimates),
+        *_training_rows(model, train, text, config, estimates),
+        _memory_row(estimates, memory),
+    ]
+    return [{"setting": name, "value": value, "reason": GIVEN if name in fixed else reason} for name, value, reason in rows]
+
+
+def _model_rows(model: ModelConfig, text: Text, config: PlanConfig, estimates: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
+    seen, minutes = estimates["tokens_seen"], f"{config.time_budget_minutes:g} minutes"
+    if config.preset != "planned":
+        size = f"the preset {config.preset} has it"
+    else:
+        size = (
+            f"of the sizes tried, {human_count(model.num_parameters)} parameters should end with the lowest loss: "
+            f"a larger model reads less of the text in {minutes}, a smaller one learns less from each token"
+        )
+    optimum = CHINCHILLA.compute_optimal(estimates["flops"])
+    laws = (
+        f"with fresh text without end the same arithmetic would suit {human_count(optimum[0])} parameters and "
+        f"{human_count(optimum[1])} tokens (Chinchilla); here {human_count(seen)} tokens are seen, and repeated text is worth less: "
+        f"{human_count(DATA_CONSTRAINED.effective_tokens(text.num_tokens, estimates['epochs']))} fresh ones (Muennighoff et al. 2023)"
+    )
+    heads = f"{model.num_heads} heads of {model.head_width} features" + (
+        f", {model.num_kv_heads} of them with keys and values" if model.num_kv_heads != model.num_heads else ""
+    )
+    share = model.vocabulary_size * model.width / model.num_parameters
+    tied = f"one matrix of {model.vocabulary_size:,} x {model.width} serves as input and output"
+    return [
+        (
+            "tokenizer.vocabulary_size",
+            model.vocabulary_size,
+            f"the tokenizer's; {text.num_bytes / text.num_tokens:.1f} bytes a token on this text",
+        ),
+        ("model.width", model.width, size),
+        ("model.num_layers", model.num_layers, laws),
+        ("model.num_heads", model.num_heads, heads),
+        (
+            "model.ffn_width",
+            model.ffn_width,
+            "8/3 of the width, as usual for SwiGLU, rounded to 32" if model.ffn == "swiglu" else "the preset's",
+        ),
+        (
+            "model.context_length",
+            model.context_length,
+            f"about {human_bytes(model.context_length * text.num_bytes / text.num_tokens)} of text at once",
+        ),
+        (
+            "model.tied_embeddings",
+            model.tied_embeddings,
+            f"{tied}: {share:.0%} of all parameters" if model.tied_embeddings else "input and output each have their own matrix",
+        ),
+    ]
+
+
+def _training_rows(
+    model: ModelConfig, train: Mapping[str, Any], text: Text, config: PlanConfig, estimates: Mapping[str, Any]
+) -> list[tuple[str, Any, str]]:
+    step_tokens = train["batch_size"] * model.context_length
+    muon = train.get("optimizer", "muon") == "muon"
+    speed = f"{human_count(estimates['tokens_per_second'])} tokens/s"
+    how = "measured on this machine" if config.calibration == "measured" else "estimated from this machine's matrix products"
+    return [
+        (
+            "train.batch_size",
+            train["batch_size"],
+            f"{step_tokens:,} tokens a step: small batches make the most of little text, larger ones use the machine better",
+        ),
+        ("train.micro_batch_size", train["micro_batch_size"], "sequences at a time: fits the memory, and more would be no faster"),
+        (
+            "train.steps",
+            train["steps"],
+            f"{estimates['epochs']:.1f} passes over {human_count(text.num_tokens)} tokens ({human_bytes(text.num_bytes)}), "
+            f"about {human_seconds(estimates['seconds'])} at {speed}, {how}",
+        ),
+        ("train.learning_rate", train["learning_rate"], "found best in our runs with Muon" if muon else "usual for AdamW at this width"),
+        (
+            "train.weight_decay",
+            train["weight_decay"],
+            "heavy, because the text is repeated and the model could learn it by heart"
+            if estimates["epochs"] > 2
+            else "light: the text is hardly repeated",
+        ),
+        ("train.warmup_steps", train["warmup_steps"], "the learning rate rises over these"),
+        (
+            "train.decay_fraction",
+            train.get("decay_fraction"),
+            "of the steps, at the end, the learning rate falls to zero: most of the gain comes there",
+        ),
+    ]
+
+
+def _memory_row(estimates: Mapping[str, Any], memory: Mapping[str, int]) -> tuple[str, Any, str]:
+    parts = ", ".join(f"{name} {human_bytes(size)}" for name, size in memory.items() if size)
+    return ("memory", human_bytes(estimates["memory_bytes"]), f"expected peak: {parts}")
