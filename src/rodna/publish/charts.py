@@ -94,7 +94,7 @@ def finite(points: Sequence[Point]) -> list[Point]:
     return [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
 
 
-def line_chart(series: Sequence[Series], *, label: str, x_axis: Axis, y_axis: Axis, x_label: str, y_label: str) -> Markup:
+def line_chart(series: Sequence[Series], *, title: str, label: str, x_axis: Axis, y_axis: Axis, x_label: str, y_label: str) -> Markup:
     """Draw lines over one pair of axes, with a legend where there is more than one line."""
     parts = [_grid(x_axis, y_axis)]
     for line in series:
@@ -113,9 +113,9 @@ def line_chart(series: Sequence[Series], *, label: str, x_axis: Axis, y_axis: Ax
     svg = Markup('<svg class="plot" role="img" aria-label="{}" width="100%" height="100%">{}</svg>').format(label, Markup("").join(parts))
     legend = Markup("").join(Markup('<span class="key {}">{}</span>').format(line.style, line.name) for line in series)
     return Markup(
-        '<figure class="chart"><figcaption><span class="unit">{}</span>{}</figcaption>'
+        '<figure class="chart"><figcaption><span><strong>{}</strong>, {}</span>{}</figcaption>'
         '<div class="frame">{}</div><p class="axis-name">{}</p></figure>'
-    ).format(y_label, legend if len(series) > 1 else "", svg, x_label)
+    ).format(title, y_label, legend if len(series) > 1 else "", svg, x_label)
 
 
 def _grid(x_axis: Axis, y_axis: Axis) -> Markup:
@@ -222,7 +222,7 @@ def histogram(bins: Sequence[tuple[float, float, int]], *, label: str, write: Ca
             )
     svg = Markup('<svg class="plot" role="img" aria-label="{}" width="100%" height="100%">{}</svg>').format(label, Markup("").join(parts))
     return Markup(
-        '<figure class="chart short"><figcaption><span class="unit">{}</span></figcaption>'
+        '<figure class="chart short"><figcaption><strong>{}</strong></figcaption>'
         '<div class="frame">{}</div><p class="axis-name">{}</p></figure>'
     ).format(y_label, svg, x_label)
 

@@ -77,7 +77,7 @@ def _assumption(watts: float, summary: Any) -> str:
     parts: list[str] = []
     if watts:
         parts.append(
-            f"The electricity assumes {watts:.0f} W for as long as the stages ran: nothing measured the power. A meter at the wall knows better."
+            f"Electricity: {watts:.0f} W assumed while the stages ran. Nothing measured the power; a meter at the wall knows better."
         )
     if amount(get(summary, "mfu")):
         parts.append(

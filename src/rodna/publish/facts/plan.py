@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from rodna.core.artifact import Artifact
 from rodna.core.text import human_bytes, human_count, human_seconds
-from rodna.publish.facts.view import Column, Number, Row, get, number, read_json
+from rodna.publish.facts.cost import scientific
+from rodna.publish.facts.view import Column, Number, Row, get, number, read_json, setting
 
 COLUMNS = (Column("Setting", "nowrap"), Column("Value", "num"), Column("Why", "why"))
 
@@ -15,7 +15,7 @@ ESTIMATES: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("tokens_seen", "tokens to see", human_count),
     ("epochs", "passes over the text", number),
     ("seconds", "expected time", human_seconds),
-    ("flops", "expected FLOPs", human_count),
+    ("flops", "expected FLOPs", scientific),
     ("memory_bytes", "expected peak memory", human_bytes),
 )
 
@@ -39,16 +39,10 @@ def plan_facts(plan: Artifact | None) -> PlanFacts | None:
         Number(label, write(value)) for key, label, write in ESTIMATES if isinstance(value := get(values, "estimates", key), int | float)
     ]
     reasons = [
-        Row([reason.get("setting", ""), _value(reason.get("value")), reason.get("reason", "")])
+        Row([reason.get("setting", ""), setting(reason.get("value")), reason.get("reason", "")])
         for reason in values.get("reasons") or []
         if isinstance(reason, dict)
     ]
     return PlanFacts(
         "Worked out from the size of the text and the measured speed of the machine, before training began.", numbers, COLUMNS, reasons
     )
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return number(value) if isinstance(value, int | float) else str(value)

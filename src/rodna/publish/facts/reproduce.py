@@ -43,7 +43,7 @@ def reproduce_facts(artifacts: Mapping[str, Artifact]) -> ReproduceFacts | None:
         "rodna trace     # the ancestry of the result, digest by digest",
     ]
     return ReproduceFacts(
-        "The same sources, settings and versions give the same digests; on the same machine with the same number of threads also the same weights.",
+        "The same sources, settings and versions give the same digests; the same machine and number of threads also the same weights.",
         commands,
         COLUMNS,
         [_row(role, artifact) for role, artifact in artifacts.items()],
@@ -65,14 +65,8 @@ def _environment(artifacts: Mapping[str, Artifact]) -> list[Row]:
     machine = machine.get("machine") or {} if isinstance(machine, dict) else {}
     rows: list[Row] = []
     if machine.get("name"):
-        rows.append(
-            Row(
-                [
-                    "processor",
-                    f"{machine['name']}, {number(machine.get('cores'))} cores used, {human_bytes(amount(machine.get('memory_bytes')))} of memory",
-                ]
-            )
-        )
+        memory = human_bytes(amount(machine.get("memory_bytes")))
+        rows.append(Row(["machine", f"{machine['name']}, {number(machine.get('cores'))} cores, {memory} of memory"]))
     for key, label in (("bf16_flops", "measured matrix product, bfloat16"), ("fp32_flops", "measured matrix product, float32")):
         if amount(machine.get(key)):
             rows.append(Row([label, f"{amount(machine[key]) / 1e12:.2f} TFLOP/s"]))

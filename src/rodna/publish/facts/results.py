@@ -16,9 +16,15 @@ BASELINE = "baseline:"
 UNIFORM = "baseline:uniform"
 """Not drawn: it is 8 bits and a little, and would make every other bar short."""
 NAMES = {
-    "uniform": "guessing", "xz": "xz", "xz_given_train": "xz, training text first", "zstd": "zstd", "zstd_given_train": "zstd, training text first",
-    "ngram": "n-gram model",
-}  # fmt: skip
+    "uniform": "guessing",
+    "xz": "xz",
+    "xz_given_train": "xz given the training text",
+    "zstd": "zstd",
+    "zstd_given_train": "zstd given the training text",
+    "ngram": "n\N{NON-BREAKING HYPHEN}gram model",
+}
+TITLES = {"held_out_text": "Held-out text", "source": "Held-out text by source", "baseline": "Simple methods on the same text",
+          "generation": "Text written by the model"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -35,10 +41,11 @@ class HeadlineFacts:
 
 @dataclass(frozen=True)
 class Group:
-    """Results of one task."""
+    """Results of one kind of task."""
 
     title: str
     note: str
+    columns: tuple[Column, ...]
     rows: list[Row]
 
 
@@ -47,7 +54,6 @@ class ResultsFacts:
     """Every result there is."""
 
     lead: str
-    columns: tuple[Column, ...]
     groups: list[Group]
 
 
@@ -68,7 +74,7 @@ def headline_facts(results: Sequence[Result]) -> HeadlineFacts | None:
         return None
     baselines = [result for result in results if result.task.startswith(BASELINE) and result.metric == main.metric]
     drawn = sorted((result for result in baselines if result.task != UNIFORM), key=lambda result: result.value)
-    bars = [_bar(main, "this model", strong=True), *(_bar(result, *baseline_name(result)) for result in drawn)]
+    bars = [_bar(main, "this model", strong=True), *(_bar(result, baseline_name(result)[0]) for result in drawn)]
     return HeadlineFacts(
         value=f"{main.value:.2f}",
         interval=f"{main.low:.2f} to {main.high:.2f}" if main.high > main.low else "",
@@ -94,15 +100,15 @@ def sentence(main: Result, baselines: Sequence[Result], results: Sequence[Result
     if not baselines:
         return opening
     best = baselines[0]
-    name = baseline_name(best)[0]
+    tried = f"The best of the simple methods tried, {baseline_name(best)[0]},"
     paired = next((result for result in results if (result.task, result.metric) == (best.task, "model_minus_baseline")), None)
     low, high = (paired.low, paired.high) if paired else (main.low - best.high, main.high - best.low)
     if high < 0:
-        verdict = f"The best simple method tried here, {name}, needs {best.value:.2f}: the model does with {1 - main.value / best.value:.0%} less."
+        verdict = f"{tried} needs {best.value:.2f}: the model does with {1 - main.value / best.value:.0%} less."
     elif low > 0:
-        verdict = f"The best simple method tried here, {name}, needs only {best.value:.2f}: there is more in this text than the model has learned."
+        verdict = f"{tried} needs only {best.value:.2f}: there is more to learn in this text than the model has learned."
     else:
-        verdict = f"The best simple method tried here, {name}, needs {best.value:.2f}: too close to call on this much held-out text."
+        verdict = f"{tried} needs {best.value:.2f}: too close to call on this much held-out text."
     return f"{opening} {verdict}"
 
 
@@ -112,47 +118,70 @@ def baseline_name(result: Result) -> tuple[str, str]:
     return NAMES.get(key, key.replace("_", " ")), str(result.detail.get("description", ""))
 
 
-def _bar(result: Result, label: str, note: str = "", *, strong: bool = False) -> Bar:
-    return Bar(label, result.value, f"{result.value:.2f}", result.low, result.high, strong, note)
-
-
-COLUMNS = (
-    Column("Measure"),
-    Column("Value", "num"),
-    Column("95% interval", "num"),
-    Column("Unit", "soft"),
-    Column("n", "num"),
-    Column("Better", "soft"),
-)
+def _bar(result: Result, label: str, *, strong: bool = False) -> Bar:
+    return Bar(label, result.value, f"{result.value:.2f}", result.low, result.high, strong)
 
 
 def results_facts(results: Sequence[Result]) -> ResultsFacts | None:
     """Return the table of every result, None where there is none."""
     if not results:
         return None
-    groups: dict[str, list[Result]] = {}
+    families: dict[str, list[Result]] = {}
     for result in results:
-        groups.setdefault(result.task, []).append(result)
+        families.setdefault(result.task.partition(":")[0], []).append(result)
     return ResultsFacts(
-        "Every number measured on the test split, which nothing looked at before the end of training. An interval says how far the number "
-        "would move had other documents been held out; n counts the documents or texts behind it.",
-        COLUMNS,
-        [_group(task, members) for task, members in groups.items()],
+        "Measured on the test split, which nothing looks at before the end of training. The interval says how far a number might "
+        "move had other documents been held out; n counts the documents or texts behind it.",
+        [_group(family, members) for family, members in families.items()],
     )
 
 
-def _group(task: str, members: Sequence[Result]) -> Group:
-    family, colon, name = task.partition(":")
-    title = f"{_words(family)}: {name}" if colon else _words(family)
-    return Group(title, "", [_row(result) for result in members])
+def _group(family: str, members: Sequence[Result]) -> Group:
+    title = TITLES.get(family, words_of(family))
+    if family == "baseline":
+        return _baselines(title, members)
+    if any("reference" in result.detail for result in members):
+        columns = (*PLAIN[:2], Column("People", "num"), *PLAIN[2:])
+        rows = [Row([*_cells(result)[:2], number(result.detail.get("reference")), *_cells(result)[2:]]) for result in members]
+        return Group(title, "People: the same measure of held-out text that people wrote, of the same length.", columns, rows)
+    return Group(title, "", PLAIN, [Row(_cells(result)) for result in members])
 
 
-def _row(result: Result) -> Row:
-    interval = f"{number(result.low)} to {number(result.high)}" if result.high > result.low else "–"
-    better = {"lower": "lower", "higher": "higher"}.get(result.direction, "–")
-    return Row([_words(result.metric), number(result.value), interval, result.unit, f"{result.n:,}", better])
+def _cells(result: Result) -> list[str]:
+    name = result.task.partition(":")[2]
+    label = f"{name}: {result.metric.replace('_', ' ')}" if name else words_of(result.metric)
+    arrow = {"lower": ", lower is better", "higher": ", higher is better"}.get(result.direction, "")
+    return [label, number(result.value), interval_of(result), f"{result.n:,}", f"{result.unit}{arrow}"]
 
 
-def _words(name: str) -> str:
+def _baselines(title: str, members: Sequence[Result]) -> Group:
+    """Return one row a baseline: its number, and what the model needs more or less."""
+    differences = {result.task: result for result in members if result.metric == "model_minus_baseline"}
+    rows: list[Row] = []
+    for result in sorted(members, key=lambda result: result.value):
+        if result.metric == "model_minus_baseline":
+            continue
+        paired = differences.get(result.task)
+        difference = [number(paired.value), interval_of(paired)] if paired else ["–", "–"]
+        name, description = baseline_name(result)
+        rows.append(Row([words_of(name), number(result.value), interval_of(result), *difference, f"{result.n:,}", description]))
+    note = "In bits per byte. Model: what the model needs more, or with a minus less, and the interval of that over the same documents."
+    return Group(title, note, BASELINES, rows)
+
+
+def interval_of(result: Result) -> str:
+    """Return the ends of the interval, a dash where there is none."""
+    return f"{number(result.low)} to {number(result.high)}" if result.high > result.low else "–"
+
+
+def words_of(name: str) -> str:
+    """Return `bits_per_byte` as people write it."""
     text = name.replace("_", " ").strip()
     return text[:1].upper() + text[1:]
+
+
+PLAIN = (Column("Measure"), Column("Value", "num"), Column("95% interval", "num"), Column("n", "num"), Column("Unit", "why"))
+BASELINES = (
+    Column("Method"), Column("Value", "num"), Column("95% interval", "num"), Column("Model", "num"), Column("95% interval", "num"),
+    Column("n", "num"), Column("How", "why"),
+)  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 from rodna.core.artifact import Artifact
 from rodna.publish.config import ReportConfig
 from rodna.publish.facts.dropped import cut
-from rodna.publish.facts.view import read_json
+from rodna.publish.facts.view import amount, read_json, setting
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,6 @@ class Sample:
 
     prompt: str
     continuation: str
-    cut: bool
     note: str
 
 
@@ -31,19 +30,28 @@ class SamplesFacts:
 
 def samples_facts(evaluation: Artifact | None, config: ReportConfig) -> SamplesFacts | None:
     """Return the section, None where there is no sample with text in it."""
-    values = read_json(evaluation, "samples.json")
-    items = values.get("samples") if isinstance(values, dict) else values
-    found = [sample for item in items or [] if isinstance(item, dict) and (sample := _sample(item, config.sample_characters))]
-    if not found or not config.num_samples:
+    items = read_json(evaluation, "samples.json")
+    items = items if isinstance(items, list) else []
+    found = [sample for item in items if isinstance(item, dict) and (sample := _sample(item, config.sample_characters))]
+    if evaluation is None or not found or not config.num_samples:
         return None
-    return SamplesFacts("Not chosen by hand: the first ones drawn, as they came.", _mixed(found, config.num_samples), _settings(values))
+    return SamplesFacts(
+        "Not picked by hand: the first ones drawn, as they came. A small model learns how the language looks; what it says may be false.",
+        _mixed(found, config.num_samples),
+        _settings(evaluation.manifest.config),
+    )
 
 
 def _sample(item: Mapping[str, Any], characters: int) -> Sample | None:
-    prompt, text = str(item.get("prompt") or ""), str(item.get("continuation") or item.get("text") or "")
+    prompt, text = str(item.get("prompt") or ""), str(item.get("text") or "")
     if not text.strip():
         return None
-    return Sample(prompt, cut(text, characters), False, "" if prompt else "begun from nothing")
+    notes = [] if prompt else ["begun from nothing"]
+    if item.get("loops"):
+        notes.append("caught in a loop")
+    if copied := amount(item.get("copied_characters")):
+        notes.append(f"{copied:,.0f} characters stand so in the training text")
+    return Sample(prompt, cut(text, characters), "; ".join(notes))
 
 
 def _mixed(samples: Sequence[Sample], limit: int) -> list[Sample]:
@@ -54,5 +62,7 @@ def _mixed(samples: Sequence[Sample], limit: int) -> list[Sample]:
     return [*shown, *free[: limit - len(shown)]]
 
 
-def _settings(values: Any) -> str:
-    return ""
+def _settings(settings: Mapping[str, Any]) -> str:
+    names = {"temperature": "temperature", "top_p": "top-p", "sample_tokens": "tokens at most", "seed": "seed"}
+    listed = [f"{label} {setting(settings[key])}" for key, label in names.items() if key in settings]
+    return f"Drawn with {', '.join(listed)}." if listed else ""

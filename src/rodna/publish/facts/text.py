@@ -50,7 +50,8 @@ def text_facts(statistics: Mapping[str, Any] | None, *, num_sources: int) -> Tex
     unnamed = [name for name, values in sources.items() if not values.get("licence")]
     lead = "All that the model knows, it learned from this text."
     if unnamed:
-        lead += f" {plural(len(unnamed), 'source')} of {len(sources)} {'has' if len(unnamed) == 1 else 'have'} no licence written down: ask before sharing the model."
+        has = "has" if len(unnamed) == 1 else "have"
+        lead += f" {len(unnamed)} of {plural(len(sources), 'source')} {has} no licence written down: ask before sharing the model."
     return TextFacts(
         lead,
         _numbers(total, sources, statistics),
@@ -148,7 +149,7 @@ def _lengths(lengths: Sequence[Mapping[str, Any]]) -> Markup | None:
     if len(bins) < 2:
         return None
     return histogram(
-        _without_gaps(bins), label="Documents by length", write=human_bytes, x_label="length of a document in bytes", y_label="documents"
+        _without_gaps(bins), label="Documents by length", write=_size, x_label="length of a document in bytes", y_label="documents"
     )
 
 
@@ -163,9 +164,13 @@ def _without_gaps(bins: Sequence[tuple[float, float, int]]) -> list[tuple[float,
     return filled
 
 
+def _size(value: float) -> str:
+    return human_bytes(value) if math.isfinite(value) else "more"
+
+
 def _next_step(value: float) -> float:
     """Return what follows in 1, 2, 5, 10, 20, 50, ..."""
-    size = 10 ** math.floor(math.log10(value))
+    size = 10 ** math.floor(math.log10(max(value, 1)))
     return size * (2 if value < 2 * size else 5 if value < 5 * size else 10)
 
 
@@ -174,5 +179,8 @@ def _script_names() -> dict[str, str]:
     from importlib.resources import files
 
     registry = files("langcodes").joinpath("data/language-subtag-registry.txt").read_text(encoding="utf-8")
-    entries = (dict(line.partition(": ")[::2] for line in reversed(entry.splitlines())) for entry in registry.split("%%"))
-    return {entry["Subtag"]: entry["Description"].partition(" (")[0] for entry in entries if entry.get("Type") == "script"}
+    names: dict[str, str] = {}
+    for entry in registry.split("%%\nType: script\n")[1:]:
+        fields = dict(line.split(": ", 1) for line in reversed(entry.partition("%%")[0].splitlines()) if ": " in line)
+        names[fields["Subtag"]] = fields["Description"].partition(" (")[0]
+    return names

@@ -67,9 +67,10 @@ def _chart(series: Sequence[Series], label: str, unit: str, *, from_zero: bool =
     ys = [y for line in series for _, y in line.points]
     x_axis = axis([0, *xs], human_count, count=5, tight=True)
     low, high = min(ys), max(ys)
-    y_axis = axis(ys, human_count if high >= 1000 else lambda value: number(value), count=5, from_zero=from_zero)
+    y_axis = axis(ys, human_count if high >= 1000 else lambda value: f"{value:g}", count=5, from_zero=from_zero)
     return line_chart(
         series,
+        title=label,
         label=f"{label}: from {number(ys[0])} to {number(ys[-1])}, between {number(low)} and {number(high)}",
         x_axis=x_axis,
         y_axis=y_axis,

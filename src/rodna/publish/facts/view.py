@@ -8,6 +8,8 @@ from typing import Any
 
 from rodna.core.artifact import Artifact
 
+MINUS = "\N{MINUS SIGN}"
+
 
 @dataclass(frozen=True)
 class Number:
@@ -51,12 +53,20 @@ def number(value: object, *, digits: int = 3) -> str:
     """Return a number with about `digits` significant digits and thousands separated; a dash for what is not a number."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return "–"
-    if isinstance(value, int) or abs(value) >= 10**digits:
-        return f"{value:,.0f}"
     if value == 0:
         return "0"
-    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
-    return f"{value:.{decimals}f}" if decimals <= 6 else f"{value:.{digits - 1}e}"
+    decimals = 0 if isinstance(value, int) else max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    text = f"{value:,.{decimals}f}" if decimals <= 6 else f"{value:.{digits - 1}e}"
+    return text.replace("-", MINUS, 1) if value < 0 else text
+
+
+def setting(value: object) -> str:
+    """Return a setting's value as people write it in a file."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def share(part: float, whole: float) -> str:
