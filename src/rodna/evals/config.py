@@ -6,6 +6,9 @@ from pydantic import Field
 
 from rodna.core.config import Section
 
+FORMAT_VERSION = 1
+"""Of the evaluation's files; here, so that it can be read without importing torch."""
+
 
 class EvalConfig(Section):
     """How a model is evaluated on held-out text it has never seen."""

@@ -6,12 +6,12 @@ from typing import Any
 from rodna.core import registry
 from rodna.core.artifact import Artifact, create
 from rodna.core.files import write_json
-from rodna.evals.config import EvalConfig
+from rodna.evals.config import FORMAT_VERSION, EvalConfig
 from rodna.evals.data import load_data
 from rodna.evals.model import DecoderModel
 from rodna.evals.result import Result, write_results
 
-FORMAT_VERSION = 1
+
 GROUP = "rodna.evaluators"
 RESULTS, SAMPLES = "results.json", "samples.json"
 
