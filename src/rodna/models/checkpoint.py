@@ -1,7 +1,6 @@
 """Checkpoints: Hugging Face folders that hold a decoder and its tokenizer. Weights are safetensors only, never pickle."""
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -31,7 +30,7 @@ def save(folder: Path, decoder: Decoder, tokenizer_folder: Path) -> None:
     Args:
         folder: made if missing.
         decoder: on any device; its weights are written in the dtype they have.
-        tokenizer_folder: holds `tokenizer.json` and `tokenizer_config.json`, which are copied.
+        tokenizer_folder: holds `tokenizer.json`, which is copied with its `tokenizer_config.json`.
 
     Raises:
         ModelError: no standard checkpoint holds this model, its tokenizer has more tokens than it, or a weight is not finite.
@@ -51,8 +50,11 @@ def save(folder: Path, decoder: Decoder, tokenizer_folder: Path) -> None:
     with explain_disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         _write_weights(folder / WEIGHTS, tensors, family=ARCHITECTURES[family])
-        for name in TOKENIZER_FILES:
-            _copy(tokenizer_folder / name, folder / name)
+        if all((tokenizer_folder / name).is_file() for name in TOKENIZER_FILES):
+            for name in TOKENIZER_FILES:
+                _copy(tokenizer_folder / name, folder / name)
+        else:
+            tokenizer.save(folder)
     write_json(folder / GENERATION, {"bos_token_id": end, "eos_token_id": end, "pad_token_id": end, "do_sample": True})
     write_json(folder / CONFIG, to_config_json(config, end_of_text_id=end) | {"dtype": dtype})
 
@@ -211,7 +213,7 @@ def _copy(source: Path, target: Path) -> None:
     try:
         shutil.copyfile(source, temporary)
         sync_file(temporary)
-        os.replace(temporary, target)
+        temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
 

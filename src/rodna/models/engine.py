@@ -179,10 +179,7 @@ class Engine:
                 x_ND = x_ND + attended_ND
                 normed_ND = self._normalise(x_ND)
             inner_NF = layer.up(normed_ND)
-            if swiglu:
-                inner_NF = F.silu(inner_NF[:, :ffn]).mul_(inner_NF[:, ffn:])
-            else:
-                inner_NF = F.gelu(inner_NF, approximate="tanh")
+            inner_NF = F.silu(inner_NF[:, :ffn]).mul_(inner_NF[:, ffn:]) if swiglu else F.gelu(inner_NF, approximate="tanh")
             x_ND = x_ND + layer.down(inner_NF)
             if parallel:
                 x_ND = x_ND + attended_ND

@@ -26,7 +26,8 @@ class Sampling:
     Args:
         temperature: divides the scores; 0 takes the likeliest token each time.
         top_k: only the k likeliest tokens are candidates; 0 keeps all.
-        top_p: only the likeliest tokens that together reach this probability; 1 keeps all. Reference: Holtzman et al. 2020, arXiv:1904.09751.
+        top_p: only the likeliest tokens that together reach this probability; 1 keeps all. Reference: Holtzman et al. 2020,
+            arXiv:1904.09751.
         min_p: only tokens at least this fraction as likely as the likeliest; 0 keeps all. Reference: Nguyen et al. 2024, arXiv:2407.01082.
         repetition_penalty: makes tokens already in the text less likely; 1 leaves them. Reference: Keskar et al. 2019, arXiv:1909.05858.
         seed: of the random draws; the n-th prompt of a batch draws from seed + n.
@@ -142,11 +143,10 @@ def _advance(engine: Engine, rows: list["_Row"], active: list[int], texts: list[
     for slot in reversed(range(len(active))):
         index = active[slot]
         row = rows[index]
-        if slot in fresh or best is None:
-            token = choose(fresh.get(slot, scores_BV[slot]), sampling, row.tokens, row.random)
+        if best is not None and slot not in fresh:
+            texts[index].append(row.push(best[slot]))
         else:
-            token = best[slot]
-        texts[index].append(row.push(token))
+            texts[index].append(row.push(choose(fresh.get(slot, scores_BV[slot]), sampling, row.tokens, row.random)))
         if row.finished:
             last = active.pop()
             if slot < len(active):

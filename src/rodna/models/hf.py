@@ -258,10 +258,6 @@ class _Reader:
             self.problems.append(f"{key}: {value!r} (accepted: {', '.join(repr(item) for item in accepted)})")
 
 
-def _read_shared(reader: _Reader, vocabulary_size: int) -> dict[str, Any]:
-    return {"vocabulary_size": reader.number("vocab_size", vocabulary_size)}
-
-
 def _read_gpt(reader: _Reader, defaults: dict[str, Any]) -> dict[str, Any]:
     reader.require("activation_function", TANH_GELU)
     width, num_heads = reader.number("n_embd", defaults["n_embd"]), reader.number("n_head", defaults["n_head"])
@@ -312,7 +308,8 @@ def _read_llama(reader: _Reader) -> dict[str, Any]:
 
 def _read_qwen3(reader: _Reader) -> dict[str, Any]:
     reader.require("use_sliding_window", (False,))
-    if any(kind != "full_attention" for kind in reader.get("layer_types", [])):
+    kinds = reader.get("layer_types", [])
+    if not isinstance(kinds, list) or any(kind != "full_attention" for kind in kinds):
         reader.problems.append("layer_types: only 'full_attention' is accepted")
     defaults = {"vocab_size": 151936, "hidden_size": 4096, "intermediate_size": 22016, "num_hidden_layers": 32, "num_attention_heads": 32,
                 "max_position_embeddings": 32768, "head_dim": 128}  # fmt: skip
