@@ -1,6 +1,10 @@
 """Fixtures shared by every room's tests."""
 
+import json
+import random
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,3 +17,68 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"needs real corpora in {SHARED_DATA}, which is absent")
     return SHARED_DATA
+
+
+SYLLABLES = {"Cyrl": "ба ве гі до жу зы ка ле мі но пу ры са тэ ўх ца шы ча", "Deva": "का खि गु चे जो टं डा ति नु पे फो बं मा रि लु वे शो हं"}
+
+
+def invented_text(num_documents: int, *, script: str, seed: int = 0) -> str:
+    """Return documents of invented words, parted by blank lines; words are few, so that there is something to learn."""
+    source = random.Random(seed)
+    syllables = SYLLABLES[script].split()
+    words = ["".join(source.choices(syllables, k=source.randint(1, 3))) for _ in range(80)]
+    documents = ["\n".join(" ".join(source.choices(words, k=8)) + "." for _ in range(5)) for _ in range(num_documents)]
+    return "\n\n".join(documents) + "\n"
+
+
+PROJECT = """\
+# A comment that must survive.
+language: be
+name: tiny
+
+sources:
+  cyrillic: {path: texts/cyrillic.txt, document: blank_line, licence: CC0-1.0, origin: invented}
+  devanagari: {path: texts/devanagari.txt, document: blank_line, licence: CC-BY-4.0}
+
+corpus:
+  split: {min_bytes: 1000}  # the tiniest
+tokenizer:
+  vocabulary_size: 384
+"""
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    """A workspace of two scripts that no stage has touched yet."""
+    root = tmp_path / "tiny"
+    (root / "texts").mkdir(parents=True)
+    (root / "texts" / "cyrillic.txt").write_text(invented_text(60, script="Cyrl"), encoding="utf-8")
+    (root / "texts" / "devanagari.txt").write_text(invented_text(60, script="Deva"), encoding="utf-8")
+    (root / "project.yaml").write_text(PROJECT, encoding="utf-8")
+    return root
+
+
+@pytest.fixture
+def rodna() -> Callable[..., Any]:
+    """Type a command; the result has `exit_code`, `stdout` and `stderr`."""
+    from typer.testing import CliRunner
+
+    from rodna.cli.main import app
+
+    runner = CliRunner()
+
+    def type_command(*arguments: object, stdin: str = "") -> Any:
+        return runner.invoke(app, [str(argument) for argument in arguments], input=stdin)
+
+    return type_command
+
+
+@pytest.fixture
+def as_json() -> Callable[[Any], Any]:
+    """Read what a command that succeeded printed as JSON."""
+
+    def read(result: Any) -> Any:
+        assert result.exit_code == 0, result.stderr
+        return json.loads(result.stdout)
+
+    return read

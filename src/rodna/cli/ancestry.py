@@ -53,7 +53,8 @@ def ancestry(artifact: Artifact, stages: Stages) -> dict[str, Any]:
 def _node(artifact: Artifact, role: str, known: dict[str, Artifact], stages: Stages, seen: set[str]) -> dict[str, Any]:
     manifest = artifact.manifest
     node: dict[str, Any] = {"role": role, "kind": artifact.kind, "digest": artifact.digest, "path": str(artifact.path),
-                            "made": manifest.created, "seconds": manifest.seconds, "code": manifest.code_commit or manifest.code_version}  # fmt: skip
+                            "made": manifest.created, "seconds": manifest.seconds,
+                            "code": manifest.code_commit or manifest.code_version}  # fmt: skip
     if artifact.digest in seen:
         return node | {"shown_above": True, "inputs": []}
     seen.add(artifact.digest)

@@ -1,5 +1,6 @@
 """A conversation in the terminal: what was said, commands, and the loop that reads and answers."""
 
+import contextlib
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
@@ -96,10 +97,8 @@ class Conversation:
 
 def _prepare_input() -> None:
     """Give `input` line editing and history, and let any bytes in: what is not UTF-8 is replaced, not refused."""
-    try:
+    with contextlib.suppress(ImportError):
         import readline  # noqa: F401
-    except ImportError:
-        pass
     reconfigure = getattr(sys.stdin, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(encoding="utf-8", errors="replace")

@@ -24,6 +24,9 @@ def demo(
     from rodna.core.workspace import PROJECT_FILE
 
     if not (folder / PROJECT_FILE).is_file():
+        if dry_run:
+            say(f"would make the workspace {folder} with the demo's Cantonese text, and do every stage")
+            return
         make_demo(folder, minutes)
     say(f"the demo's workspace is {folder}; its project.yaml can be edited")
     run(workspace=folder, set_=set_, dry_run=dry_run, as_json=as_json)

@@ -9,7 +9,6 @@ import typer
 from rodna.cli.options import HERE, JsonOption, WorkspaceOption
 from rodna.cli.verbs import print_json
 from rodna.core.errors import RodnaError
-from rodna.core.workspace import Workspace
 
 
 def doctor(workspace: WorkspaceOption = HERE, as_json: JsonOption = False) -> None:
@@ -57,6 +56,7 @@ def _machine(workspace: Path) -> list[dict[str, Any]]:
 def _workspace(start: Path) -> list[dict[str, Any]]:
     from rodna.cli.project import load_project
     from rodna.core.artifact import MANIFEST, Artifact
+    from rodna.core.workspace import Workspace
 
     try:
         workspace = Workspace.find(start)

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -35,9 +36,8 @@ class Edge(TyperGroup):
 @contextmanager
 def errors_for_people() -> Generator[None]:
     """Turn every exception of a command into a message on stderr and an exit code."""
-    _raise_on_terminate()
     try:
-        with explain_disk_errors(Path.cwd()):
+        with unwinding_on_terminate(), explain_disk_errors(Path.cwd()):
             yield
     except KeyboardInterrupt:
         say("\nStopped. Finished work is kept; type the same command again to go on where it was.")
@@ -66,14 +66,22 @@ def is_usage(error: Exception) -> bool:
     return bool(names & {"ClickException", "Exit", "Abort"})
 
 
-def _raise_on_terminate() -> None:
+@contextmanager
+def unwinding_on_terminate() -> Generator[None]:
     """Make `kill` unwind the program like Ctrl-C does, so that temporary files are removed."""
 
     def leave(*_: object) -> None:
         say("\nEnded by a signal. Finished work is kept; type the same command again to go on where it was.")
         raise SystemExit(TERMINATED)
 
-    signal.signal(signal.SIGTERM, leave)
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _write_traceback() -> Path:

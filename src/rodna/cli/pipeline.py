@@ -78,9 +78,13 @@ def describe(artifact: Artifact) -> str:
                 size = human_bytes(sum(counts[split]["bytes"] for split in ("train", "validation", "test")))
                 return f"{counts['documents_kept']:,} documents kept, {counts['documents_dropped']:,} dropped; {size}"
             case "tokenizer":
-                return f"{counts['vocabulary_size']:,} tokens, {counts['algorithm']}"
+                return f"{counts['vocabulary_size']:,} tokens, {counts['bytes_per_token']:.2f} bytes each on average"
             case "plan":
                 return f"{human_count(counts['parameters'])} parameters, about {human_seconds(counts['seconds'])} of training"
+            case "tokens":
+                return f"{counts['splits']['train']['tokens']:,} to learn from"
+            case "evaluation":
+                return f"{counts['bits_per_byte']:.3f} bits per byte of held-out text"
             case _:
                 return ""
     except KeyError:

@@ -112,5 +112,6 @@ def write_into(file: Path, sections: dict[str, dict[str, Any]]) -> list[str]:
                 changed.append(f"{section}.{key}")
     buffer = io.StringIO()
     yaml.dump(tree, buffer)
-    write_text(file, buffer.getvalue())
+    # Through a link, so that the file it points to changes and the link stays.
+    write_text(file.resolve(), buffer.getvalue())
     return changed

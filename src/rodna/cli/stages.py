@@ -133,30 +133,31 @@ class Stages:
         )
 
     def _pretrain(self) -> Stage:
-        from rodna.train import stages
+        from rodna.train.config import FORMAT_VERSION
 
-        inputs = {role: self._announced(role) for role in ("tokens", "tokenizer", "plan")}
-        return self._make(
-            "model",
-            stages.FORMAT_VERSION,
-            inputs,
-            self.project.train,
-            lambda out: stages.pretrain(
-                self.artifact("tokens"), self.artifact("tokenizer"), self.artifact("plan"), self.project.train, out, run=self.run_folder()
-            ),
-        )
+        def pretrain(out: Path) -> Artifact:
+            from rodna.train import stages
+
+            made = (self.artifact("tokens"), self.artifact("tokenizer"), self.artifact("plan"))
+            return stages.pretrain(*made, self.project.train, out, run=self.run_folder())
+
+        inputs = {"tokens": self._announced("tokens"), "tokenizer": self._announced("tokenizer"), "plan": self._announced("plan")}
+        return self._make("model", FORMAT_VERSION, inputs, self.project.train, pretrain)
 
     def _evaluate(self) -> Stage:
-        from rodna.evals import evaluate
+        from rodna.evals.config import FORMAT_VERSION
+
+        def evaluate(out: Path) -> Artifact:
+            from rodna.evals.evaluate import evaluate_model
+
+            return evaluate_model(self.artifact("pretrain"), self.artifact("tokens"), self.artifact("corpus"), self.project.eval, out)
 
         return self._make(
             "evaluation",
-            evaluate.FORMAT_VERSION,
+            FORMAT_VERSION,
             {"model": self._announced("pretrain"), "tokens": self._announced("tokens"), "corpus": self._announced("corpus")},
             self.project.eval,
-            lambda out: evaluate.evaluate_model(
-                self.artifact("pretrain"), self.artifact("tokens"), self.artifact("corpus"), self.project.eval, out
-            ),
+            evaluate,
         )
 
     def _report(self) -> Stage:

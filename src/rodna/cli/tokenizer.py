@@ -1,5 +1,6 @@
 """`rodna tokenizer`: train one, compare several."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -28,7 +29,6 @@ def compare(
     import json
 
     from rodna.cli.pipeline import run_stages
-    from rodna.core.workspace import Workspace
 
     rows: list[dict[str, Any]] = []
     for algorithm in algorithms:
@@ -38,7 +38,7 @@ def compare(
             )
             project, found = open_project(workspace, settings)
             made = run_stages(project, found, ("corpus", "tokenizer"))["tokenizer"]
-            measures = json.loads((Workspace.find(found.root).root / made["path"] / "measures.json").read_text(encoding="utf-8"))
+            measures = json.loads((Path(made["path"]) / "measures.json").read_text(encoding="utf-8"))
             rows.append({"algorithm": algorithm, "vocabulary_size": size, "path": made["path"], "measures": measures})
     if as_json:
         print_json(rows)

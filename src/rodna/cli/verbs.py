@@ -6,20 +6,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rodna.core.log import say
-from rodna.core.workspace import Workspace
 
 if TYPE_CHECKING:
     from rodna.cli.project import Project
     from rodna.cli.stages import StageName, Stages
+    from rodna.core.workspace import Workspace
 
 
-def open_project(workspace: Path, overrides: Sequence[str]) -> tuple["Project", Workspace]:
+def open_project(workspace: Path, overrides: Sequence[str]) -> tuple["Project", "Workspace"]:
     """Return the project around a folder.
 
     Raises:
         ConfigError: there is none, or its file has problems.
     """
     from rodna.cli.project import load_project
+    from rodna.core.workspace import Workspace
 
     found = Workspace.find(workspace)
     return load_project(found, overrides), found

@@ -1,0 +1,5 @@
+"""`python -m rodna.cli`: the same as `rodna`."""
+
+from rodna.cli.main import main
+
+main()

@@ -1,0 +1,95 @@
+"""`rodna init` looks at a folder and writes a project with reasons."""
+
+import re
+
+import pytest
+
+from rodna.cli.project import load_project
+from rodna.core.workspace import Workspace
+
+
+@pytest.fixture
+def texts(workspace):
+    return workspace / "texts"
+
+
+def test_init_writes_a_valid_project_with_sources_reasons_and_the_next_command(rodna, texts, tmp_path):
+    result = rodna("init", "be", texts, "--workspace", tmp_path / "new")
+    written = (tmp_path / "new" / "project.yaml").read_text(encoding="utf-8")
+    project = load_project(Workspace(tmp_path / "new"))
+
+    assert result.exit_code == 0, result.stderr
+    assert "next: rodna run" in result.stderr
+    assert project.language == "be"
+    assert project.sources
+    assert "Belarusian" in written
+    assert re.search(r"    path: .*# 2 files, \S+ kB\n", written)
+    assert re.search(r"    document: \w+  # .+\n", written)
+    assert re.search(r'    licence: ""  # needed before anything is published', written)
+
+
+def test_init_warns_where_the_script_is_not_the_languages(rodna, as_json, texts, tmp_path):
+    (texts / "cyrillic.txt").unlink()
+    found = as_json(rodna("init", "be", texts, "--workspace", tmp_path / "new", "--json"))
+
+    assert any("Deva" in warning for warning in found["warnings"])
+
+
+def test_init_never_overwrites(rodna, texts, workspace):
+    before = (workspace / "project.yaml").read_bytes()
+    other = texts.parent.parent / "other"
+    texts.rename(other)
+    result = rodna("init", "be", other, "--workspace", workspace)
+
+    assert result.exit_code == 1
+    assert "it is not overwritten" in result.stderr
+    assert (workspace / "project.yaml").read_bytes() == before
+
+
+def test_a_dry_run_prints_the_file_and_writes_nothing(rodna, texts, tmp_path):
+    result = rodna("init", "be", texts, "--workspace", tmp_path / "new", "--dry-run")
+
+    assert "language: be" in result.stdout
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_unknown_language_is_refused_with_close_ones(rodna, texts, tmp_path):
+    result = rodna("init", "belarusian", texts, "--workspace", tmp_path / "new")
+
+    assert result.exit_code == 1
+    assert "unknown language tag: 'belarusian'" in result.stderr
+    assert "be (Belarusian)" in result.stderr
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_empty_folder_is_refused(rodna, tmp_path):
+    (tmp_path / "empty").mkdir()
+    result = rodna("init", "be", tmp_path / "empty", "--workspace", tmp_path / "new")
+
+    assert result.exit_code == 1
+    assert "the folder has no files" in result.stderr
+    assert "put text files there" in result.stderr
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_missing_folder_is_refused(rodna, tmp_path):
+    result = rodna("init", "be", tmp_path / "nowhere", "--workspace", tmp_path / "new")
+
+    assert result.exit_code == 1
+    assert "there is no such folder" in result.stderr
+
+
+def test_a_workspace_inside_the_texts_is_refused_with_a_place_beside_them(rodna, texts):
+    result = rodna("init", "be", texts, "--workspace", texts / "here")
+
+    assert result.exit_code == 1
+    assert "read as text itself" in result.stderr
+    assert "--workspace" in result.stderr
+    assert not (texts / "here").exists()
+
+
+def test_texts_beside_the_workspace_are_named_relative_to_it(rodna, texts, tmp_path):
+    rodna("init", "be", texts, "--workspace", texts.parent / "project")
+
+    paths = {source.path for source in load_project(Workspace(texts.parent / "project")).sources.values()}
+    assert all(path.startswith("../texts") for path in paths)

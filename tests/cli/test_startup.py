@@ -1,0 +1,75 @@
+"""Help is quick, and heavy libraries are imported only when they are needed."""
+
+import resource
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "numpy", "transformers", "tokenizers", "pyarrow", "trafilatura")
+ASK = """
+import sys
+from rodna.cli.main import main
+sys.argv = ["rodna", *{arguments}]
+try:
+    main()
+finally:
+    print("LOADED", *sys.modules, file=sys.stderr)
+"""
+
+
+def loaded_by(*arguments: str) -> set[str]:
+    done = subprocess.run([sys.executable, "-c", ASK.format(arguments=list(arguments))], capture_output=True, text=True, check=False)
+    line = next(line for line in done.stderr.splitlines() if line.startswith("LOADED"))
+    return set(line.split())
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["corpus", "--help"], ["train", "pretrain", "--help"], ["generate", "--help"], ["--version"]]
+)
+def test_help_imports_nothing_heavy(arguments: list[str]):
+    loaded = loaded_by(*arguments)
+
+    assert "rodna.cli.main" in loaded
+    assert sorted(loaded.intersection(HEAVY)) == []
+
+
+def test_status_and_init_do_not_import_torch(workspace, tmp_path):
+    status = loaded_by("status", "--workspace", str(workspace))
+    init = loaded_by("init", "be", str(workspace / "texts"), "--workspace", str(tmp_path / "new"))
+
+    assert "rodna.cli.pipeline" in status
+    assert "rodna.cli.detection" in init
+    assert "torch" not in status | init
+
+
+def test_help_takes_less_than_400_ms_of_processor_time():
+    def seconds() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-m", "rodna.cli", "--help"], capture_output=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    assert min(seconds() for _ in range(5)) < 0.4
+
+
+def test_every_verb_has_help_and_stage_verbs_share_their_options(rodna):
+    verbs = [["run"], ["status"], ["trace"], ["doctor"], ["corpus", "build"], ["corpus", "inspect"], ["corpus", "sample"],
+             ["tokenizer", "train"], ["tokenizer", "compare"], ["plan"], ["train", "tokens"], ["train", "pretrain"], ["eval"], ["report"], ["generate"], ["chat"],
+             ["init"], ["demo"]]  # fmt: skip
+    stage_verbs = [
+        ["run"],
+        ["corpus", "build"],
+        ["tokenizer", "train"],
+        ["plan"],
+        ["train", "tokens"],
+        ["train", "pretrain"],
+        ["eval"],
+        ["report"],
+    ]
+
+    for verb in verbs:
+        result = rodna(*verb, "--help")
+        assert result.exit_code == 0, verb
+        missing = [option for option in ("--workspace", "--set", "--dry-run", "--json") if option not in result.stdout]
+        assert verb not in stage_verbs or not missing, (verb, missing)
