@@ -55,14 +55,15 @@ def make_plan(folder: Path, corpus: Artifact, tokenizer: Artifact) -> Artifact:
                     "seconds": 1130.0, "tokens_per_second": 9_100.0, "flops": 3.4e14, "memory_bytes": 1_350_000_000, "watt_hours": 12.6,
                 },
                 "reasons": [
-                    {"setting": "model.width", "value": 256, "reason": "5.8M parameters suit 2.9 MB of text and 20 minutes on this machine"},
-                    {"setting": "model.tied_embeddings", "value": True, "reason": "a small text leaves rare tokens too few updates for a matrix of their own"},
+                    {"setting": "model.width", "value": 256, "reason": "5.8M parameters suit 2.9 MB of text and 20 minutes here"},
+                    {"setting": "model.tied_embeddings", "value": True, "reason": "a small text sees rare tokens too seldom"},
                     {"setting": "train.learning_rate", "value": 0.01, "reason": "Muon's, found by a sweep on texts of this size"},
-                    {"setting": "train.weight_decay", "value": 0.4, "reason": "the text is repeated 14 times; strong decay keeps the model from learning it by heart"},
+                    {"setting": "train.weight_decay", "value": 0.4, "reason": "14 passes: strong decay keeps it from being learned by heart"},
                 ],
                 "machine": {
-                    "device": "cpu", "name": "Example Processor 9000 @ 2.70GHz", "cores": 2, "memory_bytes": 23_000_000_000, "bf16": "amx",
-                    "compiler": "g++", "peak_bf16_tflops": 0.0, "watts": 40.0, "fp32_flops": 3.9e11, "bf16_flops": 2.4e12, "bandwidth": 2.8e10,
+                    "device": "cpu", "name": "Example Processor 9000 @ 2.70GHz",
+                    "cores": 2, "memory_bytes": 23_000_000_000, "bf16": "amx",
+                    "compiler": "g++", "peak_bf16_tflops": 0.0, "watts": 40.0, "fp32_flops": 3.9e11, "bf16_flops": 2.4e12,
                 },
             },
         )  # fmt: skip
@@ -150,11 +151,11 @@ def make_evaluation(folder: Path, model: Artifact, corpus: Artifact, samples: Se
 
 
 def make_artifacts(
-    folder: Path, language: str, sources: Mapping[str, Sequence[str]], samples: Sequence[Mapping[str, Any]]
+    folder: Path, language: str, sources: Mapping[str, Sequence[str]], samples: Sequence[Mapping[str, Any]], *, vocabulary_size: int = 320
 ) -> dict[str, Any]:
     """Return role -> artifact of a finished project."""
     corpus = make_corpus(folder, language, sources)
-    tokenizer = train_tokenizer(corpus, TokenizerConfig(vocabulary_size=600), folder / f"{language}-11111111")
+    tokenizer = train_tokenizer(corpus, TokenizerConfig(vocabulary_size=vocabulary_size), folder / f"{language}-11111111")
     plan = make_plan(folder, corpus, tokenizer)
     model = make_model(folder, tokenizer, plan)
     evaluation = make_evaluation(folder, model, corpus, samples)

@@ -9,7 +9,7 @@ from rodna.core.artifact import Artifact
 from rodna.core.errors import EvaluationError
 from rodna.evals.result import Result, read_results
 from rodna.publish.charts import Bar, bar_list
-from rodna.publish.facts.view import Column, Row, number, plural
+from rodna.publish.facts.view import Column, Row, amount, number, plural, share
 
 HEADLINE = ("held_out_text", "bits_per_byte")
 BASELINE = "baseline:"
@@ -100,7 +100,7 @@ def sentence(main: Result, baselines: Sequence[Result], results: Sequence[Result
     if not baselines:
         return opening
     best = baselines[0]
-    tried = f"The best of the simple methods tried, {baseline_name(best)[0]},"
+    tried = f"The best of the simple methods tried ({baseline_name(best)[0]})"
     paired = next((result for result in results if (result.task, result.metric) == (best.task, "model_minus_baseline")), None)
     low, high = (paired.low, paired.high) if paired else (main.low - best.high, main.high - best.low)
     if high < 0:
@@ -142,7 +142,7 @@ def _group(family: str, members: Sequence[Result]) -> Group:
         return _baselines(title, members)
     if any("reference" in result.detail for result in members):
         columns = (*PLAIN[:2], Column("People", "num"), *PLAIN[2:])
-        rows = [Row([*_cells(result)[:2], number(result.detail.get("reference")), *_cells(result)[2:]]) for result in members]
+        rows = [Row([*_cells(result)[:2], written(result, result.detail.get("reference")), *_cells(result)[2:]]) for result in members]
         return Group(title, "People: the same measure of held-out text that people wrote, of the same length.", columns, rows)
     return Group(title, "", PLAIN, [Row(_cells(result)) for result in members])
 
@@ -151,7 +151,7 @@ def _cells(result: Result) -> list[str]:
     name = result.task.partition(":")[2]
     label = f"{name}: {result.metric.replace('_', ' ')}" if name else words_of(result.metric)
     arrow = {"lower": ", lower is better", "higher": ", higher is better"}.get(result.direction, "")
-    return [label, number(result.value), interval_of(result), f"{result.n:,}", f"{result.unit}{arrow}"]
+    return [label, written(result, result.value), interval_of(result), f"{result.n:,}", f"{result.unit}{arrow}"]
 
 
 def _baselines(title: str, members: Sequence[Result]) -> Group:
@@ -164,14 +164,19 @@ def _baselines(title: str, members: Sequence[Result]) -> Group:
         paired = differences.get(result.task)
         difference = [number(paired.value), interval_of(paired)] if paired else ["–", "–"]
         name, description = baseline_name(result)
-        rows.append(Row([words_of(name), number(result.value), interval_of(result), *difference, f"{result.n:,}", description]))
+        rows.append(Row([name, number(result.value), interval_of(result), *difference, f"{result.n:,}", description]))
     note = "In bits per byte. Model: what the model needs more, or with a minus less, and the interval of that over the same documents."
     return Group(title, note, BASELINES, rows)
 
 
 def interval_of(result: Result) -> str:
     """Return the ends of the interval, a dash where there is none."""
-    return f"{number(result.low)} to {number(result.high)}" if result.high > result.low else "–"
+    return f"{written(result, result.low)} to {written(result, result.high)}" if result.high > result.low else "–"
+
+
+def written(result: Result, value: object) -> str:
+    """Return a value of a result in its unit: shares as percentages."""
+    return share(amount(value), 1) if result.unit.startswith("share ") and isinstance(value, int | float) else number(value)
 
 
 def words_of(name: str) -> str:

@@ -41,9 +41,7 @@ def tokenizer_facts(tokenizer: Artifact | None, corpus: Artifact | None) -> Toke
 
 
 def _lead(vocabulary: Mapping[str, Any]) -> str:
-    lead = (
-        "The model reads and writes pieces of text, learned from the train split. All 256 bytes are among them, so any text can be written."
-    )
+    lead = "The model reads and writes pieces of text, learned from the train split. All 256 bytes are among them: any text can be written."
     reason = str(vocabulary.get("reason") or "")
     return f"{lead} The size of the vocabulary: {reason}." if reason else lead
 

@@ -70,9 +70,13 @@ def setting(value: object) -> str:
 
 
 def share(part: float, whole: float) -> str:
-    """Return a percentage, with one digit after the point below ten."""
+    """Return a percentage: "0%" and "100%" only for nothing and all, with one digit after the point near these."""
     percent = 100 * part / whole if whole else 0.0
-    return f"{percent:.0f}%" if percent >= 9.95 else f"{percent:.1f}%" if percent >= 0.05 or percent == 0 else "<0.1%"
+    if percent in (0, 100) or 9.95 <= percent < 99.5:
+        return f"{percent:.0f}%"
+    if 0 < percent < 0.05:
+        return "<0.1%"
+    return f"{min(percent, 99.9) if percent < 100 else percent:.1f}%"
 
 
 def plural(count: int, thing: str, things: str = "") -> str:
