@@ -4,11 +4,14 @@ Two passes, so that memory use does not grow with the text: the first writes wha
 document; the second deals the documents out to the splits.
 """
 
-import json
+from array import array
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from rodna.core.artifact import Artifact, create
 from rodna.core.errors import CorpusError, RodnaError
@@ -90,10 +93,11 @@ def _build(sources: Mapping[str, Source], config: CorpusConfig, out: Path, *, la
                     dropped.write(item)
                 else:
                     kept.write(item)
+                    statistics.add_text(item.text)
         if not reader.plan.sizes:
             raise _nothing_left(statistics, out)
         splits = reader.plan.assign(config.split, where="project.yaml, corpus.split")
-        _deal_out(draft.path, splits, reader.plan, statistics)
+        _deal_out(draft.path, splits, reader, statistics)
         (draft.path / _KEPT).unlink()
         statistics.check_balance()
         write_json(draft.path / "statistics.json", statistics.as_json())
@@ -102,18 +106,16 @@ def _build(sources: Mapping[str, Source], config: CorpusConfig, out: Path, *, la
     return draft.result
 
 
-def _deal_out(folder: Path, splits: Any, plan: SplitPlan, statistics: Statistics) -> None:
+def _deal_out(folder: Path, splits: np.ndarray, reader: "Reader", statistics: Statistics) -> None:
     """Write every kept document to the file of its split, in the order it was read."""
-    writers = [JsonLinesWriter(folder / f"{split}.jsonl.zst") for split in SPLITS]
-    try:
-        with open_lines(folder / _KEPT) as lines:
-            for line, index, size_bytes in zip(lines, splits, plan.sizes, strict=True):
-                values = json.loads(line)
-                statistics.add_kept(values["source"], SPLITS[index], values["text"], size_bytes)
-                writers[index].write_line(line)
-    finally:
-        for writer in writers:
-            writer.__exit__(None, None, None)
+    names = list(statistics.sources)
+    with ExitStack() as stack:
+        writers = [stack.enter_context(JsonLinesWriter(folder / f"{split}.jsonl.zst")) for split in SPLITS]
+        lines = stack.enter_context(open_lines(folder / _KEPT))
+        every = zip(lines, splits.tolist(), reader.plan.sizes, reader.lengths, reader.sources, strict=True)
+        for line, split, size_bytes, num_characters, source in every:
+            statistics.add_kept(names[source], SPLITS[split], size_bytes, num_characters)
+            writers[split].write_line(line)
 
 
 def _nothing_left(statistics: Statistics, out: Path) -> CorpusError:
@@ -136,20 +138,25 @@ class Reader:
     statistics: Statistics
 
     def __post_init__(self) -> None:
-        self.plan = SplitPlan.empty()
+        self.plan = SplitPlan()
+        # Of each kept document: its length in characters and the number of its source.
+        self.lengths: array[int] = array("q")
+        self.sources: array[int] = array("L")
         self._seen: dict[bytes, int] = {}
         self._ids: list[str] = []
+        self._source_number = 0
 
     def read(self, sources: Mapping[str, Source], root: Path) -> Iterator[Document | Dropped]:
         """Yield one `Document` or `Dropped` for each document read, source by source, file by file."""
-        for name, source in sources.items():
+        for self._source_number, (name, source) in enumerate(sources.items()):
             for file in walk(source, root, name=name):
                 counts = self.statistics.by_source[name]
                 counts.files += 1
                 counts.size_bytes += file.size_bytes
                 number = 0
                 for piece in self._pieces(file, source):
-                    for part in _without_damage(piece):
+                    whole = isinstance(piece, Piece) and is_valid(piece.text)
+                    for part in (piece,) if whole else without_damage(piece):
                         number += 1
                         counts.read += 1
                         yield self._judge(f"{name}/{file.name}#{number}", name, part)
@@ -185,8 +192,8 @@ class Reader:
         if self.config.normalize:
             done = normalize(text, mend=self.config.mend_mojibake)
             text = done.text
-            for what in ("nfc", "controls", "mojibake"):
-                self.statistics.mended[what] += getattr(done, what)
+            if done.changes:
+                self.statistics.mended.update(done.changes)
         if "encoding" in piece.meta:
             self.statistics.encodings[piece.meta["encoding"]] += 1
         size_bytes = len(text.encode("utf-8"))
@@ -202,34 +209,34 @@ class Reader:
                 return Dropped(identity, source, "deduplicate", "duplicate", f"same text as {self._ids[first]}", size_bytes, excerpt_of(text))
             self._ids.append(identity)
         self.plan.add(position_of(key, self.config.seed), size_bytes)
+        self.lengths.append(len(text))
+        self.sources.append(self._source_number)
         return Document(identity, text, source, self.language, dict(piece.meta))
 
 
-def _without_damage(piece: Piece | Rejected) -> Iterator[Piece | Rejected]:
+def without_damage(piece: Piece | Rejected) -> Iterator[Piece | Rejected]:
     """Yield a piece without the lines that hold undecodable bytes, and a rejection for these lines."""
-    if isinstance(piece, Rejected):
+    if isinstance(piece, Rejected) or is_valid(piece.text):
         yield piece
         return
-    try:
-        piece.text.encode("utf-8")
-    except UnicodeEncodeError:
-        lines = piece.text.split("\n")
-        damaged = [line for line in lines if not _is_whole(line)]
-        whole = "\n".join(line for line in lines if _is_whole(line))
-        if whole and not whole.isspace():
-            yield Piece(whole, piece.meta)
-        text = "\n".join(damaged)
-        bad = [character for character in text if "\ud800" <= character <= "\udfff"]
-        kinds = ", ".join(dict.fromkeys(f"0x{ord(c) - 0xDC00:02X}" if "\udc80" <= c <= "\udcff" else f"U+{ord(c):04X}" for c in bad[:5]))
-        detail = f"{len(bad):,} bytes that are not {piece.meta.get('encoding', 'UTF-8')} ({kinds}) in {len(damaged):,} lines"
-        yield Rejected("undecodable", detail, len(text.encode("utf-8", "surrogatepass")), text)
-        return
-    yield piece
+    lines = piece.text.split("\n")
+    whole = "\n".join(line for line in lines if is_valid(line))
+    if whole and not whole.isspace():
+        yield Piece(whole, piece.meta)
+    damaged = [line for line in lines if not is_valid(line)]
+    text = "\n".join(damaged)
+    bad = [character for character in text if "\ud800" <= character <= "\udfff"]
+    # surrogateescape turns the byte 0xE9 into U+DCE9; other surrogates were written so, as JSON allows.
+    kinds = dict.fromkeys(f"byte 0x{ord(c) - 0xDC00:02X}" if "\udc80" <= c <= "\udcff" else f"U+{ord(c):04X}" for c in bad)
+    where = "1 line" if len(damaged) == 1 else f"{len(damaged):,} lines"
+    detail = f"not valid {piece.meta.get('encoding', 'UTF-8')}: {', '.join(list(kinds)[:5])} ({len(bad):,} in {where})"
+    yield Rejected("undecodable", detail, len(text.encode("utf-8", "surrogatepass")), text)
 
 
-def _is_whole(line: str) -> bool:
+def is_valid(text: str) -> bool:
+    """Return whether a text can be written as UTF-8: it holds no lone surrogate."""
     try:
-        line.encode("utf-8")
+        text.encode("utf-8")
     except UnicodeEncodeError:
         return False
     return True

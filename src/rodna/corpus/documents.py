@@ -18,7 +18,7 @@ Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 DROPPED = "dropped"
 EXCERPT_CHARACTERS = 200
-_MAX_LINE_BYTES = 1 << 30
+_encode = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
 
 
 @dataclass(frozen=True)
@@ -60,17 +60,25 @@ class JsonLinesWriter:
 
     def __init__(self, path: Path, *, level: int = 6) -> None:
         self._file = path.open("wb")
-        self._stream = zstandard.ZstdCompressor(level=level).stream_writer(self._file, closefd=True)
+        compressed = zstandard.ZstdCompressor(level=level).stream_writer(self._file, closefd=True)
+        self._stream = io.BufferedWriter(compressed, 1 << 18)  # pyright: ignore[reportArgumentType]
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._stream.close()
+        self.close()
+
+    def close(self) -> None:
+        """Finish the file; on a full disk this is where it shows."""
+        try:
+            self._stream.close()
+        finally:
+            self._file.close()
 
     def write(self, item: Document | Dropped) -> None:
         # vars, not asdict: a copy of every field would double the cost of writing.
-        self.write_line(json.dumps(vars(item), ensure_ascii=False).encode("utf-8") + b"\n")
+        self._stream.write(_encode(vars(item)).encode("utf-8") + b"\n")
 
     def write_line(self, line: bytes) -> None:
         """Write one line as it is, its newline included."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from rodna.core.errors import ConfigError
 
@@ -30,14 +31,17 @@ FORMS_OF_SCRIPTS = {
 class LanguageTag:
     """What a BCP-47 tag says.
 
-    `tag` is the standard form, `name` the language's own or English name where known, else the tag; `script` the ISO 15924 code, "Zzzz" where
-    it is unknown; `direction` "ltr" or "rtl".
+    `tag` is the standard form; `script` the ISO 15924 code, "Zzzz" where it is unknown; `direction` "ltr" or "rtl".
     """
 
     tag: str
-    name: str
     script: str
     direction: str
+
+    @property
+    def name(self) -> str:
+        """The language's English name from the IANA registry, the tag where it has none."""
+        return _english_names().get(self.tag.split("-")[0], self.tag)
 
     @property
     def unicode_scripts(self) -> tuple[str, ...]:
@@ -62,9 +66,7 @@ def parse_language(tag: str) -> LanguageTag:
     if parsed is None or not parsed.language or parsed.language == "und":
         raise _unknown(tag)
     script = parsed.script or parsed.maximize().script or "Zzzz"
-    return LanguageTag(
-        tag=parsed.to_tag(), name=_name(parsed.to_tag(), parsed.language), script=script, direction="rtl" if script in RIGHT_TO_LEFT else "ltr"
-    )
+    return LanguageTag(tag=parsed.to_tag(), script=script, direction="rtl" if script in RIGHT_TO_LEFT else "ltr")
 
 
 def _unknown(tag: str) -> ConfigError:
@@ -91,10 +93,6 @@ def suggestions(tag: str) -> list[str]:
     return [f"{code} ({names[code]})" for code in found[:3]]
 
 
-def _name(tag: str, language: str) -> str:
-    return _english_names().get(language, tag)
-
-
 @cache
 def _english_names() -> dict[str, str]:
     """Return ISO 639 code -> English name, from the IANA registry that langcodes carries."""
@@ -116,16 +114,14 @@ def _english_names() -> dict[str, str]:
 def identify(text: str) -> tuple[str, float]:
     """Return the most likely language (ISO 639 code) of a text among the 140 that py3langid knows, and its probability.
 
-    A language outside those 140 is taken for a neighbour: read the answer as a hint.
+    A language outside those 140 is taken for a neighbour: read the answer as a hint. Texts beyond a few thousand characters are cut.
     """
-    import numpy as np
-
-    language, probability = _identifier().classify(text)
-    return str(language), float(np.asarray(probability))
+    language, probability = _identifier().classify(text[:4000])
+    return str(language), float(probability)
 
 
 @cache
-def _identifier():  # noqa: ANN202
+def _identifier() -> Any:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    return LanguageIdentifier.from_pickled_model(MODEL_FILE, norm_probs=True)
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

@@ -5,24 +5,20 @@ Nothing here depends on a language: quotation marks, full-width punctuation, lig
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _NEWLINES = re.compile(r"\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 # C0 and C1 controls but tab and newline, byte order marks, noncharacters and the soft hyphen, which only says where a line may break.
 _REMOVED = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ufeff\ufffe\uffff\u00ad]")
-_SPACES_AT_LINE_END = re.compile(r"[^\S\n]+\n")
 _MANY_BLANK_LINES = re.compile(r"\n{3,}")
 _MAY_BE_MOJIBAKE = re.compile("[\u0080-\u00bf\u0152-\u0192\u02c6-\u02dc\u2013-\u2122][\u0080-\u00ff\u0152-\u0192\u02c6-\u02dc\u2013-\u2122]|[ÃÂâÐÑÅÄÎÏØÙ][\u0080-\u00bf\u0152-\u0192\u02c6-\u02dc\u2013-\u2122]")
 
 
-@dataclass(frozen=True)
-class Normalized:
-    """A text in its final form, and what had to be done: `nfc`, `controls`, `mojibake`, each True where it changed something."""
+class Normalized(NamedTuple):
+    """A text in its final form, and what had to be done to it: any of `nfc`, `controls`, `mojibake`."""
 
     text: str
-    nfc: bool
-    controls: bool
-    mojibake: bool
+    changes: tuple[str, ...]
 
 
 def normalize(text: str, *, mend: bool) -> Normalized:
@@ -32,22 +28,25 @@ def normalize(text: str, *, mend: bool) -> Normalized:
         text: any text without lone surrogates.
         mend: undo mojibake, line by line.
     """
-    mojibake = controls = nfc = False
+    changes: tuple[str, ...] = ()
     if not text.isascii():
         if mend and _MAY_BE_MOJIBAKE.search(text):
             mended = mend_mojibake(text)
-            mojibake, text = mended != text, mended
+            if mended != text:
+                changes, text = ("mojibake",), mended
         if not unicodedata.is_normalized("NFC", text):
-            nfc, text = True, unicodedata.normalize("NFC", text)
-    if _NEWLINES.search(text):
+            changes, text = (*changes, "nfc"), unicodedata.normalize("NFC", text)
+    # isprintable costs a tenth of the searches, and most text has nothing for them.
+    if not text.replace("\n", "").isprintable():
         text = _NEWLINES.sub("\n", text)
-    if _REMOVED.search(text):
-        controls, text = True, _REMOVED.sub("", text)
-        # Without what stood between them, a letter and its mark may now compose.
-        text = unicodedata.normalize("NFC", text)
-    text = _SPACES_AT_LINE_END.sub("\n", text)
-    text = _MANY_BLANK_LINES.sub("\n\n", text)
-    return Normalized(text.strip(), nfc, controls, mojibake)
+        if _REMOVED.search(text):
+            # Without what stood between them, a letter and its mark may now compose.
+            changes, text = (*changes, "controls"), unicodedata.normalize("NFC", _REMOVED.sub("", text))
+    if "\n" in text:
+        text = "\n".join([line.rstrip() for line in text.split("\n")])
+        if "\n\n\n" in text:
+            text = _MANY_BLANK_LINES.sub("\n\n", text)
+    return Normalized(text.strip(), changes)
 
 
 def mend_mojibake(text: str) -> str:

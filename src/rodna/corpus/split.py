@@ -6,7 +6,7 @@ never be on the other side of the split.
 
 import hashlib
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -34,12 +34,8 @@ def position_of(key: bytes, seed: int) -> float:
 class SplitPlan:
     """Collects the place and size of every kept document, then assigns splits."""
 
-    positions: array
-    sizes: array
-
-    @classmethod
-    def empty(cls) -> "SplitPlan":
-        return cls(array("d"), array("q"))
+    positions: "array[float]" = field(default_factory=lambda: array("d"))
+    sizes: "array[int]" = field(default_factory=lambda: array("q"))
 
     def add(self, position: float, size_bytes: int) -> None:
         self.positions.append(position)

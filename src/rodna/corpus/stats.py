@@ -1,10 +1,13 @@
 """The figures of a corpus: sizes, scripts, characters, lengths, and what was dropped and why."""
 
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
+
+import numpy as np
 
 from rodna.core.errors import CorpusError
 from rodna.corpus.config import Source
@@ -76,18 +79,38 @@ class Statistics:
         self.language = language
         self.sources = dict(sources)
         self.by_source = {name: SourceCounts() for name in sources}
-        self.characters: Counter[str] = Counter()
+        self._by_code = np.zeros(0x110000, dtype=np.int64)
+        self._pending: list[str] = []
+        self._num_pending = 0
         self.lengths: Counter[int] = Counter()
         self.reasons: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
         self.mended: Counter[str] = Counter()
         self.encodings: Counter[str] = Counter()
 
-    def add_kept(self, source: str, split: str, text: str, size_bytes: int) -> None:
+    def add_text(self, text: str) -> None:
+        """Count the characters of a kept document."""
+        self._pending.append(text)
+        self._num_pending += len(text)
+        if self._num_pending > 1 << 20:
+            self._count_pending()
+
+    def _count_pending(self) -> None:
+        codes = np.frombuffer("".join(self._pending).encode("utf-32-le"), dtype=np.uint32)
+        counts = np.bincount(codes, minlength=1)
+        self._by_code[: len(counts)] += counts
+        self._pending, self._num_pending = [], 0
+
+    @property
+    def characters(self) -> dict[str, int]:
+        """How often each character occurs in the kept documents."""
+        self._count_pending()
+        return {chr(code): int(self._by_code[code]) for code in np.flatnonzero(self._by_code)}
+
+    def add_kept(self, source: str, split: str, size_bytes: int, num_characters: int) -> None:
         counts = self.by_source[source]
         counts.kept[split] += 1
         counts.kept_bytes[split] += size_bytes
-        counts.kept_characters[split] += len(text)
-        self.characters.update(text)
+        counts.kept_characters[split] += num_characters
         self.lengths[_length_step(size_bytes)] += 1
 
     def add_dropped(self, dropped: Dropped) -> None:
@@ -141,6 +164,7 @@ class Statistics:
     def as_json(self) -> dict[str, Any]:
         """Return everything, in the form of statistics.json."""
         splits = {split: self._split(split) for split in SPLITS}
+        characters = self.characters
         return {
             "language": self.language,
             "balance": self._balance(),
@@ -153,8 +177,8 @@ class Statistics:
             ],
             "mended": dict(sorted(self.mended.items())),
             "encodings": dict(self.encodings.most_common()),
-            "scripts": scripts_of(self.characters),
-            "characters": self._inventory(),
+            "scripts": scripts_of(characters),
+            "characters": _inventory(characters),
             "lengths": [
                 {"from_bytes": low, "below_bytes": high, "documents": self.lengths[low]}
                 for low, high in zip(_LENGTH_STEPS, [*_LENGTH_STEPS[1:], None], strict=True)
@@ -181,25 +205,24 @@ class Statistics:
             },
         }
 
-    def _inventory(self) -> dict[str, Any]:
-        """Return how many different characters there are, the most frequent ones, and how many make up nearly all of the text."""
-        total = self.characters.total()
-        ranked = sorted(self.characters.items(), key=lambda item: (-item[1], item[0]))
-        covered, needed = 0, 0
-        for _, count in ranked:
-            if covered >= 0.999 * total:
-                break
-            covered, needed = covered + count, needed + 1
-        return {
-            "num_distinct": len(ranked),
-            "num_for_99_9_percent": needed,
-            "num_seen_once": sum(count == 1 for _, count in ranked),
-            "most_frequent": [[character, count] for character, count in ranked[:_NUM_LISTED_CHARACTERS]],
-        }
+
+def _inventory(characters: Mapping[str, int]) -> dict[str, Any]:
+    """Return how many different characters there are, the most frequent ones, and how many make up nearly all of the text."""
+    total = sum(characters.values())
+    ranked = sorted(characters.items(), key=lambda item: (-item[1], item[0]))
+    covered, needed = 0, 0
+    for _, count in ranked:
+        if covered >= 0.999 * total:
+            break
+        covered, needed = covered + count, needed + 1
+    return {
+        "num_distinct": len(ranked),
+        "num_for_99_9_percent": needed,
+        "num_seen_once": sum(count == 1 for _, count in ranked),
+        "most_frequent": [[character, count] for character, count in ranked[:_NUM_LISTED_CHARACTERS]],
+    }
 
 
 def _length_step(size_bytes: int) -> int:
     """Return the start of the histogram's step that a length falls into."""
-    from bisect import bisect_right
-
     return _LENGTH_STEPS[bisect_right(_LENGTH_STEPS, size_bytes) - 1]

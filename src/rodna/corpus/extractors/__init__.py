@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,7 @@ BINARY_SIGNATURES = {
 """How files that hold no plain text begin."""
 
 
+@cache
 def load_extractor(name: str) -> Extractor:
     """Return the extractor registered under a name.
 
