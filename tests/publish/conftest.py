@@ -58,7 +58,7 @@ def make_plan(folder: Path, corpus: Artifact, tokenizer: Artifact) -> Artifact:
                     {"setting": "model.width", "value": 256, "reason": "5.8M parameters suit 2.9 MB of text and 20 minutes here"},
                     {"setting": "model.tied_embeddings", "value": True, "reason": "a small text sees rare tokens too seldom"},
                     {"setting": "train.learning_rate", "value": 0.01, "reason": "Muon's, found by a sweep on texts of this size"},
-                    {"setting": "train.weight_decay", "value": 0.4, "reason": "14 passes: strong decay keeps it from being learned by heart"},
+                    {"setting": "train.weight_decay", "value": 0.4, "reason": "strong, against learning 14 passes by heart"},
                 ],
                 "machine": {
                     "device": "cpu", "name": "Example Processor 9000 @ 2.70GHz",

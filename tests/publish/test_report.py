@@ -141,7 +141,7 @@ def test_nothing_is_asked_of_the_network(page: Callable[..., str]):
 @pytest.mark.parametrize(("language", "direction", "script"), [("be", "ltr", "Cyrl"), ("yue", "ltr", "Hant"), ("ar", "rtl", "Arab")])
 def test_samples_carry_the_languages_tag_and_direction(page: Callable[..., str], language: str, direction: str, script: str):
     found = Page(page(language))
-    marked = [attributes for tag, attributes in found.tags if tag == "p" and attributes.get("lang") == language]
+    marked = [attributes for tag, attributes in found.tags if tag in ("p", "div") and attributes.get("lang") == language]
     assert len(marked) == 3, "two samples and the cut text"
     assert {attributes["dir"] for attributes in marked} == {direction}
     assert list(found.classes(f"script-{script}"))

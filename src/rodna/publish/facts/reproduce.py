@@ -39,8 +39,10 @@ def reproduce_facts(artifacts: Mapping[str, Artifact]) -> ReproduceFacts | None:
     newest = max(artifacts.values(), key=lambda artifact: artifact.manifest.created).manifest
     commands = [
         f'pip install "rodna=={newest.code_version}"',
-        "rodna run       # in the workspace: the same sources and project.yaml",
-        "rodna trace     # the ancestry of the result, digest by digest",
+        "# in the workspace: the same sources and project.yaml",
+        "rodna run",
+        "# the ancestry of the result, digest by digest",
+        "rodna trace",
     ]
     return ReproduceFacts(
         "The same sources, settings and versions give the same digests; the same machine and number of threads also the same weights.",

@@ -10,6 +10,8 @@ from rodna.corpus.documents import read_documents
 from rodna.publish.facts.view import Number, amount, get, number, read_json, share
 
 EXAMPLE_CHARACTERS = 320
+MIN_EXAMPLE_CHARACTERS = 40
+MAX_EXAMPLES = 8
 ALGORITHMS = {"bpe": "byte-pair encoding", "unigram": "unigram", "character": "characters"}
 
 
@@ -19,7 +21,7 @@ class TokenizerFacts:
 
     lead: str
     numbers: list[Number]
-    pieces: list[str]
+    pieces: list[list[str]]
     piece_note: str
 
 
@@ -34,7 +36,7 @@ def tokenizer_facts(tokenizer: Artifact | None, corpus: Artifact | None) -> Toke
     note = ""
     if pieces:
         note = f"{tokens:,} tokens for {size:,} bytes. A change of colour is a change of token; the colours mean nothing more."
-        if len(pieces) < tokens:
+        if sum(map(len, pieces)) < tokens:
             note += " Characters made of several tokens are shown in one colour."
     held_out = next((measures[split] for split in ("validation", "train") if isinstance(measures.get(split), dict)), {})
     return TokenizerFacts(_lead(vocabulary), _numbers(vocabulary, held_out), pieces, note)
@@ -59,8 +61,8 @@ def _numbers(vocabulary: Mapping[str, Any], measures: Mapping[str, Any]) -> list
     return shown
 
 
-def example(tokenizer: Artifact, corpus: Artifact | None) -> tuple[list[str], int, int]:
-    """Return the start of a held-out document cut into what its tokens say, the number of tokens and the number of bytes.
+def example(tokenizer: Artifact, corpus: Artifact | None) -> tuple[list[list[str]], int, int]:
+    """Return the start of the held-out text, document by document, each cut into what its tokens say; and how many tokens and bytes.
 
     Tokens that hold part of a character are joined until they make whole ones. Empty where the text or the tokenizer cannot be read.
     """
@@ -69,24 +71,27 @@ def example(tokenizer: Artifact, corpus: Artifact | None) -> tuple[list[str], in
     if corpus is None:
         return [], 0, 0
     try:
-        text = _example_text(corpus)
+        texts = _example_texts(corpus)
         encoder = Tokenizer.load(tokenizer.path)
-        ids = encoder.encode(text)
-        return join_bytes([encoder.token_bytes(token) for token in ids]), len(ids), len(text.encode("utf-8"))
+        encoded = encoder.encode_batch(texts)
+        pieces = [join_bytes([encoder.token_bytes(token) for token in ids]) for ids in encoded]
     except (RodnaError, OSError, ValueError):
         return [], 0, 0
+    return pieces, sum(map(len, encoded)), sum(len(text.encode("utf-8")) for text in texts)
 
 
-def _example_text(corpus: Artifact) -> str:
-    """Return the start of the first test document long enough to show something, else of the longest among the first hundred."""
-    best = ""
-    for index, document in enumerate(read_documents(corpus.path, "test")):
-        text = " ".join(document.text[: EXAMPLE_CHARACTERS * 4].split())
-        if len(text) > len(best):
-            best = text
-        if len(text) >= EXAMPLE_CHARACTERS or index >= 100:
+def _example_texts(corpus: Artifact) -> list[str]:
+    """Return the beginnings of the first test documents, until there is enough to show something."""
+    texts: list[str] = []
+    left = EXAMPLE_CHARACTERS
+    for document in read_documents(corpus.path, "test"):
+        whole = " ".join(document.text[: EXAMPLE_CHARACTERS * 4].split())
+        text = whole if len(whole) <= left else whole[:left].rpartition(" ")[0] or whole[:left]
+        texts.append(text)
+        left -= len(text)
+        if left < MIN_EXAMPLE_CHARACTERS or len(texts) >= MAX_EXAMPLES:
             break
-    return best if len(best) <= EXAMPLE_CHARACTERS else best[:EXAMPLE_CHARACTERS].rpartition(" ")[0] or best[:EXAMPLE_CHARACTERS]
+    return texts
 
 
 def join_bytes(tokens: Sequence[bytes]) -> list[str]:

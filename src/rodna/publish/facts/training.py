@@ -40,7 +40,7 @@ def training_facts(model: Artifact | None, *, points: int) -> TrainingFacts | No
         charts.append(Chart(_chart([Series("training loss", "first", thin(loss, points))], "Training loss", "nats per token")))
     if len(held_out) > 1:
         series = [Series("validation", "second", thin(held_out, points), marks=len(held_out) <= 60)]
-        charts.append(Chart(_chart(series, "Held-out bits per byte", "bits per byte, validation split")))
+        charts.append(Chart(_chart(series, "Validation", "bits per byte of the validation split")))
     if len(speed) > 1:
         charts.append(
             Chart(
