@@ -44,13 +44,29 @@ corpus:
   split: {min_bytes: 1000}  # the tiniest
 tokenizer:
   vocabulary_size: 384
+model: {width: 32, num_layers: 1, num_heads: 2, num_kv_heads: 2, head_width: 16, ffn_width: 64, context_length: 64}
+plan:
+  calibration: estimated
+  device: cpu
+train: {steps: 12, batch_size: 4, micro_batch_size: 2, evaluations: 2, evaluation_tokens: 1000, compile: "off", trackers: []}
+eval: {bootstrap_samples: 100, num_samples: 2, sample_tokens: 8, ngram_order: 3}
 """
+
+
+@pytest.fixture(scope="session")
+def make_workspace() -> Callable[[Path], Path]:
+    """Return what writes a workspace of two scripts, that no stage has touched yet, below a folder."""
+    return _make_workspace
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
     """A workspace of two scripts that no stage has touched yet."""
-    root = tmp_path / "tiny"
+    return _make_workspace(tmp_path)
+
+
+def _make_workspace(folder: Path) -> Path:
+    root = folder / "tiny"
     (root / "texts").mkdir(parents=True)
     (root / "texts" / "cyrillic.txt").write_text(invented_text(60, script="Cyrl"), encoding="utf-8")
     (root / "texts" / "devanagari.txt").write_text(invented_text(60, script="Deva"), encoding="utf-8")

@@ -54,22 +54,11 @@ def test_help_takes_less_than_400_ms_of_processor_time():
 
 
 def test_every_verb_has_help_and_stage_verbs_share_their_options(rodna):
-    verbs = [["run"], ["status"], ["trace"], ["doctor"], ["corpus", "build"], ["corpus", "inspect"], ["corpus", "sample"],
-             ["tokenizer", "train"], ["tokenizer", "compare"], ["plan"], ["train", "tokens"], ["train", "pretrain"], ["eval"], ["report"], ["generate"], ["chat"],
-             ["init"], ["demo"]]  # fmt: skip
-    stage_verbs = [
-        ["run"],
-        ["corpus", "build"],
-        ["tokenizer", "train"],
-        ["plan"],
-        ["train", "tokens"],
-        ["train", "pretrain"],
-        ["eval"],
-        ["report"],
-    ]
+    stage_verbs = ["run", "corpus build", "tokenizer train", "plan", "train tokens", "train pretrain", "eval", "report"]
+    others = ["init", "demo", "status", "trace", "doctor", "corpus inspect", "corpus sample", "tokenizer compare", "generate", "chat"]
 
-    for verb in verbs:
-        result = rodna(*verb, "--help")
+    for verb in stage_verbs + others:
+        result = rodna(*verb.split(), "--help")
         assert result.exit_code == 0, verb
         missing = [option for option in ("--workspace", "--set", "--dry-run", "--json") if option not in result.stdout]
-        assert verb not in stage_verbs or not missing, (verb, missing)
+        assert verb in others or not missing, (verb, missing)

@@ -75,10 +75,11 @@ def numbers_of(stages: Any, proposed: "Plan") -> dict[str, dict[str, Any]]:
     import json
 
     project = stages.project
-    found: dict[str, dict[str, Any]] = {"model": {}, "train": {}, "tokenizer": {}}
-    model = proposed.model.model_dump(mode="json")
-    found["model"] = {key: model[key] for key, value in project.model if value == "planned" and key in model}
-    found["train"] = {key: proposed.train[key] for key, value in project.train if value == "planned" and key in proposed.train}
+    proposals = {"model": (project.model, proposed.model.model_dump(mode="json")), "train": (project.train, proposed.train)}
+    found = {
+        section: {key: values[key] for key, value in settings if value == "planned" and values.get(key, "planned") != "planned"}
+        for section, (settings, values) in proposals.items()
+    }
     if project.tokenizer.vocabulary_size == "planned":
         tokenizer = json.loads((stages.artifact("tokenizer").path / "tokenizer.json").read_text(encoding="utf-8"))
         found["tokenizer"] = {"vocabulary_size": len(tokenizer["model"]["vocab"])}

@@ -32,10 +32,9 @@ def compare(
 
     rows: list[dict[str, Any]] = []
     for algorithm in algorithms:
-        for size in sizes if algorithm != "character" else sizes[:1]:
-            settings = [*set_, f"tokenizer.algorithm={algorithm}"] + (
-                [f"tokenizer.vocabulary_size={size}"] if algorithm != "character" else []
-            )
+        # Characters are as many as the text has; a number could only be too large, or leave some out.
+        for size in ["planned"] if algorithm == "character" else sizes:
+            settings = [*set_, f"tokenizer.algorithm={algorithm}", f"tokenizer.vocabulary_size={size}"]
             project, found = open_project(workspace, settings)
             made = run_stages(project, found, ("corpus", "tokenizer"))["tokenizer"]
             measures = json.loads((Path(made["path"]) / "measures.json").read_text(encoding="utf-8"))
