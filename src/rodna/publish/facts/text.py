@@ -58,7 +58,7 @@ def text_facts(statistics: Mapping[str, Any] | None, *, num_sources: int) -> Tex
         _source_chart(sources, num_sources),
         SOURCE_COLUMNS,
         [_source_row(name, values) for name, values in _largest_first(sources)],
-        "A document belongs to one split only, and copies were removed first: no test document stands in the training text.",
+        "A document belongs to one split only, and identical documents to the same one: no test document stands in the training text.",
         SPLIT_COLUMNS,
         _split_rows(get(statistics, "splits", default={}), total),
         _scripts(get(statistics, "scripts", default={})),
