@@ -78,7 +78,9 @@ def build_corpus(sources: Mapping[str, Source], config: CorpusConfig, out: Path,
 
 def _check_sources(sources: Mapping[str, Source]) -> None:
     if not sources:
-        raise CorpusError("there is no text: `sources` is empty", where="project.yaml, sources", fix="run `rodna init LANG FOLDER`, or add a source")
+        raise CorpusError(
+            "there is no text: `sources` is empty", where="project.yaml, sources", fix="run `rodna init LANG FOLDER`, or add a source"
+        )
 
 
 def _build(sources: Mapping[str, Source], config: CorpusConfig, out: Path, *, language: str, root: Path, digest: str) -> Artifact:
@@ -167,7 +169,9 @@ class Reader:
             yield Rejected("empty_file", "the file has no bytes", 0)
             return
         if file.size_bytes > self.config.max_file_bytes:
-            yield Rejected("file_too_large", f"{file.size_bytes:,} bytes; corpus.max_file_bytes is {self.config.max_file_bytes:,}", file.size_bytes)
+            yield Rejected(
+                "file_too_large", f"{file.size_bytes:,} bytes; corpus.max_file_bytes is {self.config.max_file_bytes:,}", file.size_bytes
+            )
             return
         name = format_of(file.path) if source.format == "auto" else source.format
         if not name:
@@ -198,7 +202,9 @@ class Reader:
             self.statistics.encodings[piece.meta["encoding"]] += 1
         size_bytes = len(text.encode("utf-8"))
         if not text or text.isspace():
-            return Dropped(identity, source, "normalize", "blank", "nothing is left but white space", len(piece.text.encode()), excerpt_of(piece.text))
+            return Dropped(
+                identity, source, "normalize", "blank", "nothing is left but white space", len(piece.text.encode()), excerpt_of(piece.text)
+            )
         if size_bytes < self.config.min_document_bytes:
             detail = f"{size_bytes} bytes; corpus.min_document_bytes is {self.config.min_document_bytes:,}"
             return Dropped(identity, source, "filter", "too_short", detail, size_bytes, excerpt_of(text))
@@ -206,7 +212,9 @@ class Reader:
         if self.config.deduplicate:
             first = self._seen.setdefault(key, len(self._ids))
             if first < len(self._ids):
-                return Dropped(identity, source, "deduplicate", "duplicate", f"same text as {self._ids[first]}", size_bytes, excerpt_of(text))
+                return Dropped(
+                    identity, source, "deduplicate", "duplicate", f"same text as {self._ids[first]}", size_bytes, excerpt_of(text)
+                )
             self._ids.append(identity)
         self.plan.add(position_of(key, self.config.seed), size_bytes)
         self.lengths.append(len(text))

@@ -33,7 +33,9 @@ class SplitConfig(Section):
     @model_validator(mode="after")
     def _leaves_something_to_learn_from(self) -> "SplitConfig":
         if self.validation + self.test > 0.9:
-            raise ValueError(f"validation and test together take {self.validation + self.test:.0%} of the text: leave at least 10% to train on")
+            raise ValueError(
+                f"validation and test together take {self.validation + self.test:.0%} of the text: leave at least 10% to train on"
+            )
         return self
 
 

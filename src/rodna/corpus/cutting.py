@@ -20,7 +20,7 @@ def documents_of(chunks: Iterable[str], source: Source, *, max_bytes: int) -> It
     """Yield the documents of a stream of text.
 
     Args:
-        chunks: the text, in pieces of any length; newlines are `\\n`.
+        chunks: the text, in pieces of any length; newlines are line feeds.
         source: its `document` says what one document is.
         max_bytes: a longer document is cut into several, nothing lost.
     """
@@ -69,11 +69,9 @@ def place_to_cut(text: str, limit: int) -> int:
     # The last few thousand characters are enough to find a sentence's end in.
     near = max(half, end - 4096)
     for pattern in (_SENTENCE_END, _SPACE):
-        last = None
-        for last in pattern.finditer(text, near, end):
-            pass
-        if last is not None and last.end() > 0:
-            return last.end()
+        ends = [match.end() for match in pattern.finditer(text, near, end)]
+        if ends:
+            return ends[-1]
     safe = end
     while safe > half + 1 and (combining(text[safe]) or text[safe] in _JOINERS or text[safe - 1] in _JOINERS):
         safe -= 1

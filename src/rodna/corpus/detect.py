@@ -4,6 +4,7 @@ import re
 import statistics
 from collections import Counter
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 from rodna.core.errors import CorpusError
@@ -18,6 +19,8 @@ from rodna.corpus.stats import scripts_of
 SAMPLE_CHARACTERS = 1 << 18
 MAX_SINGLE_SOURCES = 20
 MIN_EXPECTED_SCRIPT_SHARE = 0.5
+MIN_ALIKE = 0.8
+"""Of many files in a folder, so many must look alike to be read that way."""
 _SENTENCE_LENGTH = 400
 _BOOK_BYTES = 65536
 _MIN_BLOCK_BYTES = 1000
@@ -84,7 +87,11 @@ def propose_sources(folder: Path, language: str) -> list[Proposal]:
     for look in looks:
         parent = look.file.name.rpartition("/")[0]
         groups.setdefault((parent, look.file.path.suffix.lower(), look.format), []).append(look)
-    proposals = [proposal for key, group in sorted(groups.items()) for proposal in _propose(folder, key, group, tag, alone=len(looks) == len(files) == len(group))]
+    proposals = [
+        proposal
+        for key, group in sorted(groups.items())
+        for proposal in _propose(folder, key, group, tag, alone=len(looks) == len(files) == len(group))
+    ]
     return _with_unique_names(proposals)
 
 
@@ -97,7 +104,9 @@ def walk_or_explain(folder: Path) -> list[SourceFile]:
     try:
         return walk(Source(path=str(folder.resolve())), Path("/"))
     except CorpusError as error:
-        raise CorpusError("the folder has no files", where=str(folder), fix="put text files there: .txt, .md, .jsonl, .parquet, .html") from error
+        raise CorpusError(
+            "the folder has no files", where=str(folder), fix="put text files there: .txt, .md, .jsonl, .parquet, .html"
+        ) from error
 
 
 def _look_at(file: SourceFile) -> _Look | None:
@@ -204,13 +213,13 @@ def _are_loose(lines: list[str]) -> bool:
     lines = lines[:3000]
     if len(lines) < 20:
         return False
-    if sum(line.split()[0] <= following.split()[0] for line, following in zip(lines, lines[1:], strict=False)) > 0.7 * len(lines):
+    if sum(line.split()[0] <= following.split()[0] for line, following in pairwise(lines)) > 0.7 * len(lines):
         return True
     features = [_features(line) for line in lines]
     frequency = Counter(feature for found in features for feature in found)
     rare = [{feature for feature in found if 2 <= frequency[feature] <= max(3, len(lines) // 50)} for found in features]
     far = len(lines) // 2
-    near_shared = sum(len(a & b) for a, b in zip(rare, rare[1:], strict=False)) / (len(lines) - 1)
+    near_shared = sum(len(a & b) for a, b in pairwise(rare)) / (len(lines) - 1)
     far_shared = sum(len(a & b) for a, b in zip(rare, rare[far:], strict=False)) / (len(lines) - far)
     return near_shared < 1.5 * far_shared + 0.02
 
@@ -223,7 +232,7 @@ def _features(line: str) -> set[str]:
 
 
 def _propose(folder: Path, key: tuple[str, str, str], group: list[_Look], tag: LanguageTag, *, alone: bool) -> list[Proposal]:
-    """Return one source for the files of a folder and ending where they are read alike, else one for each, or the commonest way for many."""
+    """Return one source for a folder's files of one ending where they are read alike, else one for each; for many, the commonest way."""
     parent, suffix, name = key
     base = folder if folder.is_dir() else folder.parent
     ways = Counter((look.document, look.text_field) for look in group)
@@ -231,9 +240,11 @@ def _propose(folder: Path, key: tuple[str, str, str], group: list[_Look], tag: L
         return [_proposal(_slug(look.file.path.stem), str(look.file.path), [look], look.reason, tag) for look in group]
     (unit, field), num_alike = ways.most_common(1)[0]
     reason = next(look.reason for look in group if (look.document, look.text_field) == (unit, field))
-    if unit == "file" and name in ("text", "markdown"):
-        typical = statistics.median(look.file.size_bytes for look in group)
+    typical = statistics.median(look.file.size_bytes for look in group)
+    if name in ("text", "markdown") and (unit == "file" or num_alike < MIN_ALIKE * len(group)):
+        unit = "file" if typical <= _BOOK_BYTES else "section"
         reason = f"{len(group):,} texts, one a file ({human_bytes(typical)} at the median)"
+        reason += ": cut into sections, so that parts of them can be held out" if unit == "section" else ""
     elif num_alike < len(group):
         reason += f" (so in {num_alike:,} of {len(group):,} files)"
     path = base / parent
@@ -245,9 +256,18 @@ def _propose(folder: Path, key: tuple[str, str, str], group: list[_Look], tag: L
 def _proposal(name: str, path: str, looks: list[_Look], reason: str, tag: LanguageTag) -> Proposal:
     scripts = scripts_of(sum((look.characters for look in looks), Counter()))
     first = looks[0]
+    size_bytes = sum(look.file.size_bytes for look in looks)
     source = Source(path=path, format=first.format, document=first.document, text_field=first.text_field)
-    warnings = tuple(script_warnings(scripts, tag))
-    return Proposal(name, source, reason, len(looks), sum(look.file.size_bytes for look in looks), scripts, warnings)
+    if first.document == "section":
+        source = source.model_copy(update={"section_bytes": section_bytes_for(size_bytes)})
+        reason += f" (of about {human_bytes(source.section_bytes)} each)"
+    return Proposal(name, source, reason, len(looks), size_bytes, scripts, tuple(script_warnings(scripts, tag)))
+
+
+def section_bytes_for(size_bytes: int) -> int:
+    """Return how long sections should be, a power of two: enough of them to hold some out, long enough to learn from."""
+    wanted = max(1, size_bytes // _NUM_SECTIONS_WANTED)
+    return min(65536, max(4096, 1 << (wanted - 1).bit_length()))
 
 
 def script_warnings(scripts: dict[str, float], tag: LanguageTag) -> list[str]:
@@ -258,7 +278,7 @@ def script_warnings(scripts: dict[str, float], tag: LanguageTag) -> list[str]:
     main = max(scripts, key=lambda script: scripts[script])
     language = tag.tag.split("-")[0]
     return [
-        f"{scripts[main]:.0%} of the letters are {main}, but {tag.tag} ({tag.name}) is written in {tag.script} unless the tag says otherwise: "
+        f"{scripts[main]:.0%} of the letters are {main}, but {tag.tag} ({tag.name}) is written in {tag.script} unless its tag says more: "
         f"use `{language}-{main}` if this is right"
     ]
 

@@ -22,8 +22,8 @@ DIALOGUES = Source(
     document="blank_line",
     licence="CC-BY-4.0",
     origin=(
-        "Hong Kong Cantonese Corpus, K. K. Luke and May L. Y. Wong 2015, https://github.com/fcbond/hkcancor, as carried by the Python package "
-        "pycantonese; words joined to running text"
+        "Hong Kong Cantonese Corpus, K. K. Luke and May L. Y. Wong 2015, https://github.com/fcbond/hkcancor, as carried by "
+        "the Python package pycantonese; words joined to running text"
     ),
 )
 SENTENCES = Source(
@@ -48,7 +48,10 @@ def write_demo_sources(folder: Path) -> dict[str, Source]:
     """
     data = _package_data()
     sources = {"hkcancor": DIALOGUES, "common_voice": SENTENCES}
-    texts = {"hkcancor": "\n\n".join(_dialogues(data / "hkcancor")), "common_voice": "\n".join(_sentences(data / "common_voice" / "sents.json"))}
+    texts = {
+        "hkcancor": "\n\n".join(_dialogues(data / "hkcancor")),
+        "common_voice": "\n".join(_sentences(data / "common_voice" / "sents.json")),
+    }
     (folder / "sources").mkdir(parents=True, exist_ok=True)
     for name, source in sources.items():
         path = folder / source.path
@@ -69,7 +72,9 @@ def _package_data() -> Path:
         )
     data = Path(spec.submodule_search_locations[0]) / "data"
     if not (data / "hkcancor").is_dir() or not (data / "common_voice" / "sents.json").is_file():
-        raise CorpusError("this version of pycantonese carries other data than expected", where=str(data), fix="run `pip install 'pycantonese>=5,<6'`")
+        raise CorpusError(
+            "this version of pycantonese carries other data than expected", where=str(data), fix="run `pip install 'pycantonese>=5,<6'`"
+        )
     return data
 
 

@@ -6,8 +6,19 @@ from dataclasses import dataclass
 from io import IncrementalNewlineDecoder
 from pathlib import Path
 
+from rodna.corpus.language import identify
+
 CHUNK_BYTES = 1 << 20
 SAMPLE_BYTES = 1 << 18
+_WESTERN = frozenset({"cp1252", "iso8859-1", "iso8859-15", "ascii"})
+CLEARLY_LIKELIER = 1.8
+SOMEWHAT_LIKELIER = 1.1
+"""So many times likelier than Windows-1252 another encoding must be, without and with a second witness.
+
+Chosen on 335 files of the Universal Declaration of Human Rights: right answers other than Windows-1252 are 1.88 times as likely at least,
+wrong ones 1.71 at most. Lithuanian sentences in Windows-1257, not looked at for that, are 1.4 to 2 times as likely: hence the second."""
+MIN_CONFIDENCE = 0.1
+"""Less sure guesses are no better than chance: such files are in the private encoding of some font."""
 MAX_DAMAGED_SHARE = 0.02
 """UTF-8 in which more than this share of the non-ASCII characters is broken is another encoding."""
 
@@ -18,11 +29,15 @@ _CONTROLS = bytes(sorted(set(range(32)) - {7, 8, 9, 10, 12, 13, 26, 27}))
 
 @dataclass(frozen=True)
 class Encoding:
-    """A Python codec's name, how sure the guess is (0 to 1), and the number of bytes that are not valid in it, where known."""
+    """A Python codec's name ("" where the file is no text, or in an unknown encoding), and how sure the guess is, 0 to 1.
+
+    `num_bad_bytes` counts the bytes that are not valid in it, where known; `guess` is a guess too uncertain to be used.
+    """
 
     name: str
     confidence: float
     num_bad_bytes: int = 0
+    guess: str = ""
 
 
 def detect(path: Path) -> Encoding:
@@ -42,7 +57,8 @@ def detect(path: Path) -> Encoding:
         return Encoding("utf-8", 1.0)
     if num_bad and num_bad <= MAX_DAMAGED_SHARE * num_good:
         return Encoding("utf-8", 0.9, num_bad)
-    return guess(sample if num_bad else head)
+    # Around few bytes beyond ASCII there is little to judge by: a small file is better looked at whole.
+    return guess(sample if num_bad and len(head) > SAMPLE_BYTES else head)
 
 
 def by_mark(head: bytes) -> str:
@@ -111,18 +127,37 @@ def _lines_beyond_ascii(data: bytes) -> bytes:
 
 
 def guess(sample: bytes) -> Encoding:
-    """Guess a legacy encoding from bytes that are not UTF-8."""
+    """Guess a legacy encoding from bytes that are not UTF-8.
+
+    chardet knows the letters of the larger languages only, and takes a small language in Windows-1252 for whatever large one looks similar.
+    So Windows-1252 is believed unless another encoding is clearly likelier, or somewhat likelier and the text then reads, to a second
+    judge, as the very language that chardet took it for.
+    """
     import chardet
 
-    found = chardet.detect(sample)
-    name = found["encoding"]
-    if not name:
-        return Encoding("windows-1252", 0.0)
-    return Encoding(codecs.lookup(name).name, float(found["confidence"]))
+    found = [
+        (codecs.lookup(item["encoding"]).name, float(item["confidence"]), str(item["language"]))
+        for item in chardet.detect_all(sample, ignore_threshold=True)
+        if item["encoding"]
+    ]
+    western = max((confidence for name, confidence, _ in found if name in _WESTERN), default=0.0)
+    name, confidence, language = found[0] if found else ("cp1252", 0.0, "")
+    times = confidence / western if western else float("inf")
+    if name in _WESTERN or not (times >= CLEARLY_LIKELIER or (times >= SOMEWHAT_LIKELIER and _reads_as(language, sample, name))):
+        return Encoding("cp1252", western)
+    if confidence < MIN_CONFIDENCE:
+        return Encoding("", confidence, len(sample), guess=name)
+    return Encoding(name, confidence)
+
+
+def _reads_as(language: str, sample: bytes, encoding: str) -> bool:
+    """Return whether the bytes, decoded so, are text in a language beyond doubt."""
+    found, probability = identify(sample[:8000].decode(encoding, "replace"))
+    return found == language and probability > 0.99
 
 
 def read_text(path: Path, encoding: Encoding) -> Iterator[str]:
-    """Yield a file's text in pieces of about a megabyte, newlines as `\\n`; bytes that are not valid come as lone surrogates."""
+    """Yield a file's text in pieces of about a megabyte, newlines as line feeds; bytes that are not valid come as lone surrogates."""
     decoder = IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding.name)("surrogateescape"), translate=True)
     with path.open("rb") as file:
         while True:

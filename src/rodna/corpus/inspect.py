@@ -22,7 +22,9 @@ def statistics_of(corpus: Artifact) -> dict[str, Any]:
         raise damaged(corpus.path, "statistics.json cannot be read") from error
 
 
-def sample_documents(corpus: Artifact, *, num_documents: int, seed: int = 0, split: Split | None = None, source: str = "") -> list[Document]:
+def sample_documents(
+    corpus: Artifact, *, num_documents: int, seed: int = 0, split: Split | None = None, source: str = ""
+) -> list[Document]:
     """Return documents chosen at random, every one equally likely, in the order they stand in the corpus.
 
     Args:

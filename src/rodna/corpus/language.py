@@ -7,8 +7,10 @@ from typing import Any
 from rodna.core.errors import ConfigError
 
 RIGHT_TO_LEFT = frozenset(
-    "Adlm Arab Aran Armi Avst Chrs Cprt Elym Hatr Hebr Hung Lydi Mand Mani Mend Merc Mero Narb Nbat Nkoo Orkh Ougr Palm Phli Phlp Phnx "
-    "Prti Rohg Samr Sarb Sogd Sogo Syrc Thaa Todr Yezi".split()
+    """
+    Adlm Arab Aran Armi Avst Chrs Cprt Elym Hatr Hebr Hung Lydi Mand Mani Mend Merc Mero Narb Nbat Nkoo Orkh Ougr Palm Phli Phlp
+    Phnx Prti Rohg Samr Sarb Sogd Sogo Syrc Thaa Todr Yezi
+    """.split()  # noqa: SIM905 - as in the standard
 )
 """ISO 15924 codes of scripts written from right to left (Unicode 16, property Bidi_Class R or AL)."""
 
@@ -61,7 +63,7 @@ def parse_language(tag: str) -> LanguageTag:
     try:
         valid = bool(cleaned) and langcodes.tag_is_valid(cleaned)
         parsed = langcodes.Language.get(cleaned) if valid else None
-    except (langcodes.LanguageTagError, ValueError):
+    except ValueError:
         parsed = None
     if parsed is None or not parsed.language or parsed.language == "und":
         raise _unknown(tag)

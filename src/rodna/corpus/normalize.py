@@ -1,4 +1,4 @@
-"""The one form all text takes: NFC, `\\n` newlines, no control characters, mojibake mended where there are signs of it.
+"""The one form all text takes: NFC, line feeds, no control characters, mojibake mended where there are signs of it.
 
 Nothing here depends on a language: quotation marks, full-width punctuation, ligatures, ZWJ, ZWNJ and direction marks stay as they are.
 """
@@ -11,7 +11,9 @@ _NEWLINES = re.compile(r"\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 # C0 and C1 controls but tab and newline, byte order marks, noncharacters and the soft hyphen, which only says where a line may break.
 _REMOVED = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ufeff\ufffe\uffff\u00ad]")
 _MANY_BLANK_LINES = re.compile(r"\n{3,}")
-_MAY_BE_MOJIBAKE = re.compile("[\u0080-\u00bf\u0152-\u0192\u02c6-\u02dc\u2013-\u2122][\u0080-\u00ff\u0152-\u0192\u02c6-\u02dc\u2013-\u2122]|[ÃÂâÐÑÅÄÎÏØÙ][\u0080-\u00bf\u0152-\u0192\u02c6-\u02dc\u2013-\u2122]")
+_MAY_BE_MOJIBAKE = re.compile(
+    "[\u0080-\u00bf\u0152-\u0192\u02c6-\u02dc\u2013-\u2122][\u0080-\u00ff\u0152-\u0192\u02c6-\u02dc\u2013-\u2122]|[ÃÂâÐÑÅÄÎÏØÙ][\u0080-\u00bf\u0152-\u0192\u02c6-\u02dc\u2013-\u2122]"
+)
 
 
 class Normalized(NamedTuple):

@@ -50,10 +50,14 @@ def walk(source: Source, root: Path, *, name: str = "") -> list[SourceFile]:
     else:
         found = _glob(path)
         if not found and not _PATTERN_CHARACTERS & set(source.path):
-            raise CorpusError(f"the text of source {name!r} is not there", where=str(path), fix=f"correct sources.{name}.path in project.yaml")
+            raise CorpusError(
+                f"the text of source {name!r} is not there", where=str(path), fix=f"correct sources.{name}.path in project.yaml"
+            )
     if not found:
         raise CorpusError(
-            f"source {name!r} has no files", where=str(path), fix="put text files there (.txt, .md, .jsonl, .parquet, .html), or remove the source"
+            f"source {name!r} has no files",
+            where=str(path),
+            fix="put text files there (.txt, .md, .jsonl, .parquet, .html), or remove the source",
         )
     return found
 
@@ -87,7 +91,9 @@ def _glob(path: Path) -> list[SourceFile]:
     top = base.resolve()
     matches = sorted(match for match in base.glob("/".join(parts[plain:])) if match.is_file() and not match.name.startswith("."))
     return [
-        SourceFile(match, match.relative_to(base).as_posix(), match.stat().st_size) for match in matches if match.resolve().is_relative_to(top)
+        SourceFile(match, match.relative_to(base).as_posix(), match.stat().st_size)
+        for match in matches
+        if match.resolve().is_relative_to(top)
     ]
 
 

@@ -74,7 +74,15 @@ class SplitPlan:
 
 
 def _take(
-    order: np.ndarray, positions: np.ndarray, sizes: np.ndarray, result: np.ndarray, *, low: float, high: float, wanted: float, min_bytes: int
+    order: np.ndarray,
+    positions: np.ndarray,
+    sizes: np.ndarray,
+    result: np.ndarray,
+    *,
+    low: float,
+    high: float,
+    wanted: float,
+    min_bytes: int,
 ) -> list[int] | None:
     """Return the documents of one split, None where not even all of them reach `min_bytes`."""
     by_distance = [int(index) for index in order[np.searchsorted(positions[order], low) :] if result[index] == 0]

@@ -1,10 +1,10 @@
 """Extractors: one file a format, each `extract(path, source) -> Iterator[Piece | Rejected]`."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from rodna.core import registry
 from rodna.corpus.config import Source
@@ -28,7 +28,11 @@ class Rejected:
     excerpt: str = ""
 
 
-Extractor = Callable[[Path, Source], Iterator[Piece | Rejected]]
+class Extractor(Protocol):
+    """Reads one file; registered under `rodna.extractors`. May raise a `RodnaError` where the whole file is of no use."""
+
+    def __call__(self, path: Path, source: Source, /, *, max_bytes: int) -> Iterator[Piece | Rejected]: ...
+
 
 SUFFIXES = {
     ".txt": "text",

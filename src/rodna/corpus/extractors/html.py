@@ -9,10 +9,12 @@ from rodna.corpus.config import Source
 from rodna.corpus.cutting import documents_of
 from rodna.corpus.encodings import Encoding, detect, read_text
 from rodna.corpus.extractors import Piece, Rejected
-from rodna.corpus.extractors.text import reject_binary
+from rodna.corpus.extractors.text import reject_undecodable
 
 MAX_PAGE_BYTES = 64 * 1024 * 1024
-_DECLARED = re.compile(rb"<meta[^>]+charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]+)|<\?xml[^>]+encoding\s*=\s*[\"']([A-Za-z0-9_.:-]+)", re.IGNORECASE)
+_DECLARED = re.compile(
+    rb"<meta[^>]+charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]+)|<\?xml[^>]+encoding\s*=\s*[\"']([A-Za-z0-9_.:-]+)", re.IGNORECASE
+)
 _SMALL_CHARACTERS = 200
 """trafilatura is built for pages with an article in them; on one that yields less than this, or less than half of its paragraphs' text,
 all of the body's text is taken instead."""
@@ -32,7 +34,7 @@ def extract(path: Path, source: Source, *, max_bytes: int) -> Iterator[Piece | R
         return
     encoding = encoding_of(path)
     if not encoding.name:
-        yield reject_binary(path)
+        yield reject_undecodable(path, encoding)
         return
     markup = "".join(read_text(path, encoding)).encode("utf-8", "replace").decode("utf-8").removeprefix("\ufeff")
     text, title = text_of(markup)
@@ -86,8 +88,10 @@ def text_of(markup: str) -> tuple[str, str]:
 
 _LEFT_OUT = ("script", "style", "noscript", "template", "nav", "head", "form", "iframe", "svg", "select", "button")
 _BLOCKS = frozenset(
-    "address article aside blockquote body br dd div dl dt figcaption figure footer h1 h2 h3 h4 h5 h6 header hr li main ol p pre section table "
-    "td th tr ul".split()
+    """
+    address article aside blockquote body br dd div dl dt figcaption figure footer h1 h2 h3 h4 h5 h6 header hr li main ol p pre
+    section table td th tr ul
+    """.split()  # noqa: SIM905 - as in the standard
 )
 
 

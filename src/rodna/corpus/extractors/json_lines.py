@@ -38,7 +38,13 @@ def extract(path: Path, source: Source, *, max_bytes: int) -> Iterator[Piece | R
         try:
             values = json.loads(line)
         except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-            what = error.msg if isinstance(error, json.JSONDecodeError) else "not UTF-8" if isinstance(error, UnicodeDecodeError) else "too deep"
+            what = (
+                error.msg
+                if isinstance(error, json.JSONDecodeError)
+                else "not UTF-8"
+                if isinstance(error, UnicodeDecodeError)
+                else "too deep"
+            )
             yield Rejected("invalid_json", f"line {number}: {what}", len(line), _excerpt(line))
             continue
         num_objects += 1
@@ -66,7 +72,7 @@ def missing_field(path: Path, wanted: str, present: list[str]) -> CorpusError:
 
 
 def field_of(values: Any, name: str) -> Any:
-    """Return a field of an object, None where it is missing; `a.b` is the field `b` of the object in `a`, unless `a.b` is itself a field."""
+    """Return a field of an object, None where it is missing; `a.b` is the field `b` of the object in `a`, where no field is named `a.b`."""
     if not isinstance(values, dict):
         return None
     if name in values:

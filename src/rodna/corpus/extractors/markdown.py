@@ -9,7 +9,7 @@ from rodna.corpus.config import Source
 from rodna.corpus.cutting import documents_of
 from rodna.corpus.encodings import detect, read_text
 from rodna.corpus.extractors import Piece, Rejected
-from rodna.corpus.extractors.text import reject_binary
+from rodna.corpus.extractors.text import reject_undecodable
 
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
 _RULE = re.compile(r"^ {0,3}(?:(?:\*[ \t]*){3,}|(?:-[ \t]*){3,}|(?:_[ \t]*){3,}|=+[ \t]*)$")
@@ -41,7 +41,7 @@ def extract(path: Path, source: Source, *, max_bytes: int) -> Iterator[Piece | R
     """
     encoding = detect(path)
     if not encoding.name:
-        yield reject_binary(path)
+        yield reject_undecodable(path, encoding)
         return
     for text in documents_of(plain_lines(read_text(path, encoding)), source, max_bytes=max_bytes):
         yield Piece(text)

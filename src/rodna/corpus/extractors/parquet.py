@@ -37,7 +37,10 @@ def extract(path: Path, source: Source, *, max_bytes: int) -> Iterator[Piece | R
                 raise CorpusError(
                     f"the column {source.text_field!r} holds {kind}, not text", where=str(path), fix="set text_field to a column of strings"
                 )
-            columns = [source.text_field, *(field.name for field in schema if field.name != source.text_field and _is_plain(pa, field.type))]
+            columns = [
+                source.text_field,
+                *(field.name for field in schema if field.name != source.text_field and _is_plain(pa, field.type)),
+            ]
             number = 0
             for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=columns):
                 for row in batch.to_pylist():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rodna.corpus.config import Source
 from rodna.corpus.cutting import documents_of
-from rodna.corpus.encodings import detect, read_text
+from rodna.corpus.encodings import Encoding, detect, read_text
 from rodna.corpus.extractors import Piece, Rejected, kind_of_binary
 
 
@@ -19,11 +19,20 @@ def extract(path: Path, source: Source, *, max_bytes: int) -> Iterator[Piece | R
     """
     encoding = detect(path)
     if not encoding.name:
-        yield reject_binary(path)
+        yield reject_undecodable(path, encoding)
         return
     meta = {} if encoding.name in ("utf-8", "utf-8-sig") else {"encoding": encoding.name}
     for text in documents_of(read_text(path, encoding), source, max_bytes=max_bytes):
         yield Piece(text, meta)
+
+
+def reject_undecodable(path: Path, encoding: Encoding) -> Rejected:
+    """Return the rejection of a file that holds no text, or text in an encoding nobody can name."""
+    if not encoding.guess:
+        return reject_binary(path)
+    detail = f"no known encoding fits (best guess: {encoding.guess}, {encoding.confidence:.0%} sure): convert the file to UTF-8"
+    with path.open("rb") as file:
+        return Rejected("unknown_encoding", detail, path.stat().st_size, file.read(400).decode("ascii", "replace"))
 
 
 def reject_binary(path: Path) -> Rejected:
