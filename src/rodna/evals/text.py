@@ -19,6 +19,8 @@ def words(text: str) -> list[str]:
 
 @cache
 def _letter_of(scripts: tuple[str, ...]) -> "regex.Pattern[str]":
+    if not scripts:
+        return regex.compile(r"(?!)")
     any_script = "".join(rf"\p{{Script_Extensions={script}}}" for script in scripts)
     return regex.compile(rf"[\p{{L}}&&[{any_script}]]", regex.V1)
 
