@@ -116,9 +116,15 @@ class Attention(nn.Module):
         return self.output(attended.transpose(1, 2).flatten(2))
 
 
+ATTENTION_BLOCKS = 4
+"""Slices of queries that compiled attention on a CPU takes one after another: each meets only the keys before its end."""
+
+
 def attend(queries_BHTW: Tensor, keys_BKSW: Tensor, values_BKSW: Tensor, *, dropout: float) -> Tensor:
     """Causal attention; the T queries are the last of the S positions."""
     num_new, num_all = queries_BHTW.shape[2], keys_BKSW.shape[2]
+    if queries_BHTW.device.type == "cpu" and num_new == num_all and torch.compiler.is_compiling():
+        return attend_in_slices(queries_BHTW, keys_BKSW, values_BKSW, dropout=dropout)
     mask = None
     if 1 < num_new < num_all:
         mask = torch.ones(num_new, num_all, dtype=torch.bool, device=queries_BHTW.device).tril(num_all - num_new)
@@ -126,6 +132,24 @@ def attend(queries_BHTW: Tensor, keys_BKSW: Tensor, values_BKSW: Tensor, *, drop
         queries_BHTW, keys_BKSW, values_BKSW, attn_mask=mask, dropout_p=dropout, is_causal=num_new == num_all and num_new > 1,
         enable_gqa=queries_BHTW.shape[1] != keys_BKSW.shape[1],
     )  # fmt: skip
+
+
+def attend_in_slices(queries_BHTW: Tensor, keys_BKTW: Tensor, values_BKTW: Tensor, *, dropout: float) -> Tensor:
+    """Causal attention as matrix products and softmax, which a compiler for CPUs runs faster than torch's fused kernel there."""
+    length, width = queries_BHTW.shape[2:]
+    group = queries_BHTW.shape[1] // keys_BKTW.shape[1]
+    if group > 1:
+        keys_BKTW, values_BKTW = keys_BKTW.repeat_interleave(group, 1), values_BKTW.repeat_interleave(group, 1)
+    size = -(-length // ATTENTION_BLOCKS)
+    slices = []
+    for start in range(0, length, size):
+        end = min(start + size, length)
+        scores = (queries_BHTW[:, :, start:end] @ keys_BKTW[:, :, :end].transpose(2, 3)).float() / math.sqrt(width)
+        positions = torch.arange(end, device=scores.device)
+        future = positions[start:, None] < positions[None, :]
+        weights = scores.masked_fill(future, -math.inf).softmax(-1).to(values_BKTW.dtype)
+        slices.append(F.dropout(weights, dropout) @ values_BKTW[:, :, :end] if dropout else weights @ values_BKTW[:, :, :end])
+    return torch.cat(slices, 2)
 
 
 class FeedForward(nn.Module):

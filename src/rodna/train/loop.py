@@ -1,0 +1,213 @@
+"""THE loop: every stage that trains uses it.
+
+Resuming is exact: batch n, the dropout of step n and the learning rate of step n are pure functions of n, so weights and optimizer
+state are all there is to restore. Nothing that changes a number depends on the clock.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rodna.core.errors import TrainError
+from rodna.data.batches import IGNORE, Batch, Batches
+from rodna.data.tokens import Tokens
+from rodna.evals.scoring import validation_bits_per_byte
+from rodna.models.decoder import Decoder
+from rodna.train.config import TrainValues
+from rodna.train.objectives import LossSum, next_token
+from rodna.train.optim import Optimizers, update
+from rodna.train.progress import Display, Metrics, stop_on_interrupt
+from rodna.train.runtime import PeakMemory, eager
+from rodna.train.schedule import learning_rate_factor
+from rodna.train.state import Progress, RunFolder
+
+Objective = Callable[..., LossSum]
+EVALUATION_TOKENS_AT_ONCE = 8192
+
+
+@dataclass(frozen=True)
+class Speedometer:
+    """What turns tokens per second into MFU.
+
+    Attributes:
+        flops_per_token: forward and backward, without recomputation.
+        peak_flops: of the device's matrix products; 0 where unknown.
+    """
+
+    flops_per_token: float
+    peak_flops: float
+
+    def mfu(self, tokens_per_second: float) -> float:
+        """Return the share of the peak. Reference: Chowdhery et al. 2022 (PaLM), arXiv:2204.02311, appendix B."""
+        return tokens_per_second * self.flops_per_token / self.peak_flops if self.peak_flops else 0.0
+
+
+def train(
+    decoder: Decoder,
+    optimizers: Optimizers,
+    batches: Batches,
+    validation: Tokens,
+    values: TrainValues,
+    *,
+    folder: RunFolder,
+    progress: Progress,
+    dtype: torch.dtype,
+    speedometer: Speedometer,
+    objective: Objective = next_token,
+) -> Progress:
+    """Train until the last step, or until patience is exhausted.
+
+    Args:
+        decoder: on its device, perhaps compiled; changed in place.
+        optimizers: of its parameters.
+        batches: what to learn from; batch n is learned in step n.
+        validation: scored now and then; decides which checkpoint is the best and when to stop early. Empty: never.
+        values: the settings.
+        folder: states, best checkpoint and metrics.
+        progress: where to go on; changed in place and returned.
+        dtype: of activations and matrix products.
+        speedometer: for MFU.
+        objective: what is learned.
+
+    Raises:
+        TrainError: the loss is no longer finite.
+        KeyboardInterrupt: the user asked to stop; the state is saved.
+    """
+    decoder.train()
+    device = decoder.embedding.weight.device
+    memory, saved_at, window = PeakMemory(device), time.perf_counter(), _Window(device)
+    metrics = Metrics(folder.metrics, values, step=progress.step)
+    with stop_on_interrupt() as stop, Display(values, progress, parameters=decoder.config.num_parameters) as display:
+        try:
+            while progress.step < values.steps and not progress.stopped_early:
+                started = time.perf_counter()
+                factor = learning_rate_factor(progress.step, values)
+                nats, scored = learn_batch(decoder, batches.batch(progress.step), values, device=device, step=progress.step, dtype=dtype,
+                                           objective=objective)  # fmt: skip
+                norm = update(decoder, optimizers, factor=factor, clip_norm=values.clip_norm)
+                progress.step += 1
+                progress.tokens += scored
+                window.add(nats, scored, time.perf_counter() - started)
+                if is_due(progress.step, values.log_every, values.steps):
+                    record = window.record(progress, norm=norm, learning_rate=factor * values.learning_rate, speedometer=speedometer)
+                    progress.peak_memory_bytes = max(progress.peak_memory_bytes, memory.read())
+                    record["memory_bytes"] = progress.peak_memory_bytes
+                    metrics.write(record)
+                    display.update(record)
+                improved = False
+                if validation.num_tokens and is_evaluation_due(progress.step, values):
+                    record = evaluate(decoder, validation, values, progress, dtype=dtype)
+                    metrics.write(record)
+                    display.update(record)
+                    improved = progress.best_step == progress.step
+                    if improved:
+                        folder.save_best(decoder, progress)
+                progress.seconds += time.perf_counter() - started
+                ended = progress.step == values.steps or progress.stopped_early or stop.requested
+                if improved or ended or time.perf_counter() - saved_at > values.save_minutes * 60:
+                    folder.save(decoder, optimizers, progress)
+                    saved_at = time.perf_counter()
+                if stop.requested and not (progress.step == values.steps or progress.stopped_early):
+                    raise KeyboardInterrupt
+        finally:
+            metrics.close()
+    return progress
+
+
+def is_due(step: int, every: int, last: int) -> bool:
+    """Return whether something done every so many steps, and at the end, is due after `step` steps."""
+    return step % every == 0 or step == last
+
+
+def is_evaluation_due(step: int, values: TrainValues) -> bool:
+    """Return whether one of `values.evaluations`, spread evenly over the steps, is due after `step` steps."""
+    return step * values.evaluations // values.steps > (step - 1) * values.evaluations // values.steps
+
+
+def learn_batch(
+    decoder: Decoder, batch: Batch, values: TrainValues, *, device: torch.device, step: int, dtype: torch.dtype, objective: Objective
+) -> tuple[Tensor, int]:
+    """Add the gradient of a batch's mean loss to the parameters, a micro-batch at a time.
+
+    Returns:
+        The sum of the loss in nats, still on the device, and the number of targets.
+    """
+    # Seeded by the step, dropout needs no saved state; 2**32 keeps steps of different seeds apart.
+    torch.manual_seed(values.seed * 2**32 + step)
+    total = int((batch.targets_BT != IGNORE).sum())
+    nats = torch.zeros((), device=device)
+    for micro in micro_batches(batch, values.micro_batch_size):
+        loss = objective(decoder, Batch(*(part.to(device, non_blocking=True) for part in micro)), compute_dtype=dtype)
+        (loss.nats / total).backward()
+        nats += loss.nats.detach()
+    return nats, total
+
+
+def micro_batches(batch: Batch, size: int) -> Iterator[Batch]:
+    """Yield a batch's rows, `size` at a time."""
+    for start in range(0, batch.inputs_BT.shape[0], size):
+        yield Batch(*(part[start : start + size] for part in batch))
+
+
+def evaluate(decoder: Decoder, validation: Tokens, values: TrainValues, progress: Progress, *, dtype: torch.dtype) -> dict[str, float]:
+    """Score the validation text and note in `progress` whether it is the best so far; return the record for the metrics."""
+    batch_size = max(1, EVALUATION_TOKENS_AT_ONCE // decoder.config.context_length)
+    with eager():
+        bits_per_byte, nats = validation_bits_per_byte(
+            decoder, validation, batch_size=batch_size, compute_dtype=dtype, max_tokens=values.evaluation_tokens
+        )
+    if not math.isfinite(nats):
+        raise diverged(progress.step, "the validation loss", nats)
+    if bits_per_byte < progress.best_bits_per_byte:
+        progress.best_bits_per_byte, progress.best_step, progress.worse_evaluations = bits_per_byte, progress.step, 0
+    else:
+        progress.worse_evaluations += 1
+        progress.stopped_early = 0 < values.patience <= progress.worse_evaluations
+    return {"step": progress.step, "tokens": progress.tokens, "validation_bits_per_byte": bits_per_byte, "validation_loss": nats}
+
+
+def diverged(step: int, what: str, value: float) -> TrainError:
+    """Return the error for a loss that is no longer a number."""
+    return TrainError(
+        f"training has diverged: {what} is {value} at step {step:,}",
+        fix="lower train.learning_rate (a third is a good try) or raise train.warmup_steps; the last good checkpoint is kept",
+    )
+
+
+class _Window:
+    """Sums since the last line of the metrics. The loss stays on the device until it is read, so a GPU never waits for the log."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._clear()
+
+    def _clear(self) -> None:
+        self._nats = torch.zeros((), device=self._device)
+        self._scored, self._seconds = 0, 0.0
+
+    def add(self, nats: Tensor, scored: int, seconds: float) -> None:
+        self._nats += nats
+        self._scored += scored
+        self._seconds += seconds
+
+    def record(self, progress: Progress, *, norm: Tensor, learning_rate: float, speedometer: Speedometer) -> dict[str, float]:
+        """Return the line for the metrics and begin anew.
+
+        Raises:
+            TrainError: the loss is not finite.
+        """
+        waited = time.perf_counter()
+        loss = float(self._nats) / self._scored
+        seconds = self._seconds + time.perf_counter() - waited
+        if not math.isfinite(loss):
+            raise diverged(progress.step, "the loss", loss)
+        rate = self._scored / seconds
+        record = {"step": progress.step, "tokens": progress.tokens, "seconds": round(progress.seconds, 3), "loss": loss,
+                  "learning_rate": learning_rate, "grad_norm": float(norm), "tokens_per_second": rate,
+                  "mfu": speedometer.mfu(rate)}  # fmt: skip
+        self._clear()
+        return record

@@ -1,0 +1,102 @@
+"""What is learned: objectives return sums of nats with the number of scored tokens, never means.
+
+The loop divides once, by the count of the whole global batch: so a batch gives the same gradient however it is split into
+micro-batches or over processes.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from rodna.data.batches import IGNORE, Batch
+from rodna.models.decoder import Decoder
+
+CHUNK_TOKENS = 2048
+"""Rows of logits that exist at once: 64 MB in bfloat16 for 16,000 tokens, and few enough to stay near the processor."""
+
+
+class LossSum(NamedTuple):
+    """A differentiable sum of nats, and over how many targets it was taken."""
+
+    nats: Tensor
+    num_scored: int
+
+
+def next_token(decoder: Decoder, batch: Batch, *, compute_dtype: torch.dtype) -> LossSum:
+    """Score every target of a batch by its predecessors: -sum log p(target), in nats.
+
+    Args:
+        decoder: the model.
+        batch: `inputs_BT` and `targets_BT`; targets that are `IGNORE` are not scored.
+        compute_dtype: of activations and matrix products.
+    """
+    hidden_BTD = decoder(batch.inputs_BT, compute_dtype=compute_dtype)
+    targets_N = batch.targets_BT.flatten()
+    nats = linear_cross_entropy(hidden_BTD.flatten(0, 1), decoder.head.weight, decoder.head.bias, targets_N)
+    return LossSum(nats, int((batch.targets_BT != IGNORE).sum()))
+
+
+def linear_cross_entropy(features_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, targets_N: Tensor) -> Tensor:
+    """Return the summed cross-entropy of `features @ weight.T + bias`, without ever holding all logits.
+
+    Logits are made, scored and turned into gradients in chunks of rows while the forward pass runs, so neither N x V logits nor
+    their gradient exist at once. Reference: Hsu et al. 2024 (Liger Kernel), arXiv:2410.10989, section 3.2.
+
+    Args:
+        features_ND: final features; their dtype is that of the matrix products.
+        weight_VD: the output embedding, in any floating dtype.
+        bias_V: or None.
+        targets_N: int64 token ids; `IGNORE` is skipped.
+    """
+    return _LinearCrossEntropy.apply(features_ND, weight_VD, bias_V, targets_N)
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    """Gradients are computed with the loss and only scaled in the backward pass."""
+
+    @staticmethod
+    def forward(ctx, features_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, targets_N: Tensor) -> Tensor:
+        wants = torch.is_grad_enabled() or any(ctx.needs_input_grad)
+        cast_VD = weight_VD.to(features_ND.dtype)
+        nats = torch.zeros((), dtype=torch.float32, device=features_ND.device)
+        d_features = torch.empty_like(features_ND) if wants else None
+        d_weight = torch.zeros_like(weight_VD, dtype=torch.float32) if wants else None
+        d_bias = torch.zeros_like(bias_V, dtype=torch.float32) if wants and bias_V is not None else None
+        for start in range(0, features_ND.shape[0], CHUNK_TOKENS):
+            rows = slice(start, start + CHUNK_TOKENS)
+            logits_CV = features_ND[rows] @ cast_VD.t()
+            if bias_V is not None:
+                logits_CV += bias_V.to(logits_CV.dtype)
+            chunk_nats, d_logits_CV = score(logits_CV, targets_N[rows])
+            nats += chunk_nats
+            if d_features is None or d_weight is None:
+                continue
+            torch.mm(d_logits_CV, cast_VD, out=d_features[rows])
+            d_weight += d_logits_CV.t() @ features_ND[rows]
+            if d_bias is not None:
+                d_bias += d_logits_CV.sum(0, dtype=torch.float32)
+        ctx.save_for_backward(d_features, d_weight, d_bias)
+        return nats
+
+    @staticmethod
+    def backward(ctx, *grad_outputs: Tensor):
+        (d_nats,) = grad_outputs
+        d_features, d_weight, d_bias = ctx.saved_tensors
+        return d_features.mul_(d_nats), d_weight.mul_(d_nats), None if d_bias is None else d_bias.mul_(d_nats), None
+
+
+def score_and_differentiate(logits_CV: Tensor, targets_C: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the summed cross-entropy in float32 and its gradient by the logits in the logits' dtype."""
+    wide_CV = logits_CV.float()
+    scored_C = targets_C != IGNORE
+    index_C1 = targets_C.clamp_min(0)[:, None]
+    log_sum_C1 = wide_CV.logsumexp(1, keepdim=True)
+    nats = torch.where(scored_C, (log_sum_C1 - wide_CV.gather(1, index_C1))[:, 0], 0).sum()
+    hit_CV = torch.arange(logits_CV.shape[1], device=logits_CV.device)[None, :] == index_C1
+    d_logits_CV = ((wide_CV - log_sum_C1).exp() - hit_CV.float()) * scored_C[:, None]
+    return nats, d_logits_CV.to(logits_CV.dtype)
+
+
+score = score_and_differentiate
+"""What the loss calls: compiled where `train.runtime` finds that this works."""

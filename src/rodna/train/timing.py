@@ -1,0 +1,62 @@
+"""How long a training step takes on this machine: real steps of the real loop's parts, for the plan."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from rodna.core.config import validate
+from rodna.data.batches import Batch
+from rodna.models.config import ModelConfig
+from rodna.models.decoder import Decoder
+from rodna.plan.hardware import Machine
+from rodna.plan.speed import StepTime
+from rodna.train.config import TrainValues
+from rodna.train.loop import learn_batch
+from rodna.train.objectives import next_token
+from rodna.train.optim import build_optimizers, update
+from rodna.train.runtime import compile_decoder, compute_dtype, prepare, should_compile, undo_compilation
+
+MEASURED_SECONDS = 4.0
+
+
+def time_steps(model: ModelConfig, train: Mapping[str, Any], *, machine: Machine, expected_seconds: float = float("inf")) -> StepTime:
+    """Time optimizer steps as the loop would make them, compiled if the loop would compile.
+
+    Args:
+        model: the decoder.
+        train: settings, all plain values.
+        machine: this one.
+        expected_seconds: of the whole training: decides whether compiling pays.
+    """
+    values = validate(TrainValues, train)
+    device, dtype = prepare(machine), compute_dtype(machine, values)
+    decoder = Decoder(model).initialize(seed=0).to(device)
+    decoder.checkpoint_activations = values.checkpoint_activations
+    optimizers = build_optimizers(decoder, values)
+    generator = torch.Generator().manual_seed(0)
+    stream_BT = torch.randint(model.vocabulary_size, (values.batch_size, model.context_length + 1), generator=generator)
+    batch = Batch(stream_BT[:, :-1].contiguous(), stream_BT[:, 1:].contiguous(), torch.zeros_like(stream_BT[:, 1:]))
+
+    started = time.perf_counter()
+    compiled = should_compile(machine, values, expected_seconds=expected_seconds) and compile_decoder(
+        decoder, batch.inputs_BT[: values.micro_batch_size].to(device), dtype=dtype
+    )
+    startup = time.perf_counter() - started
+    times: list[float] = []
+    try:
+        while len(times) < 3 or sum(times) < MEASURED_SECONDS:
+            step_started = time.perf_counter()
+            learn_batch(decoder, batch, values, device=device, step=len(times), dtype=dtype, objective=next_token)
+            update(decoder, optimizers, factor=0.0, clip_norm=values.clip_norm)
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            times.append(time.perf_counter() - step_started)
+            if len(times) >= 3 and sum(times) > 4 * MEASURED_SECONDS:
+                break
+    finally:
+        if compiled:
+            undo_compilation(decoder)
+    # The first step warms caches; the median of the others is what most steps take.
+    return StepTime(seconds=sorted(times[1:])[len(times[1:]) // 2], startup_seconds=startup)
