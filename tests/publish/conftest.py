@@ -78,12 +78,10 @@ def metrics(num_steps: int = 1180) -> list[dict[str, Any]]:
         wobble = math.sin(step * 1.7) * 0.06 + math.sin(step * 0.23) * 0.03
         loss = 3.1 + 5.2 * math.exp(-step / 60) + 1.2 * math.exp(-step / 420) + wobble
         speed = 9100 + 240 * math.sin(step / 7) - (5200 if step == 1 else 0)
-        records.append(
-            {"step": step, "tokens_seen": step * 8192, "loss": loss, "learning_rate": 0.01, "tokens_per_second": speed, "mfu": 0.36}
-        )
+        records.append({"step": step, "tokens": step * 8192, "loss": loss, "learning_rate": 0.01, "tokens_per_second": speed, "mfu": 0.36})
         if step % 105 == 1:
             held_out = 1.62 + 2.6 * math.exp(-step / 90) + 0.5 * math.exp(-step / 380)
-            records.append({"step": step, "tokens_seen": step * 8192, "validation_bits_per_byte": held_out})
+            records.append({"step": step, "tokens": step * 8192, "validation_bits_per_byte": held_out, "validation_loss": held_out * 2.0})
     return records
 
 
@@ -98,6 +96,7 @@ def make_model(folder: Path, tokenizer: Artifact, plan: Artifact) -> Artifact:
             {
                 "steps": 1180, "tokens_seen": 9_666_560, "epochs": 14.2, "seconds": 1086.2, "tokens_per_second": 8_900.0, "flops": 3.4e14,
                 "mfu": 0.364, "peak_memory_bytes": 1_290_000_000, "best_step": 1156, "best_validation_bits_per_byte": 1.642,
+                "stopped_early": False, "dtype": "bfloat16", "compiled": True, "threads": 2, "interruptions": 1,
             },
         )  # fmt: skip
     return draft.result

@@ -226,15 +226,10 @@ def test_digests_seeds_and_settings_are_there_to_reproduce(page: Callable[..., s
 
 def test_of_a_step_written_twice_the_later_record_counts(page: Callable[..., str], tmp_path: Path):
     with create(tmp_path / "model-00000000", kind="model", format_version=1, inputs={}, config={}) as draft:
-        records = [
-            {"tokens_seen": 10, "loss": 9.0},
-            {"tokens_seen": 20, "loss": 8.0},
-            {"tokens_seen": 20, "loss": 7.0},
-            {"tokens_seen": 30, "loss": 5.0},
-        ]
-        (draft.path / "metrics.jsonl").write_text("\n".join(map(json.dumps, records)) + '\n{"tokens_seen": 40, "lo', encoding="utf-8")
+        records = [{"tokens": tokens, "loss": loss} for tokens, loss in ((10, 8.0), (10, 9.0), (20, 7.0), (30, 5.0))]
+        (draft.path / "metrics.jsonl").write_text("\n".join(map(json.dumps, records)) + '\n{"tokens": 40, "lo', encoding="utf-8")
         write_json(draft.path / "training.json", {})
-    assert "Training loss: from 9.00 to 5.00, between 5.00 and 9.00" in page("be", model=draft.result)
+    assert "Loss: training from 9.00 to 5.00" in page("be", model=draft.result)
 
 
 def test_the_report_shows_only_as_much_as_asked_for(page: Callable[..., str]):

@@ -80,9 +80,7 @@ def _assumption(watts: float, summary: Any) -> str:
             f"Electricity: {watts:.0f} W assumed while the stages ran. Nothing measured the power; a meter at the wall knows better."
         )
     if amount(get(summary, "mfu")):
-        parts.append(
-            "MFU is the arithmetic that the model needs, divided by what the machine could do in the same time at its measured peak."
-        )
+        parts.append("MFU is the arithmetic that the model needs, divided by what the machine's matrix products could do in the same time.")
     return " ".join(parts)
 
 

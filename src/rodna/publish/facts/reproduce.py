@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rodna.core.artifact import Artifact
 from rodna.core.text import human_bytes, human_seconds
-from rodna.publish.facts.view import Column, Row, amount, number, read_json
+from rodna.publish.facts.view import Column, Row, amount, get, number, read_json
 
 COLUMNS = (
     Column("Artifact"),
@@ -72,6 +72,10 @@ def _environment(artifacts: Mapping[str, Artifact]) -> list[Row]:
     for key, label in (("bf16_flops", "measured matrix product, bfloat16"), ("fp32_flops", "measured matrix product, float32")):
         if amount(machine.get(key)):
             rows.append(Row([label, f"{amount(machine[key]) / 1e12:.2f} TFLOP/s"]))
+    summary = read_json(artifacts.get("model"), "training.json")
+    if get(summary, "dtype"):
+        threads, compiled = number(get(summary, "threads")), "compiled" if get(summary, "compiled") else "not compiled"
+        rows.append(Row(["training", f"{get(summary, 'dtype')}, {compiled}, {threads} threads"]))
     versions: dict[str, set[str]] = {"rodna": set(), "commit": set()}
     for artifact in artifacts.values():
         versions["rodna"].add(artifact.manifest.code_version)

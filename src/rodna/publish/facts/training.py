@@ -1,7 +1,7 @@
 """How training went: loss, held-out bits per byte and speed over the tokens seen."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from markupsafe import Markup
@@ -10,9 +10,11 @@ from rodna.core.artifact import Artifact
 from rodna.core.log import read_json_lines
 from rodna.core.text import human_count
 from rodna.publish.charts import Point, Series, axis, finite, line_chart, thin
-from rodna.publish.facts.view import number, read_json
+from rodna.publish.facts.view import amount, get, number, read_json
 
-X = "tokens_seen"
+X = "tokens"
+MOST_MARKS = 60
+"""More points than this are drawn as a line alone."""
 
 
 @dataclass(frozen=True)
@@ -34,22 +36,18 @@ class TrainingFacts:
 def training_facts(model: Artifact | None, *, points: int) -> TrainingFacts | None:
     """Return the training curves, None where no metrics were kept."""
     records = read_json_lines(model.path / "metrics.jsonl") if model is not None else []
-    loss, held_out, speed = (curve(records, key) for key in ("loss", "validation_bits_per_byte", "tokens_per_second"))
-    charts = []
-    if len(loss) > 1:
-        charts.append(Chart(_chart([Series("training loss", "first", thin(loss, points))], "Training loss", "nats per token")))
-    if len(held_out) > 1:
-        series = [Series("validation", "second", thin(held_out, points), marks=len(held_out) <= 60)]
-        charts.append(Chart(_chart(series, "Validation", "bits per byte of the validation split")))
-    if len(speed) > 1:
-        charts.append(
-            Chart(
-                _chart([Series("speed", "third", thin(speed, points))], "Speed of training", "tokens per second", from_zero=True), wide=True
-            )
-        )
-    if not charts:
+    keys = ("loss", "validation_loss", "validation_bits_per_byte", "tokens_per_second")
+    loss, validation_loss, held_out, speed = (thin(curve(records, key), points) for key in keys)
+    losses = [Series("training", "first", loss), Series("validation", "second", validation_loss, marks=True)]
+    charts = [
+        _chart([series for series in losses if len(series.points) > 1], "Loss", "nats per token"),
+        _chart([Series("validation", "second", held_out, marks=True)], "Validation", "bits per byte of the validation split"),
+        _chart([Series("speed", "third", speed)], "Speed", "tokens per second", from_zero=True, wide=True),
+    ]
+    drawn = [chart for chart in charts if chart is not None]
+    if not drawn:
         return None
-    return TrainingFacts(_training_lead(read_json(model, "training.json"), held_out), charts)
+    return TrainingFacts(_lead(read_json(model, "training.json"), held_out), drawn)
 
 
 def curve(records: Sequence[Mapping[str, Any]], key: str) -> list[Point]:
@@ -62,27 +60,25 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _chart(series: Sequence[Series], label: str, unit: str, *, from_zero: bool = False) -> Markup:
+def _chart(series: Sequence[Series], title: str, unit: str, *, from_zero: bool = False, wide: bool = False) -> Chart | None:
+    """Draw lines over the tokens seen; None where no line has two points."""
     xs = [x for line in series for x, _ in line.points]
     ys = [y for line in series for _, y in line.points]
+    if len(xs) < 2:
+        return None
+    series = [replace(line, marks=line.marks and len(line.points) <= MOST_MARKS) for line in series]
     x_axis = axis([0, *xs], human_count, count=5, tight=True)
-    low, high = min(ys), max(ys)
-    y_axis = axis(ys, human_count if high >= 1000 else lambda value: f"{value:g}", count=5, from_zero=from_zero)
-    return line_chart(
-        series,
-        title=label,
-        label=f"{label}: from {number(ys[0])} to {number(ys[-1])}, between {number(low)} and {number(high)}",
-        x_axis=x_axis,
-        y_axis=y_axis,
-        x_label="tokens seen",
-        y_label=unit,
-    )
+    y_axis = axis(ys, human_count if max(ys) >= 1000 else lambda value: f"{value:g}", count=5, from_zero=from_zero)
+    said = "; ".join(f"{line.name} from {number(line.points[0][1])} to {number(line.points[-1][1])}" for line in series)
+    svg = line_chart(series, title=title, label=f"{title}: {said}", x_axis=x_axis, y_axis=y_axis, x_label="tokens seen", y_label=unit)
+    return Chart(svg, wide)
 
 
-def _training_lead(summary: Any, held_out: Sequence[Point]) -> str:
-    text = "Training minimises the loss on the train split; the validation split is only looked at."
-    if held_out:
-        tokens, best = min(held_out, key=lambda point: point[1])
-        text += f" The lowest validation figure, {best:.3f} bits per byte, came after {human_count(tokens)} tokens"
-        text += ", at the very end." if tokens == held_out[-1][0] else "; the checkpoint of that moment is the model reported here."
-    return text
+def _lead(summary: Any, held_out: Sequence[Point]) -> str:
+    text = "Training lowers the loss on the train split; the validation split is only looked at."
+    best, step, last = (amount(get(summary, key)) for key in ("best_validation_bits_per_byte", "best_step", "steps"))
+    if not held_out or not best:
+        return text
+    text += f" The lowest validation figure, {best:.3f} bits per byte, came at step {step:,.0f} of {last:,.0f}"
+    text += ", the very last." if step == last else ": that checkpoint is the model reported here."
+    return text + (" Training stopped early, since it got no better." if get(summary, "stopped_early") else "")
