@@ -15,6 +15,7 @@ from rodna.tokenizer.measure import measure
 from rodna.tokenizer.patterns import PATTERNS, byte_alphabet
 from rodna.tokenizer.plan import MULTIPLE, count_characters, frequent_characters, planned_vocabulary_size
 from rodna.tokenizer.tokenizer import Tokenizer
+from rodna.tokenizer.unigram import CANDIDATES, count_words, learn_unigram
 
 __all__ = ["learn", "planned_vocabulary_size", "train_tokenizer"]
 
@@ -115,25 +116,42 @@ def learn(texts: Sequence[str], config: TokenizerConfig, *, num_bytes: int = 0, 
 
 
 def _train(texts: Sequence[str], config: TokenizerConfig, size: int) -> Any:
-    """Run the library's trainer; what it returns may have fewer tokens than `size`."""
-    import tokenizers
-    from tokenizers import decoders, models, pre_tokenizers, trainers
+    """Learn a byte-level vocabulary; what is returned may have fewer tokens than `size`."""
+    model_size = size - len(SPECIAL_TOKENS)
+    pattern = PATTERNS[config.split_pattern]
+    if config.algorithm == "bpe":
+        backend = _train_bpe(texts, pattern, model_size, config.min_frequency)
+    else:
+        candidates = _train_bpe(texts, pattern, model_size * CANDIDATES, config.min_frequency).get_vocab()
+        backend = learn_unigram(count_words(texts, pattern), sorted(candidates), model_size, lambda model: _byte_level(model, pattern))
+    _add_special_tokens(backend)
+    return backend
 
-    backend: Any = tokenizers.Tokenizer(models.BPE() if config.algorithm == "bpe" else models.Unigram())
+
+def _train_bpe(texts: Sequence[str], pattern: str, size: int, min_frequency: int) -> Any:
+    from tokenizers import models, trainers
+
+    backend = _byte_level(models.BPE(), pattern)
+    trainer = trainers.BpeTrainer(
+        vocab_size=size, min_frequency=min_frequency, initial_alphabet=list(byte_alphabet()), show_progress=False, special_tokens=[]
+    )
+    backend.train_from_iterator(texts, trainer)
+    return backend
+
+
+def _byte_level(model: Any, pattern: str) -> Any:
+    """Return the library's tokenizer around a model: cut at the pattern, write bytes as characters."""
+    import tokenizers
+    from tokenizers import decoders, pre_tokenizers
+
+    backend: Any = tokenizers.Tokenizer(model)
     backend.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(tokenizers.Regex(PATTERNS[config.split_pattern]), "isolated"),
+            pre_tokenizers.Split(tokenizers.Regex(pattern), "isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=False, use_regex=False),
         ]
     )
     backend.decoder = decoders.ByteLevel()
-    options = {"vocab_size": size - len(SPECIAL_TOKENS), "initial_alphabet": list(byte_alphabet()), "show_progress": False}
-    if config.algorithm == "bpe":
-        trainer = trainers.BpeTrainer(min_frequency=config.min_frequency, **options)
-    else:
-        trainer = trainers.UnigramTrainer(**options)
-    backend.train_from_iterator(texts, trainer)
-    _add_special_tokens(backend)
     return backend
 
 
