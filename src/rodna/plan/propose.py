@@ -131,13 +131,14 @@ def choose(
     best = _best(text, machine, speeds, config, model, settled, slowdown=1.0)
     if config.calibration == "estimated":
         return best
-    measured = timer(best.model, training_values(best, text, train), machine=machine)
+    expected_seconds = config.time_budget_minutes * 60 if "steps" not in settled else best.seconds
+    measured = timer(best.model, training_values(best, text, train), machine=machine, expected_seconds=expected_seconds)
     slowdown = measured.seconds / best.step.seconds
     if not 1 / SURPRISE < slowdown < SURPRISE:
         again = _best(text, machine, speeds, config, model, settled, slowdown=slowdown)
         if again.model != best.model:
             best = again
-            measured = timer(best.model, training_values(best, text, train), machine=machine)
+            measured = timer(best.model, training_values(best, text, train), machine=machine, expected_seconds=expected_seconds)
     return with_steps(replace(best, step=measured), text, config, settled)
 
 
@@ -267,6 +268,7 @@ def training_values(recipe: Recipe, text: Text, train: Mapping[str, Any]) -> dic
         "micro_batch_size": recipe.micro_batch_size,
         "steps": max(1, recipe.steps),
         "learning_rate": rules.learning_rate(recipe.model, recipe.step_tokens, optimizer=train.get("optimizer", "muon")),
+        "adam_learning_rate": rules.adam_learning_rate(recipe.model, recipe.step_tokens),
         "weight_decay": rules.weight_decay(epochs),
         "warmup_steps": rules.warmup_steps(recipe.steps),
         "decay_fraction": rules.DECAY_FRACTION,

@@ -97,6 +97,11 @@ def learning_rate(model: ModelConfig, step_tokens: int, *, optimizer: str) -> fl
     return 0.01 if optimizer == "muon" else 1e-3 * math.sqrt(256 / model.width)
 
 
+def adam_learning_rate(model: ModelConfig, step_tokens: int) -> float:
+    """Return the peak learning rate of embeddings, head, norms and biases where the matrices have Muon."""
+    return 0.01
+
+
 def weight_decay(epochs: float) -> float:
     """Return the weight decay: more when the text is repeated more."""
     return 0.1 if epochs < 2 else 0.4

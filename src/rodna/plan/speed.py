@@ -21,8 +21,11 @@ TRAFFIC_BYTES = 40.0
 class StepTimer(Protocol):
     """Measures training on this machine."""
 
-    def __call__(self, model: ModelConfig, train: Mapping[str, Any], *, machine: Machine) -> "StepTime":
-        """Time a few optimizer steps of a model with these training settings (plain values, none `planned`)."""
+    def __call__(self, model: ModelConfig, train: Mapping[str, Any], *, machine: Machine, expected_seconds: float) -> "StepTime":
+        """Time a few optimizer steps of a model with these training settings (plain values, none `planned`).
+
+        `expected_seconds` is about how long the whole training will take: it decides whether compiling pays.
+        """
         ...
 
 
@@ -59,7 +62,9 @@ def _update_seconds(model: ModelConfig, speeds: Speeds, peak: float, *, optimize
     return seconds
 
 
-def time_plain_steps(model: ModelConfig, train: Mapping[str, Any], *, machine: Machine, seconds: float = 2.0) -> StepTime:
+def time_plain_steps(
+    model: ModelConfig, train: Mapping[str, Any], *, machine: Machine, expected_seconds: float = 0.0, seconds: float = 2.0
+) -> StepTime:
     """Time ordinary uncompiled steps: the forward and backward of one micro-batch, scaled to the batch, and one AdamW update."""
     import torch
     import torch.nn.functional as F

@@ -1,0 +1,169 @@
+import math
+
+import pytest
+
+from rodna.core.errors import ModelError, PlanError
+from rodna.plan import rules
+from rodna.plan.config import ModelSection, PlanConfig
+from rodna.plan.hardware import Machine
+from rodna.plan.propose import OVERHEAD_SHARE, propose
+from rodna.plan.rules import Text
+from rodna.plan.speed import StepTime
+
+MACHINE = Machine("cpu", "test", 2, 8 * 2**30, "none", "", 0.0, 40.0)
+TRAIN = {"optimizer": "muon", "precision": "auto", "checkpoint_activations": False, "batch_size": "planned", "micro_batch_size": "planned",
+         "steps": "planned", "learning_rate": "planned", "weight_decay": "planned", "warmup_steps": "planned"}  # fmt: skip
+MODEL = ModelSection().model_dump()
+
+
+def text(megabytes=3.0):
+    num_bytes = round(megabytes * 1e6)
+    return Text(num_bytes=num_bytes, num_tokens=num_bytes // 5, num_documents=max(1, num_bytes // 2000), vocabulary_size=2048)
+
+
+class Clock:
+    """A timer that says how long steps take instead of running them, and remembers what it was asked."""
+
+    def __init__(self, seconds_per_megaparameter=0.1, startup_seconds=0.0):
+        self.pace, self.startup_seconds, self.asked = seconds_per_megaparameter, startup_seconds, []
+
+    def __call__(self, model, train, *, machine, expected_seconds):
+        self.asked.append((model, dict(train)))
+        return StepTime(seconds=self.pace * model.num_parameters / 1e6, startup_seconds=self.startup_seconds)
+
+
+def plan(megabytes=3.0, *, minutes=5.0, model=None, train=None, clock=None, machine=MACHINE, **config):
+    settings = PlanConfig(time_budget_minutes=minutes, **config)
+    return propose(text(megabytes), machine, settings, model={**MODEL, **(model or {})}, train={**TRAIN, **(train or {})},
+                   timer=clock or Clock())  # fmt: skip
+
+
+def test_every_planned_setting_gets_a_plain_value():
+    proposed = plan()
+    assert "planned" not in proposed.train.values()
+    assert proposed.model.vocabulary_size == 2048
+    assert proposed.model.family == "qwen3"
+
+
+@pytest.mark.parametrize("minutes", [2.0, 30.0])
+def test_the_steps_fill_the_time_but_not_more(minutes):
+    proposed = plan(30.0, minutes=minutes, clock=Clock(0.2, startup_seconds=10.0), model={"width": 128, "num_layers": 4})
+    step = proposed.estimates["step_seconds"] * (1 + OVERHEAD_SHARE)
+    assert minutes * 60 - step <= proposed.estimates["seconds"] <= minutes * 60
+
+
+def test_the_steps_follow_from_the_measured_speed_not_from_the_estimate():
+    fast, slow = (plan(30.0, clock=Clock(pace), model={"width": 128, "num_layers": 4}) for pace in (0.2, 0.4))
+    assert fast.train["steps"] == pytest.approx(2 * slow.train["steps"], rel=0.01)
+
+
+def test_a_machine_much_slower_than_expected_gets_a_smaller_model():
+    expected = plan(30.0, minutes=30.0, calibration="estimated")
+    clock = Clock(expected.estimates["step_seconds"] / (expected.model.num_parameters / 1e6) * 30)
+    slow = plan(30.0, minutes=30.0, clock=clock)
+    assert slow.model.num_parameters < expected.model.num_parameters
+    assert len(clock.asked) == 2
+
+
+def test_more_text_and_more_time_never_give_a_smaller_model():
+    sizes = [
+        plan(megabytes, minutes=minutes, calibration="estimated").model.num_parameters
+        for megabytes, minutes in ((1, 3), (10, 60), (100, 6000))
+    ]
+    assert sizes == sorted(sizes)
+    assert sizes[0] < sizes[-1]
+
+
+def test_a_little_text_is_not_repeated_for_ever():
+    proposed = plan(0.1, minutes=600.0)
+    assert proposed.estimates["epochs"] <= rules.max_epochs(text(0.1)) + 1
+    assert proposed.estimates["seconds"] < 600 * 60
+
+
+def test_settings_that_the_user_gave_are_kept_and_the_rest_is_planned_around_them():
+    given = {"batch_size": 6, "learning_rate": 1e-3, "weight_decay": 0.0, "warmup_steps": 7}
+    proposed = plan(model={"width": 96, "num_layers": 2, "context_length": 64}, train=given)
+    assert (proposed.model.width, proposed.model.num_layers, proposed.model.context_length) == (96, 2, 64)
+    assert proposed.model.num_heads * proposed.model.head_width == 96
+    assert {name: proposed.train[name] for name in given} == given
+    assert proposed.train["batch_size"] % proposed.train["micro_batch_size"] == 0
+    assert isinstance(proposed.train["steps"], int)
+
+
+def test_a_reason_says_that_a_setting_was_given():
+    reasons = {row["setting"]: row["reason"] for row in plan(model={"width": 96}).reasons}
+    assert "given in project.yaml" in reasons["model.width"]
+    assert "given" not in reasons["train.steps"]
+
+
+def test_given_steps_are_kept_even_beyond_the_time():
+    proposed = plan(train={"steps": 12_345}, minutes=0.1)
+    assert proposed.train["steps"] == 12_345
+    assert proposed.estimates["seconds"] > 6
+
+
+def test_heads_given_alone_decide_their_width():
+    proposed = plan(model={"width": 96, "num_heads": 6})
+    assert (proposed.model.num_heads, proposed.model.num_kv_heads, proposed.model.head_width) == (6, 6, 16)
+
+
+def test_a_preset_fixes_the_shape():
+    proposed = plan(preset="speed-s", minutes=600.0)
+    assert (proposed.model.width, proposed.model.num_layers, proposed.model.family) == (256, 8, "llama")
+
+
+def test_the_estimates_agree_with_each_other():
+    found = plan().estimates
+    assert found["epochs"] == pytest.approx(found["tokens_seen"] / found["train_tokens"])
+    assert found["watt_hours"] == pytest.approx(40 * found["seconds"] / 3600)
+    assert found["flops"] > 6 * found["tokens_seen"] * 1e5
+    assert all(math.isfinite(value) for value in found.values())
+
+
+def test_every_reason_names_a_setting_its_value_and_a_sentence():
+    rows = plan().reasons
+    assert {"model.width", "train.steps", "train.batch_size", "train.learning_rate", "train.weight_decay"} <= {
+        row["setting"] for row in rows
+    }
+    assert all(len(row["reason"]) > 15 for row in rows)
+
+
+def test_too_little_text_says_how_much_is_needed():
+    with pytest.raises(PlanError, match=r"too little text to train on: 600 tokens \(3 kB\)") as error:
+        plan(0.003)
+    assert "the train split" in error.value.where
+    assert "add text" in error.value.fix
+
+
+def test_too_little_time_says_how_many_minutes_are_needed():
+    with pytest.raises(PlanError, match="the time is too short for .* parameters: a step takes 10 min") as error:
+        plan(minutes=5.0, clock=Clock(600 / 1.0), model={"width": 128, "num_layers": 4})
+    assert "plan.time_budget_minutes: 5" in error.value.where
+    assert "set plan.time_budget_minutes to" in error.value.fix
+
+
+def test_too_little_memory_says_how_much_is_needed():
+    small = Machine("cpu", "test", 2, 300 * 2**20, "none", "", 0.0, 40.0)
+    with pytest.raises(PlanError, match=r"needs .* of memory; 252 MB may be used") as error:
+        plan(machine=small)
+    assert "plan.memory_share: 0.8" in error.value.where
+    assert "train.checkpoint_activations" in error.value.fix
+
+
+def test_a_micro_batch_is_made_smaller_until_it_fits():
+    roomy = plan(model={"width": 768, "num_layers": 12, "context_length": 256}, train={"batch_size": 16}, minutes=6000)
+    tight = Machine("cpu", "test", 2, int(roomy.estimates["memory_bytes"] / 0.8 * 0.9), "none", "", 0.0, 40.0)
+    proposed = plan(machine=tight, model={"width": 768, "num_layers": 12, "context_length": 256}, train={"batch_size": 16}, minutes=6000)
+    assert proposed.train["micro_batch_size"] < roomy.train["micro_batch_size"]
+    assert 16 % proposed.train["micro_batch_size"] == 0
+
+
+def test_model_settings_that_contradict_each_other_are_refused():
+    with pytest.raises(PlanError, match="num_heads 4 is not a multiple of num_kv_heads 3") as error:
+        plan(model={"width": 128, "num_heads": 4, "num_kv_heads": 3})
+    assert "planned around the others" in error.value.fix
+
+
+def test_an_unknown_preset_names_the_closest():
+    with pytest.raises(ModelError, match="did you mean 'babyllama-16m'"):
+        plan(preset="babylama-16m")
