@@ -6,6 +6,7 @@ from typing import Any, cast
 from rodna.cli.stages import STAGES, Stages
 from rodna.core.artifact import Artifact
 from rodna.core.errors import ArtifactError
+from rodna.core.text import human_seconds
 
 
 def find(stages: Stages, wanted: str) -> Artifact:
@@ -52,9 +53,15 @@ def ancestry(artifact: Artifact, stages: Stages) -> dict[str, Any]:
 
 def _node(artifact: Artifact, role: str, known: dict[str, Artifact], stages: Stages, seen: set[str]) -> dict[str, Any]:
     manifest = artifact.manifest
-    node: dict[str, Any] = {"role": role, "kind": artifact.kind, "digest": artifact.digest, "path": str(artifact.path),
-                            "made": manifest.created, "seconds": manifest.seconds,
-                            "code": manifest.code_commit or manifest.code_version}  # fmt: skip
+    node: dict[str, Any] = {
+        "role": role,
+        "kind": artifact.kind,
+        "digest": artifact.digest,
+        "path": _place(artifact.path, stages.workspace.root),
+        "made": manifest.created,
+        "seconds": manifest.seconds,
+        "code": manifest.code_commit or manifest.code_version,
+    }
     if artifact.digest in seen:
         return node | {"shown_above": True, "inputs": []}
     seen.add(artifact.digest)
@@ -67,6 +74,11 @@ def _node(artifact: Artifact, role: str, known: dict[str, Artifact], stages: Sta
         else:
             inputs.append({"role": name, "kind": "", "digest": digest, "inputs": []})
     return node | {"inputs": inputs}
+
+
+def _place(path: Path, root: Path) -> str:
+    """Return a path as seen from the workspace where it lies inside."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
 def _sources(corpus: Artifact, stages: Stages) -> list[dict[str, Any]]:
@@ -105,4 +117,5 @@ def _describe(node: dict[str, Any]) -> str:
         return f"{node['role']} {node['digest'][:8]}{what}"
     if node.get("shown_above"):
         return f"{node['kind']} {node['digest'][:8]} (shown above)"
-    return f"{node['kind']} {node['digest'][:8]}  made {node['made']} in {node['seconds']:g} s by rodna {node['code'][:12]}  {node['path']}"
+    made = f"made {node['made']} in {human_seconds(node['seconds'])} by rodna {node['code'][:12]}"
+    return f"{node['kind']} {node['digest'][:8]}  {node['path']}  {made}"

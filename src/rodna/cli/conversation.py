@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
+from rodna.cli.output import show
 from rodna.core.errors import RodnaError
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Conversation:
     ) -> None:
         self.write, self.sampling, self.text = write, sampling, ""
         self.turn = 0
-        self._tell = tell or (lambda text: print(text, end="", flush=True))
+        self._tell = tell or show
 
     def run(self) -> None:
         """Read lines and answer them until /quit or the end of input."""

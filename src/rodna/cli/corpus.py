@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from rodna.cli.options import HERE, NOTHING, DryRunOption, JsonOption, SetOption, WorkspaceOption
+from rodna.cli.output import show
 from rodna.cli.verbs import open_stages, print_json, stage_verb
 
 app = typer.Typer(no_args_is_help=True, help="Turn sources into clean, de-duplicated documents with a held-out part.")
@@ -74,4 +75,4 @@ def sample(
         return
     for record in records:
         print(f"── {record['id']}" + (f" ({record['step']}: {record['reason']}; {record['detail']})" if split == "dropped" else ""))
-        print(record["excerpt" if split == "dropped" else "text"][:characters], end="\n\n")
+        show(record["excerpt" if split == "dropped" else "text"][:characters] + "\n\n")

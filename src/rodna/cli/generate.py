@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rodna.cli.options import HERE, NOTHING, JsonOption, SetOption, WorkspaceOption
+from rodna.cli.output import show
 from rodna.cli.verbs import open_stages, print_json
 from rodna.core.log import say
 
@@ -64,14 +65,14 @@ def generate(
     for index in range(number):
         pieces = []
         if not as_json:
-            print(("" if index == 0 else "\n---\n") + prompt, end="", flush=True)
+            show(("" if index == 0 else "\n---\n") + prompt)
         for piece in writer.write(prompt, replace(sampling, seed=seed + index)):
             pieces.append(piece)
             if not as_json:
-                print(piece, end="", flush=True)
+                show(piece)
         texts.append("".join(pieces))
         if not as_json:
-            print(flush=True)
+            show("\n")
     if as_json:
         print_json({"model": str(writer.folder), "prompt": prompt, "continuations": texts})
 

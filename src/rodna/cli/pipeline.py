@@ -82,7 +82,10 @@ def describe(artifact: Artifact) -> str:
             case "plan":
                 return f"{human_count(counts['parameters'])} parameters, about {human_seconds(counts['seconds'])} of training"
             case "tokens":
-                return f"{counts['splits']['train']['tokens']:,} to learn from"
+                return f"{counts['splits']['train']['num_tokens']:,} tokens to learn from"
+            case "model":
+                passes = f"{counts['epochs']:.1f} passes over the text"
+                return f"{human_count(counts['parameters'])} parameters, {counts['steps']:,} steps, {passes}"
             case "evaluation":
                 return f"{counts['bits_per_byte']:.3f} bits per byte of held-out text"
             case _:

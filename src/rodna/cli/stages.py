@@ -92,6 +92,13 @@ class Stages:
         from rodna.plan import plan
 
         project = self.project
+
+        def make_plan(out: Path) -> Artifact:
+            from rodna.train.timing import time_steps
+
+            made = (self.artifact("corpus"), self.artifact("tokenizer"))
+            return plan.make_plan(*made, project.plan, model=project.model, train=project.train, out=out, timer=time_steps)
+
         settings = plan.plan_settings(project.plan, model=project.model, train=project.train)
         inputs = plan.plan_inputs(self._announced("corpus"), self._announced("tokenizer"), project.plan)
         return self._make(
@@ -99,9 +106,7 @@ class Stages:
             plan.FORMAT_VERSION,
             self._keep_machine(inputs, settings, plan.FORMAT_VERSION),
             settings,
-            lambda out: plan.make_plan(
-                self.artifact("corpus"), self.artifact("tokenizer"), project.plan, model=project.model, train=project.train, out=out
-            ),
+            make_plan,
         )
 
     def _keep_machine(

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from rodna.cli.output import printable
 from rodna.cli.project import Project
 from rodna.core.text import human_seconds
 from rodna.core.workspace import Workspace
@@ -38,7 +39,7 @@ def print_summary(project: Project, workspace: Workspace, results: dict[str, Any
     console.print("Worth typing next:")
     where = "" if Path.cwd().resolve() == workspace.root else f" -w {_shown(workspace.root)}"
     for command, why in (("chat", "write with the model"), ("trace", "what it was made from, down to the licences"),
-                         ("plan", "what was decided, and why; a larger plan.time_budget_minutes gives a better model")):  # fmt: skip
+                         ("plan", "what was decided, and why")):  # fmt: skip
         console.print(Text(f"  rodna {command}{where}".ljust(34) + f"  {why}"))
 
 
@@ -66,7 +67,7 @@ def _samples(file: Path) -> list[str]:
         return []
     samples = json.loads(file.read_text(encoding="utf-8"))
     rows = samples["samples"] if isinstance(samples, dict) else samples
-    lines = [" ".join(f"{row.get('prompt', '')}{row.get('text', row.get('continuation', ''))}".split()) for row in rows]
+    lines = [" ".join(printable(f"{row.get('prompt', '')}{row.get('text', '')}").split()) for row in rows]
     return [line[:SAMPLE_CHARACTERS] for line in lines if line][:NUM_SAMPLES]
 
 

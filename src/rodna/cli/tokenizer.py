@@ -49,9 +49,17 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    names = [key for key, value in rows[0]["measures"].items() if isinstance(value, int | float)]
-    table = Table("algorithm", *(name.replace("_", " ") for name in names))
+    table = Table(
+        "algorithm", "tokens", "bytes a token", "tokens a word", "whole characters", "never used", title="measured on the validation text"
+    )
     for row in rows:
-        values = [row["measures"].get(name, "") for name in names]
-        table.add_row(row["algorithm"], *(f"{value:,}" if isinstance(value, int) else f"{value:.3f}" for value in values))
+        held_out, train = row["measures"]["validation"], row["measures"]["train"]
+        table.add_row(
+            row["algorithm"],
+            f"{row['measures']['vocabulary']['size']:,}",
+            f"{held_out['bytes_per_token']:.3f}",
+            f"{held_out['fertility']:.3f}",
+            f"{held_out['whole_character_share']:.2%}",
+            f"{train['unused_share']:.1%}",
+        )
     Console().print(table)
