@@ -110,8 +110,10 @@ def learn(texts: Sequence[str], config: TokenizerConfig, *, num_bytes: int = 0, 
     backend = _train(texts, config, size)
     supported = backend.get_vocab_size()
     if supported < size:
-        size, reason = max(supported // MULTIPLE * MULTIPLE, SMALLEST_VOCABULARY), "the text supports no more"
-        backend = _train(texts, config, size)
+        reason = "the text supports no more"
+        # Rounding down to whole tiles would cost a tiny vocabulary too much.
+        if supported >= 16 * MULTIPLE and supported % MULTIPLE:
+            backend = _train(texts, config, supported // MULTIPLE * MULTIPLE)
     return Tokenizer(backend), reason
 
 

@@ -8,14 +8,10 @@ candidates is left. Reference: Kudo 2018, arXiv:1804.10959, section 3.2, with co
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rodna.tokenizer.measure import is_whole
 from rodna.tokenizer.patterns import byte_alphabet
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 CANDIDATES = 3
 """Candidates for each token wanted."""
@@ -66,9 +62,9 @@ def learn_unigram(words: Sequence[tuple[str, int]], candidates: Iterable[str], s
         return backend(models.Unigram(sorted(scores.items(), key=lambda item: (-item[1], item[0])), unk_id=None, byte_fallback=False))
 
     while True:
-        for _ in range(2):
-            counts = _segment(model_of(scores), words)
-            scores = _scores_of(counts, alphabet, pieces)
+        scores = _scores_of(_segment(model_of(scores), words), alphabet, pieces)
+        counts = _segment(model_of(scores), words)
+        scores = _scores_of(counts, alphabet, pieces)
         if len(scores) <= size:
             return model_of(scores)
         wanted = max(size, int(len(scores) * KEPT)) - len(alphabet)
@@ -102,7 +98,7 @@ def _segment(backend: Any, words: Sequence[tuple[str, int]]) -> dict[str, float]
     """Count the tokens of every word's best segmentation."""
     import numpy as np
 
-    uses: NDArray[np.float64] = np.zeros(backend.get_vocab_size())
+    uses = np.zeros(backend.get_vocab_size())
     for first in range(0, len(words), 1 << 15):
         part = words[first : first + (1 << 15)]
         encoded = [encoding.ids for encoding in backend.encode_batch_fast([word for word, _ in part], add_special_tokens=False)]
