@@ -32,3 +32,12 @@ def tokens():
     offsets = np.cumsum([0, *map(len, documents)])
     flat = np.array([token for document in documents for token in document], dtype="<u2")
     return Tokens(flat, offsets, np.array([3 * (len(document) - 1) for document in documents]), END, VOCABULARY)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Tiny matrices are faster on one thread, most of all on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
