@@ -234,8 +234,8 @@ def without_damage(piece: Piece | Rejected) -> Iterator[Piece | Rejected]:
     damaged = [line for line in lines if not is_valid(line)]
     text = "\n".join(damaged)
     bad = [character for character in text if "\ud800" <= character <= "\udfff"]
-    # surrogateescape turns the byte 0xE9 into U+DCE9; other surrogates were written so, as JSON allows.
-    kinds = dict.fromkeys(f"byte 0x{ord(c) - 0xDC00:02X}" if "\udc80" <= c <= "\udcff" else f"U+{ord(c):04X}" for c in bad)
+    # read_text turns the byte 0xE9 into U+DCE9; other surrogates were written so, as JSON allows.
+    kinds = dict.fromkeys(f"byte 0x{ord(c) - 0xDC00:02X}" if "\udc00" <= c <= "\udcff" else f"U+{ord(c):04X}" for c in bad)
     where = "1 line" if len(damaged) == 1 else f"{len(damaged):,} lines"
     detail = f"not valid {piece.meta.get('encoding', 'UTF-8')}: {', '.join(list(kinds)[:5])} ({len(bad):,} in {where})"
     yield Rejected("undecodable", detail, len(text.encode("utf-8", "surrogatepass")), text)

@@ -27,6 +27,19 @@ BINARY_SHARE = 0.01
 _CONTROLS = bytes(sorted(set(range(32)) - {7, 8, 9, 10, 12, 13, 26, 27}))
 
 
+_ESCAPE = "rodna.escape"
+
+
+def _escape(error: UnicodeError) -> tuple[str, int]:
+    """Stand for each undecodable byte with U+DC00 plus the byte: like surrogateescape, but for bytes below 128 too, as UTF-16 needs."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return "".join(chr(0xDC00 + byte) for byte in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error(_ESCAPE, _escape)
+
+
 @dataclass(frozen=True)
 class Encoding:
     """A Python codec's name ("" where the file is no text, or in an unknown encoding), and how sure the guess is, 0 to 1.
@@ -158,11 +171,14 @@ def _reads_as(language: str, sample: bytes, encoding: str) -> bool:
 
 def read_text(path: Path, encoding: Encoding) -> Iterator[str]:
     """Yield a file's text in pieces of about a megabyte, newlines as line feeds; bytes that are not valid come as lone surrogates."""
-    decoder = IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding.name)("surrogateescape"), translate=True)
+    decoder = IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding.name)(_ESCAPE), translate=True)
     with path.open("rb") as file:
         while True:
             data = file.read(CHUNK_BYTES)
             text = decoder.decode(data, final=not data)
+            if not data:
+                # What is left over at the end is half a character of a file that was cut.
+                text = "".join(character for character in text if not "\udc00" <= character <= "\udcff")
             if text:
                 yield text
             if not data:

@@ -65,7 +65,7 @@ def parse_language(tag: str) -> LanguageTag:
         parsed = langcodes.Language.get(cleaned) if valid else None
     except ValueError:
         parsed = None
-    if parsed is None or not parsed.language or parsed.language == "und":
+    if parsed is None or not parsed.language or parsed.language in ("und", "mul", "zxx"):
         raise _unknown(tag)
     script = parsed.script or parsed.maximize().script or "Zzzz"
     return LanguageTag(tag=parsed.to_tag(), script=script, direction="rtl" if script in RIGHT_TO_LEFT else "ltr")

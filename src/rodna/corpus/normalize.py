@@ -24,7 +24,7 @@ class Normalized(NamedTuple):
 
 
 def normalize(text: str, *, mend: bool) -> Normalized:
-    """Return a text in the corpus' form; doing so twice changes nothing more.
+    """Return a text in the corpus' form; but for mending, doing so twice changes nothing more.
 
     Args:
         text: any text without lone surrogates.

@@ -110,10 +110,15 @@ def too_little(total: int, num_documents: int, config: SplitConfig, where: str, 
             where=where,
             fix="set `document: section` (or blank_line, line) for the source, so that its text is cut into several documents",
         )
-    needed = parts * config.min_bytes
-    reason = f"no way to fill {split} with whole documents" if split else f"the split needs {human_bytes(needed)} at least"
+    what = f"too little text to hold any out: {kept}, {human_bytes(total)}"
+    if split:
+        return CorpusError(
+            f"{what}; no way to fill {split} with whole documents",
+            where=where,
+            fix="set `document: section` with a smaller `section_bytes` for the source with the longest documents, or add text",
+        )
     return CorpusError(
-        f"too little text to hold any out: {kept}, {human_bytes(total)}; {reason}",
+        f"{what}; the split needs {human_bytes(parts * config.min_bytes)} at least",
         where=where,
-        fix="add text, set `document: section` with a smaller `section_bytes`, or lower corpus.split.min_bytes knowingly",
+        fix=f"add text, or lower corpus.split.min_bytes (now {config.min_bytes:,}) knowingly",
     )

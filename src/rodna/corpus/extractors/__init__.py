@@ -37,7 +37,6 @@ class Extractor(Protocol):
 SUFFIXES = {
     ".txt": "text",
     ".text": "text",
-    "": "text",
     ".md": "markdown",
     ".markdown": "markdown",
     ".jsonl": "json_lines",

@@ -1,5 +1,6 @@
 """HTML pages: the text without navigation, scripts and styles."""
 
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,6 +75,8 @@ def text_of(markup: str) -> tuple[str, str]:
         page = lxml.html.document_fromstring(markup.encode("utf-8"), parser=lxml.html.HTMLParser(encoding="utf-8", huge_tree=True))
     except (lxml.etree.ParserError, lxml.etree.XMLSyntaxError, ValueError):
         return "", ""
+    # What trafilatura says about pages it cannot read is of no use to the person who waits for a corpus.
+    logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
     title = " ".join((page.findtext(".//title") or "").split())[:200]
     body = body_text(page)
     try:
@@ -82,7 +85,7 @@ def text_of(markup: str) -> tuple[str, str]:
         article = ""
     paragraphs = sum(len(" ".join("".join(node.itertext()).split())) for node in page.iter("p"))
     if len(article) < _SMALL_CHARACTERS or len(article) < 0.5 * paragraphs:
-        return (body if len(body) > len(article) else article), title
+        return body or article, title
     return article, title
 
 

@@ -1,0 +1,91 @@
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rodna.corpus.config import Source
+from rodna.corpus.cutting import cut, documents_of, place_to_cut
+from rodna.corpus.normalize import normalize
+
+SCRIPTS = {
+    "Devanagari": "मानव अधिकारों की सार्वभौम घोषणा। ",
+    "Ethiopic": "ሰብአዊ መብቶች። ",
+    "N'Ko": "ߊߟߎ߫ ߛߓߍߣߍ߲ ߕߏ߫. ",
+    "Arabic": "الإعلان العالمي لحقوق الإنسان. ",
+    "Cantonese": "你老公有冇平機票啊？噉就好。",
+    "stacked diacritics": "x\u0323\u0302\u0301y\u0323\u0302 ",
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_cutting_loses_nothing_and_never_parts_a_mark_from_its_letter(script):
+    text = SCRIPTS[script] * 400
+    parts = list(cut(text, 1000))
+    assert "".join(parts) == text
+    assert max(len(part.encode()) for part in parts) <= 1000
+    assert not any(unicodedata.combining(part[0]) for part in parts)
+
+
+def test_a_text_is_cut_at_the_best_place_there_is():
+    assert place_to_cut("aaaa aaaa. bbbb\n\ncccc dddd", 20) == len("aaaa aaaa. bbbb\n\n")
+    assert place_to_cut("aaaa aaaa bbbb\ncccc dddd eeee", 20) == len("aaaa aaaa bbbb\n")
+    assert place_to_cut("aaaa aaaa. bbbb cccc dddd", 18) == len("aaaa aaaa. ")
+    assert place_to_cut("aaaa aaaa bbbb cccc", 17) == len("aaaa aaaa bbbb ")
+    assert place_to_cut("a" * 50, 17) == 17
+    assert place_to_cut("你好嗎？" + "好" * 20, 18) in (4, 6)
+
+
+def test_adding_text_at_the_end_moves_no_earlier_cut():
+    text = SCRIPTS["Arabic"] * 200
+    source = Source(path=".", document="section", section_bytes=512)
+    before = list(documents_of([text], source, max_bytes=1 << 20))
+    after = list(documents_of([text[:777], text[777:] + text], source, max_bytes=1 << 20))
+    assert after[: len(before) - 1] == before[:-1]
+
+
+def test_one_endless_line_is_cut_while_it_is_read():
+    chunks = (("слова " * 20_000) for _ in range(20))
+    lengths = [len(text.encode()) for text in documents_of(chunks, Source(path=".", document="line"), max_bytes=65536)]
+    assert max(lengths) <= 65536
+    assert sum(lengths) == 20 * 20_000 * len("слова ".encode())
+
+
+@given(st.lists(st.text(alphabet="ab \n\u0301é你", max_size=30), max_size=8), st.sampled_from(["file", "blank_line", "line", "section"]))
+def test_no_letter_is_ever_lost_however_the_text_arrives(chunks, unit):
+    source = Source(path=".", document=unit, section_bytes=256)
+    found = "".join(documents_of(chunks, source, max_bytes=1024))
+    assert "".join(found.split()) == "".join("".join(chunks).split())
+
+
+@given(st.text(max_size=200))
+def test_normalizing_twice_changes_nothing_more(text):
+    once = normalize(text, mend=False).text
+    assert normalize(once, mend=False).text == once
+    assert unicodedata.is_normalized("NFC", once)
+
+
+def test_newlines_controls_and_compositions_take_one_form():
+    done = normalize("e\u0301\r\nx\x00y\rz  \n\n\n\n\ufeffw\u00ad\u2028v\t", mend=True)
+    assert done.text == "é\nxy\nz\n\nw\nv"
+    assert set(done.changes) == {"nfc", "controls"}
+
+
+@pytest.mark.parametrize(
+    "text", ["«Так», — сказаў ён…", "，。！？ＡＢＣ", "“quoted” ‘it’s’", "ﬁ", "می‌خواهم", "क्‍ष", "ʻOkina ñ œ Œ ß þ ð", "São Tomé É tão"]
+)
+def test_what_is_right_stays_as_it_is(text):
+    assert normalize(text, mend=True).text == text
+
+
+@pytest.mark.parametrize("text", ["Ці добра табе?", "Žemaitija – gražus kraštas", "Það er gott veður í dag", "ὁ λόγος ἦν πρὸς τὸν θεόν"])
+@pytest.mark.parametrize("wrong", ["latin-1", "cp1252"])
+def test_mojibake_is_mended(text, wrong):
+    try:
+        broken = text.encode("utf-8").decode(wrong)
+    except UnicodeDecodeError:
+        broken = text.encode("utf-8").decode("latin-1")
+    done = normalize(f"Good line.\n{broken}", mend=True)
+    assert done.text == f"Good line.\n{text}"
+    assert "mojibake" in done.changes
+    assert normalize(broken, mend=False).text != text
