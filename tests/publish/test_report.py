@@ -13,7 +13,7 @@ from rodna.core.errors import ConfigError
 from rodna.core.files import write_json
 from rodna.evals.result import Result
 from rodna.publish.config import ReportConfig
-from rodna.publish.facts.results import headline_facts, sentence
+from rodna.publish.facts.results import headline_facts, sentence, written
 from rodna.publish.facts.tokenizer import join_bytes
 from rodna.publish.facts.view import number, share
 from rodna.publish.report import render, report_inputs, write_report
@@ -255,3 +255,11 @@ def test_numbers_are_written_for_people(value: object, text: str):
 @pytest.mark.parametrize(("part", "text"), [(0, "0%"), (0.0001, "<0.1%"), (0.042, "4.2%"), (0.5, "50%"), (0.9996, "99.9%"), (1, "100%")])
 def test_shares_never_round_to_all_or_nothing(part: float, text: str):
     assert share(part, 1) == text
+
+
+@pytest.mark.parametrize(
+    ("unit", "value", "text"),
+    [("share of texts caught in a loop", 0.042, "4.2%"), ("characters that stand so", 9.0, "9"), ("bits per UTF-8 byte", 2.0, "2.00")],
+)
+def test_results_are_written_in_their_unit(unit: str, value: float, text: str):
+    assert written(Result("t", "m", value, unit, value, value, 3, "none"), value) == text

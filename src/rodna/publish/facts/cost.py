@@ -9,7 +9,7 @@ from markupsafe import Markup
 from rodna.core.artifact import Artifact
 from rodna.core.text import human_bytes, human_seconds
 from rodna.publish.charts import Bar, bar_list
-from rodna.publish.facts.view import Number, amount, get, read_json
+from rodna.publish.facts.view import Number, amount, get, read_json, share
 
 STAGES = {"corpus": "text", "tokenizer": "tokenizer", "plan": "plan", "tokens": "tokens", "model": "training", "evaluation": "evaluation"}
 
@@ -58,7 +58,7 @@ def _training_numbers(summary: Any) -> list[Number]:
     if flops := amount(get(summary, "flops")):
         shown.append(Number("FLOPs of training", scientific(flops)))
     if mfu := amount(get(summary, "mfu")):
-        shown.append(Number("of the machine's peak used (MFU)", f"{mfu:.0%}"))
+        shown.append(Number("of the machine's peak used (MFU)", share(mfu, 1)))
     if speed := amount(get(summary, "tokens_per_second")):
         shown.append(Number("tokens per second", f"{speed:,.0f}"))
     if memory := amount(get(summary, "peak_memory_bytes")):

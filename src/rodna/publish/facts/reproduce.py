@@ -58,8 +58,10 @@ def reproduce_facts(artifacts: Mapping[str, Artifact]) -> ReproduceFacts | None:
 def _row(role: str, artifact: Artifact) -> Row:
     manifest = artifact.manifest
     size = sum(entry.size_bytes for entry in manifest.files.values())
+    # Packing the model is the artifact's own time; training came before.
+    seconds = amount(get(read_json(artifact, "training.json"), "seconds")) or manifest.seconds
     when = manifest.created[:16].replace("T", " ")
-    return Row([role, manifest.digest[:16], manifest.seed, human_bytes(size), human_seconds(manifest.seconds), when])
+    return Row([role, manifest.digest[:16], manifest.seed, human_bytes(size), human_seconds(seconds), when])
 
 
 def _environment(artifacts: Mapping[str, Artifact]) -> list[Row]:

@@ -175,13 +175,16 @@ def interval_of(result: Result) -> str:
 
 
 def written(result: Result, value: object) -> str:
-    """Return a value of a result in its unit: shares as percentages."""
-    return share(amount(value), 1) if result.unit.startswith("share ") and isinstance(value, int | float) else number(value)
+    """Return a value of a result in its unit: shares as percentages, counts as whole numbers."""
+    if result.unit.startswith("share ") and isinstance(value, int | float):
+        return share(amount(value), 1)
+    counted = isinstance(value, float) and value.is_integer() and " per " not in result.unit
+    return number(int(amount(value)) if counted else value)
 
 
 def words_of(name: str) -> str:
     """Return `bits_per_byte` as people write it."""
-    text = name.replace("_", " ").strip()
+    text = name.replace("_grams", "-grams").replace("_", " ").strip()
     return text[:1].upper() + text[1:]
 
 
