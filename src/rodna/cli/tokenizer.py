@@ -58,7 +58,8 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
             row["algorithm"],
             f"{row['measures']['vocabulary']['size']:,}",
             f"{held_out['bytes_per_token']:.3f}",
-            f"{held_out['fertility']:.3f}",
+            # Words cannot be counted in scripts written without spaces.
+            f"{held_out['fertility']:.3f}" if held_out["fertility"] is not None else "-",
             f"{held_out['whole_character_share']:.2%}",
             f"{train['unused_share']:.1%}",
         )
