@@ -11,7 +11,6 @@ from rodna.evals.data import load_data
 from rodna.evals.model import DecoderModel
 from rodna.evals.result import Result, write_results
 
-
 GROUP = "rodna.evaluators"
 RESULTS, SAMPLES = "results.json", "samples.json"
 
