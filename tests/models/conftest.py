@@ -1,6 +1,6 @@
 """Tiny models and a byte tokenizer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,15 @@ import torch
 from rodna.models.config import ModelConfig
 from rodna.models.decoder import Decoder
 from rodna.tokenizer.tokenizer import Tokenizer
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Models this small only lose time to the hand-over between threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -122,6 +122,7 @@ class Engine:
             attend = self._attend_many(place, max(positions) + 1)
         return self._score(self._run(self._embed(torch.tensor(tokens, device=self.device), place), turns, attend))
 
+    @torch.inference_mode()
     def move(self, source: int, target: int) -> None:
         """Copy what one slot holds to another."""
         self.cache_L2BKSW[:, :, target] = self.cache_L2BKSW[:, :, source]

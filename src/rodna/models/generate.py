@@ -5,7 +5,7 @@ then sees between half of its context and all of it. A prompt longer than the co
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -50,26 +50,34 @@ class Sampling:
     def __post_init__(self) -> None:
         if isinstance(self.stop, list):
             object.__setattr__(self, "stop", tuple(self.stop))
-        limits = (
-            ("temperature", float, self.temperature >= 0, "at least 0"),
-            ("top_k", int, self.top_k >= 0, "at least 0"),
-            ("top_p", float, 0 < self.top_p <= 1, "above 0 and at most 1"),
-            ("min_p", float, 0 <= self.min_p <= 1, "from 0 to 1"),
-            ("repetition_penalty", float, self.repetition_penalty > 0, "above 0"),
-            ("seed", int, 0 <= self.seed < 2**63, "from 0 to 2^63 - 1"),
-            ("max_tokens", int, self.max_tokens >= 0, "at least 0"),
-        )
-        problems = []
-        for name, kind, fits, wanted in limits:
-            value = getattr(self, name)
-            whole = kind is float or value == int(value)
-            if not (math.isfinite(value) and fits and whole):
-                problems.append(f"{name} is {value}; it must be {'a whole number ' if kind is int else ''}{wanted}")
+        problems = [
+            f"{name} is {getattr(self, name)!r}; it must be {'a whole number ' if whole else ''}{wanted}"
+            for name, (whole, fits, wanted) in _LIMITS.items()
+            if not _is_number(getattr(self, name), whole=whole) or not fits(getattr(self, name))
+        ]
         if not isinstance(self.stop, tuple) or not all(isinstance(item, str) and item for item in self.stop):
             problems.append(f"stop is {self.stop!r}; it must be a list of strings that are not empty")
         if problems:
-            raise ConfigError(f"{len(problems)} sampling setting{'s' * (len(problems) > 1)} cannot be: {'; '.join(problems)}",
-                              where="sampling", fix="correct each of them")  # fmt: skip
+            what = f"{len(problems)} sampling setting{'s' * (len(problems) > 1)} cannot be: {'; '.join(problems)}"
+            raise ConfigError(what, where="sampling", fix="correct each of them")
+
+
+_LIMITS: dict[str, tuple[bool, Callable[[float], bool], str]] = {
+    "temperature": (False, lambda value: value >= 0, "at least 0"),
+    "top_k": (True, lambda value: value >= 0, "at least 0"),
+    "top_p": (False, lambda value: 0 < value <= 1, "above 0 and at most 1"),
+    "min_p": (False, lambda value: 0 <= value <= 1, "from 0 to 1"),
+    "repetition_penalty": (False, lambda value: value > 0, "above 0"),
+    "seed": (True, lambda value: 0 <= value < 2**63, "from 0 to 2^63 - 1"),
+    "max_tokens": (True, lambda value: value >= 0, "at least 0"),
+}
+"""Setting -> whether it is a whole number, which values it may have, and these in words."""
+
+
+def _is_number(value: object, *, whole: bool) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+        return False
+    return math.isfinite(value)
 
 
 def stream(model: Decoder | Engine, tokenizer: Tokenizer, prompt: str, sampling: Sampling) -> Iterator[str]:
@@ -248,8 +256,8 @@ def choose(scores_V: Tensor, sampling: Sampling, history: Sequence[int], random:
         scores_V[seen] = torch.where(old < 0, old * sampling.repetition_penalty, old / sampling.repetition_penalty)
     if sampling.temperature == 0:
         return int(scores_V.argmax())
-    # The largest score becomes 0, so that no temperature, however low, overflows.
-    scores_V = (scores_V - scores_V.max()) / sampling.temperature
+    # The largest score becomes 0, so that no temperature, however low, overflows; float32 holds none below 1e-38.
+    scores_V = (scores_V - scores_V.max()) / max(sampling.temperature, 1e-30)
     tokens_V = None
     if 0 < sampling.top_k < len(scores_V):
         scores_V, tokens_V = scores_V.topk(sampling.top_k)

@@ -44,10 +44,12 @@ _BABY = "BabyLlama, Timiryasov & Tastet 2023, arXiv:2308.02019, github.com/timin
 
 PRESETS: dict[str, Preset] = {
     "babyllama-10m": Preset("github.com/pgryko/BabyLlama, config/llama-10M.yaml", 16_000, "10M",
-                            _LLAMA | _shape(192, 6, 6, 768, 256)),
+                            _LLAMA | _shape(192, 6, 6, 768, 128)),
     "babyllama-16m": Preset(f"{_BABY}, config/llama-16M.yaml", 16_000, "16M", _LLAMA | _shape(256, 8, 8, 1024, 256)),
     "babyllama-58m": Preset(f"{_BABY}, the distilled student", 16_000, "58M", _LLAMA | _shape(512, 16, 8, 1024, 256)),
     "babyllama-95m": Preset(f"{_BABY}, config/llama-95M.yaml", 16_000, "95M", _LLAMA | _shape(768, 10, 12, 2048, 256)),
+    "babyllama-97m": Preset(f"{_BABY}, config/llama-97M.yaml", 16_000, "97M",
+                            _LLAMA | {"tied_embeddings": True} | _shape(768, 12, 12, 2048, 256)),
     "babyllama-360m": Preset(f"{_BABY}, config/llama-360M.yaml", 16_000, "360M", _LLAMA | _shape(1024, 24, 8, 3072, 256)),
     "babyllama-gpt2-97m": Preset(f"{_BABY}, config/gpt-97M.yaml", 16_000, "97M", _GPT2 | _shape(768, 12, 12, 3072, 256)),
     "babyllama-gpt2-705m": Preset(f"{_BABY}, config/gpt-705M.yaml with the width of its train.py", 16_000, "705M",
