@@ -11,7 +11,7 @@ Shapes: B rows, T positions, N rows or positions, D width, H query heads, K key/
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -64,7 +64,7 @@ class Engine:
         self.device, self.dtype = weight.device, weight.dtype
         self.embedding = weight.detach()
         self.positions = None if decoder.positions is None else decoder.positions.weight.detach()
-        self.layers = [_layer(config, block) for block in decoder.blocks]
+        self.layers = [_layer(config, cast("Block", block)) for block in decoder.blocks]
         self.head = _after_norm(config, decoder.norm, [decoder.head], num_outputs=num_tokens)
         self.turns_SR = _turns(config, self.capacity, self.device)
         self.cache_L2BKSW = torch.zeros(
@@ -268,6 +268,6 @@ def _qk_scale(config: ModelConfig, attention: Attention, order: Tensor) -> Tenso
     if not config.qk_norm:
         return None
     permutation, root = _neighbours(config).to(order.device), math.sqrt(config.head_width)
-    query, key = (norm.weight.detach()[permutation] for norm in (attention.query_norm, attention.key_norm))
+    query, key = (cast("Norm", norm).weight.detach()[permutation] for norm in (attention.query_norm, attention.key_norm))
     # Normalising multiplies both by sqrt(W); the attention divides their product by sqrt(W).
     return torch.cat((query.expand(config.num_heads, -1), (key * root).expand(config.num_kv_heads, -1)))

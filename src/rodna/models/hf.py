@@ -330,7 +330,7 @@ def _read_swiglu(reader: _Reader, defaults: dict[str, int]) -> dict[str, Any]:
         "num_layers": reader.number("num_hidden_layers", defaults["num_hidden_layers"]),
         "num_heads": num_heads,
         "num_kv_heads": reader.number("num_key_value_heads", num_heads),
-        "head_width": reader.number("head_dim", defaults.get("head_dim", width // max(1, num_heads))),
+        "head_width": reader.number("head_dim", defaults["head_dim"] if "head_dim" in defaults else width // max(1, num_heads)),
         "ffn_width": reader.number("intermediate_size", defaults["intermediate_size"]),
         "norm": "rms",
         "norm_epsilon": reader.number("rms_norm_eps", 1e-6),
