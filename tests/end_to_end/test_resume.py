@@ -1,10 +1,13 @@
 """Stopped at any moment and typed again, training ends with the very same weights."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -57,9 +60,19 @@ def weights(workspace: Path) -> dict[str, bytes]:
         return {name: tensors.get_tensor(name).tobytes() for name in tensors.keys()}  # noqa: SIM118
 
 
+@dataclass(frozen=True)
+class Stopped:
+    """What came of a run that was killed, then interrupted, then finished."""
+
+    interrupt_code: int
+    said: str
+    after_kill: Path
+    finished: Path
+
+
 @pytest.fixture(scope="module")
-def uninterrupted(make_workspace, tmp_path_factory) -> tuple[Path, dict[str, bytes]]:
-    """A workspace with everything up to training done, and the weights that training ends with when nothing happens."""
+def prepared(make_workspace, tmp_path_factory) -> Path:
+    """A workspace with everything up to training done."""
     from typer.testing import CliRunner
 
     from rodna.cli.main import app
@@ -68,66 +81,60 @@ def uninterrupted(make_workspace, tmp_path_factory) -> tuple[Path, dict[str, byt
     for verb in ("corpus build", "tokenizer train", "plan", "train tokens"):
         result = CliRunner().invoke(app, [*verb.split(), "--workspace", str(root), *SETTINGS])
         assert result.exit_code == 0, result.stderr
-    other = root.with_name("uninterrupted")
-    subprocess.run(["cp", "-r", str(root), str(other)], check=True)
-    finish(other)
-    return root, weights(other)
+    return root
 
 
-@pytest.fixture
-def prepared(uninterrupted: tuple[Path, dict[str, bytes]], tmp_path: Path) -> Path:
-    subprocess.run(["cp", "-r", str(uninterrupted[0]), str(tmp_path / "copy")], check=True)
-    return tmp_path / "copy"
-
-
-def test_training_killed_twice_ends_with_the_weights_of_training_never_stopped(prepared, uninterrupted):
-    for step in (5, STEPS // 2):
-        process = start(prepared)
-        wait_until_step(process, prepared, step)
-        os.kill(process.pid, signal.SIGKILL)
-        process.communicate(timeout=30)
-        assert not list(prepared.glob("artifacts/model/*/manifest.json"))
-    finish(prepared)
-
-    assert weights(prepared) == uninterrupted[1]
-    assert [path for path in prepared.rglob("*.tmp") if path.is_dir()] == []
-
-
-def test_ctrl_c_exits_with_130_one_calm_line_and_a_saved_state_to_go_on_from(prepared, uninterrupted):
-    process = start(prepared)
-    wait_until_step(process, prepared, 5)
+@pytest.fixture(scope="module")
+def stopped(prepared: Path) -> Stopped:
+    """Train with a `kill -9` at step 5 and a Ctrl-C in the middle."""
+    root = copy(prepared, "stopped")
+    process = start(root)
+    wait_until_step(process, root, 5)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=30)
+    after_kill = copy(root, "killed")
+    process = start(root)
+    wait_until_step(process, root, STEPS // 2)
     os.kill(process.pid, signal.SIGINT)
     said = process.communicate(timeout=60)[1]
-
-    assert process.returncode == 130
-    assert "Traceback" not in said
-    assert "type the same command again to go on" in said
-    finish(prepared)
-    assert weights(prepared) == uninterrupted[1]
+    finish(root)
+    return Stopped(process.returncode, said, after_kill, root)
 
 
-def test_the_metrics_of_a_run_that_was_killed_hold_every_step_once(prepared):
-    import json
-
-    process = start(prepared)
-    wait_until_step(process, prepared, 10)
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate(timeout=30)
-    finish(prepared)
-    file = next((prepared / "artifacts" / "model").glob("*/metrics.jsonl"))
-    steps = [record["step"] for record in map(json.loads, file.read_text(encoding="utf-8").splitlines()) if "loss" in record]
-
-    assert steps == list(range(1, STEPS + 1))
+def copy(root: Path, name: str) -> Path:
+    return Path(shutil.copytree(root, root.with_name(name)))
 
 
-def test_a_damaged_saved_state_is_refused_and_said_how_to_mend(prepared):
-    process = start(prepared)
-    wait_until_step(process, prepared, 5)
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate(timeout=30)
-    state = max(prepared.glob("runs/*/step-*/optimizer.safetensors"))
+def test_training_killed_and_interrupted_ends_with_the_weights_of_training_never_stopped(prepared, stopped):
+    never_stopped = copy(prepared, "never stopped")
+    finish(never_stopped)
+
+    assert weights(stopped.finished) == weights(never_stopped)
+
+
+def test_what_a_kill_leaves_behind_is_no_artifact_and_goes_with_the_next_run(stopped):
+    assert not list(stopped.after_kill.glob("artifacts/model/*/manifest.json"))
+    assert [path for path in stopped.finished.rglob("*.tmp") if path.is_dir()] == []
+
+
+def test_ctrl_c_exits_with_130_and_says_calmly_how_to_go_on(stopped):
+    assert stopped.interrupt_code == 130
+    assert "Traceback" not in stopped.said
+    assert stopped.said.rstrip().endswith("Finished work is kept; type the same command again to go on where it was.")
+
+
+def test_the_metrics_of_a_run_that_was_killed_hold_every_step_once(stopped):
+    file = next((stopped.finished / "artifacts" / "model").glob("*/metrics.jsonl"))
+    records = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+    assert [record["step"] for record in records if "loss" in record] == list(range(1, STEPS + 1))
+
+
+def test_a_damaged_saved_state_is_refused_and_said_how_to_mend(stopped):
+    root = copy(stopped.after_kill, "damaged")
+    state = max(root.glob("runs/*/step-*/optimizer.safetensors"))
     state.write_bytes(state.read_bytes()[:-50])
-    process = start(prepared)
+    process = start(root)
     said = process.communicate(timeout=120)[1]
 
     assert process.returncode == 1
