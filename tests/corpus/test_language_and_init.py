@@ -104,6 +104,12 @@ def test_proposals_say_format_unit_scripts_and_reasons(tmp_path):
     assert lines.warnings == ()
 
 
+def test_markdown_is_never_taken_for_a_list_of_sentences(tmp_path):
+    (tmp_path / "a.md").write_text(LOOSE, encoding="utf-8")
+    (proposal,) = propose_sources(tmp_path, "be")
+    assert (proposal.source.document, proposal.reason) == ("file", "one Markdown text of 6.3 kB")
+
+
 def test_a_script_that_does_not_fit_the_tag_is_warned_about(tmp_path):
     (tmp_path / "a.txt").write_text(LOOSE, encoding="utf-8")
     (proposal,) = propose_sources(tmp_path, "uz")

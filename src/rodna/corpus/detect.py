@@ -127,6 +127,9 @@ def _look_at(file: SourceFile) -> _Look | None:
     if not sample.strip():
         return None
     unit, reason = document_unit(sample, file.size_bytes)
+    if name == "markdown" and unit in ("line", "blank_line"):
+        # Markdown is written as one text: its blank lines part paragraphs, its short lines are lists and tables.
+        unit, reason = ("section" if file.size_bytes > _BOOK_BYTES else "file"), f"one Markdown text of {human_bytes(file.size_bytes)}"
     return _Look(file, name, unit, reason, Counter(sample))
 
 

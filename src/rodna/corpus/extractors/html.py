@@ -83,6 +83,8 @@ def text_of(markup: str) -> tuple[str, str]:
         article = trafilatura.extract(markup, include_comments=False, include_tables=True, favor_recall=True, deduplicate=False) or ""
     except Exception:  # trafilatura meets pages nobody foresaw; the plain text of the body is still there
         article = ""
+    # trafilatura passes on the indentation of the markup.
+    article = "\n".join(" ".join(line.split()) for line in article.split("\n"))
     paragraphs = sum(len(" ".join("".join(node.itertext()).split())) for node in page.iter("p"))
     if len(article) < _SMALL_CHARACTERS or len(article) < 0.5 * paragraphs:
         return body or article, title
