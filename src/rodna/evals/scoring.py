@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rodna.models.decoder import Decoder
 
 LOGITS_AT_ONCE = 2 * 1024 * 1024
-"""Most logits held at once: 8 MB in float32; four times as many are 8% (float32) to 18% (bfloat16) slower, by the CPU time of one thread."""
+"""Most logits held at once: 8 MB in float32; four times as many are 8% (float32) to 18% (bfloat16) slower by the CPU time of one thread."""
 LENGTH_MULTIPLE = 4
 """Windows are padded to a multiple of this many positions: nothing here is compiled, so shapes may vary and little is wasted."""
 
