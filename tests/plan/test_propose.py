@@ -5,7 +5,7 @@ import pytest
 from rodna.core.errors import ModelError, PlanError
 from rodna.plan import rules
 from rodna.plan.config import ModelSection, PlanConfig
-from rodna.plan.hardware import Machine
+from rodna.plan.hardware import Machine, Speeds
 from rodna.plan.propose import OVERHEAD_SHARE, propose
 from rodna.plan.rules import Text
 from rodna.plan.speed import StepTime
@@ -13,6 +13,7 @@ from rodna.plan.speed import StepTime
 MACHINE = Machine("cpu", "test", 2, 8 * 2**30, "none", "", 0.0, 40.0)
 TRAIN = {"optimizer": "muon", "precision": "auto", "checkpoint_activations": False, "batch_size": "planned", "micro_batch_size": "planned",
          "steps": "planned", "learning_rate": "planned", "weight_decay": "planned", "warmup_steps": "planned"}  # fmt: skip
+SPEEDS = Speeds(fp32_flops=2e11, bf16_flops=0.0, bandwidth=3e10)
 MODEL = ModelSection().model_dump()
 
 
@@ -34,7 +35,7 @@ class Clock:
 
 def plan(megabytes=3.0, *, minutes=5.0, model=None, train=None, clock=None, machine=MACHINE, **config):
     settings = PlanConfig(time_budget_minutes=minutes, **config)
-    return propose(text(megabytes), machine, settings, model={**MODEL, **(model or {})}, train={**TRAIN, **(train or {})},
+    return propose(text(megabytes), machine, SPEEDS, settings, model={**MODEL, **(model or {})}, train={**TRAIN, **(train or {})},
                    timer=clock or Clock())  # fmt: skip
 
 
@@ -136,7 +137,7 @@ def test_too_little_text_says_how_much_is_needed():
 
 
 def test_too_little_time_says_how_many_minutes_are_needed():
-    with pytest.raises(PlanError, match="the time is too short for .* parameters: a step takes 10 min") as error:
+    with pytest.raises(PlanError, match=r"the time is too short for .* parameters: a step takes 10 min") as error:
         plan(minutes=5.0, clock=Clock(600 / 1.0), model={"width": 128, "num_layers": 4})
     assert "plan.time_budget_minutes: 5" in error.value.where
     assert "set plan.time_budget_minutes to" in error.value.fix

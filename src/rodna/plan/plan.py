@@ -14,7 +14,7 @@ from rodna.core.files import write_json
 from rodna.corpus.documents import read_documents
 from rodna.models.config import ModelConfig
 from rodna.plan.config import PlanConfig
-from rodna.plan.hardware import describe_machine
+from rodna.plan.hardware import describe_machine, measure_speeds
 from rodna.plan.propose import Plan, propose
 from rodna.plan.rules import Text
 from rodna.plan.speed import StepTimer, time_plain_steps
@@ -77,7 +77,8 @@ def make_plan(
     inputs, settings = plan_inputs(corpus, tokenizer, config), plan_settings(config, model=model, train=train)
     with artifact.create(out, kind=KIND, format_version=FORMAT_VERSION, inputs=inputs, config=settings) as draft:
         text = measure_text(corpus, tokenizer)
-        plan = propose(text, describe_machine(config.device), config, model=settings["model"], train=settings["train"], timer=timer)
+        machine = describe_machine(config.device)
+        plan = propose(text, machine, measure_speeds(machine), config, model=settings["model"], train=settings["train"], timer=timer)
         write_json(draft.path / PLAN_FILE, {**asdict(plan), "model": plan.model.model_dump(mode="json")})
         draft.counts = {name: value for name, value in plan.estimates.items() if isinstance(value, int | float)}
     return draft.result

@@ -14,7 +14,7 @@ from rodna.models.presets import find_preset
 from rodna.plan import reasons, rules
 from rodna.plan.config import PlanConfig
 from rodna.plan.flops import flops_per_token
-from rodna.plan.hardware import Machine, Speeds, available_memory, measure_speeds
+from rodna.plan.hardware import Machine, Speeds, available_memory
 from rodna.plan.memory import MemoryEstimate, training_memory
 from rodna.plan.rules import Text
 from rodna.plan.speed import StepTime, StepTimer, estimate_step
@@ -80,9 +80,16 @@ class Recipe:
 
 
 def propose(
-    text: Text, machine: Machine, config: PlanConfig, *, model: Mapping[str, Any], train: Mapping[str, Any], timer: StepTimer
+    text: Text,
+    machine: Machine,
+    speeds: Speeds,
+    config: PlanConfig,
+    *,
+    model: Mapping[str, Any],
+    train: Mapping[str, Any],
+    timer: StepTimer,
 ) -> Plan:
-    """Return the plan for a text on a machine; `model` and `train` hold plain values or `planned`.
+    """Return the plan for a text on a machine of these speeds; `model` and `train` hold plain values or `planned`.
 
     Raises:
         PlanError: the text is too small, the time too short, or the model too large for the memory.
@@ -93,7 +100,6 @@ def propose(
             where="the train split of the corpus",
             fix=f"add text: {rules.MIN_TRAIN_TOKENS:,} tokens are the least, 1 MB is a start",
         )
-    speeds = measure_speeds(machine)
     recipe = choose(text, machine, speeds, config, model, train, timer)
     values = training_values(recipe, text, train)
     duration, flops = recipe.seconds, flops_per_token(recipe.model).model * recipe.tokens_seen
@@ -170,12 +176,20 @@ def recipe_for(
     slowdown: float,
 ) -> Recipe | PlanError:
     """Return the recipe of one size, or why there is none."""
-    batch_size = int(settled.get("batch_size", max(1, round(rules.batch_tokens(text) / candidate.context_length))))
     optimizer = settled.get("optimizer", "muon")
+
+    def step_of(batch_size: int) -> StepTime:
+        step = estimate_step(candidate, speeds, batch_size=batch_size, optimizer=optimizer, device=machine.device)
+        return StepTime(seconds=step.seconds * slowdown, startup_seconds=step.startup_seconds)
+
+    batch_size = int(settled.get("batch_size", 0))
+    if not batch_size:
+        rate = rules.MAX_BATCH_TOKENS / step_of(max(1, rules.MAX_BATCH_TOKENS // candidate.context_length)).seconds
+        reach = min(rate * config.time_budget_minutes * 60, rules.max_epochs(text) * text.num_tokens)
+        batch_size = max(1, round(rules.batch_tokens(reach) / candidate.context_length))
     try:
         micro_batch_size, memory = fit_memory(candidate, machine, config, settled, batch_size=batch_size)
-        step = estimate_step(candidate, speeds, batch_size=batch_size, optimizer=optimizer, device=machine.device)
-        step = StepTime(seconds=step.seconds * slowdown, startup_seconds=step.startup_seconds)
+        step = step_of(batch_size)
         return with_steps(Recipe(candidate, batch_size, micro_batch_size, 0, step, memory), text, config, settled)
     except PlanError as error:
         return error

@@ -7,7 +7,7 @@ from typing import Any
 
 from rodna.models.config import ModelConfig
 from rodna.plan.hardware import DeviceKind
-from rodna.plan.scaling import DATA_CONSTRAINED
+from rodna.plan.scaling import EXCESS_PARAMETERS, REPEATED_DATA, ScalingLaw
 
 MIN_TRAIN_TOKENS = 2_000
 """Fewer tokens than this cannot teach even the smallest model more than letter frequencies."""
@@ -16,10 +16,16 @@ MIN_STEPS = 20
 MAX_EPOCHS = 40.0
 DECAY_FRACTION = 0.5
 EVALUATIONS = 10
+STEPS_WANTED = 800
+MIN_BATCH_TOKENS = 2048
+MAX_BATCH_TOKENS = 65_536
+"""A step of fewer tokens wastes the machine; one of more leaves too few updates of a small text."""
 SIZES: tuple[tuple[int, int], ...] = (
     (64, 3), (96, 4), (128, 4), (192, 5), (256, 6), (320, 7), (384, 8), (512, 8), (640, 10), (768, 12), (1024, 16), (1280, 20), (1536, 24),
 )  # fmt: skip
 """(width, layers) of the planned sizes, smallest first."""
+SMALL_CORPORA = ScalingLaw(0.55, 26.0, 46.0, 0.35, 0.35, REPEATED_DATA, EXCESS_PARAMETERS)
+"""Bits per byte by block parameters and tokens seen. PROVISIONAL."""
 TIED_BELOW_WIDTH = 1024
 """Narrower models share one matrix between embedding and head: a vocabulary would otherwise be most of their parameters."""
 MICRO_BATCH_TOKENS: dict[DeviceKind, int] = {"cpu": 4096, "cuda": 65_536}
@@ -76,9 +82,10 @@ def context_length(text: Text) -> int:
     return 256
 
 
-def batch_tokens(text: Text) -> int:
-    """Return the tokens of one optimizer step."""
-    return 4096
+def batch_tokens(tokens_seen: float) -> int:
+    """Return the tokens of one optimizer step: a power of two that leaves some `STEPS_WANTED` updates, within bounds."""
+    power = 2 ** round(math.log2(max(1.0, tokens_seen / STEPS_WANTED)))
+    return min(MAX_BATCH_TOKENS, max(MIN_BATCH_TOKENS, power))
 
 
 def micro_batch_sizes(batch_size: int, model: ModelConfig, *, device: DeviceKind) -> list[int]:
@@ -113,5 +120,11 @@ def warmup_steps(steps: int) -> int:
 
 
 def expected_loss(model: ModelConfig, text: Text, tokens_seen: float) -> float:
-    """Return a figure that orders candidate sizes: lower is better."""
-    return DATA_CONSTRAINED.repeated_loss(model.num_parameters, text.num_tokens, tokens_seen / text.num_tokens)
+    """Return the held-out bits per byte to expect on text like that of our runs: it orders candidate sizes; lower is better."""
+    epochs = tokens_seen / text.num_tokens
+    return SMALL_CORPORA.loss(block_parameters(model), SMALL_CORPORA.effective_tokens(text.num_tokens, epochs))
+
+
+def block_parameters(model: ModelConfig) -> int:
+    """Return the weights of the blocks' matrices: the part of a small model that decides how good it is."""
+    return model.num_matmul_parameters - model.vocabulary_size * model.width
