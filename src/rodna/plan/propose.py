@@ -142,7 +142,7 @@ def choose(
     slowdown = measured.seconds / best.step.seconds
     if not 1 / SURPRISE < slowdown < SURPRISE:
         again = _best(text, machine, speeds, config, model, settled, slowdown=slowdown)
-        if again.model != best.model:
+        if (again.model, again.batch_size) != (best.model, best.batch_size):
             best = again
             measured = timer(best.model, training_values(best, text, train), machine=machine, expected_seconds=expected_seconds)
     return with_steps(replace(best, step=measured), text, config, settled)
