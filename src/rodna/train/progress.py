@@ -32,10 +32,6 @@ class Metrics:
     """
 
     def __init__(self, path: Path, values: TrainValues, *, step: int) -> None:
-        if path.exists():
-            kept = [record for record in read_json_lines(path) if record.get("step", 0) <= step]
-            write_text(path, "".join(json.dumps(record) + "\n" for record in kept))
-        self._file = JsonLines(path)
         self._board = self._wandb = None
         if "tensorboard" in values.trackers:
             from torch.utils.tensorboard import SummaryWriter
@@ -49,6 +45,10 @@ class Metrics:
                     "the tracker wandb is not installed", where="train.trackers", fix="pip install wandb, or leave it out"
                 ) from error
             self._wandb = wandb.init(project="rodna", name=path.parent.name, dir=str(path.parent), resume="allow", id=path.parent.name)
+        if path.exists():
+            kept = [record for record in read_json_lines(path) if record.get("step", 0) <= step]
+            write_text(path, "".join(json.dumps(record) + "\n" for record in kept))
+        self._file = JsonLines(path)
 
     def write(self, record: dict[str, Any]) -> None:
         """Write one record with its `step`; numbers that are not finite are left out."""

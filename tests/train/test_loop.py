@@ -1,0 +1,169 @@
+import json
+import os
+import shutil
+import signal
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from rodna.core.errors import TrainError
+from rodna.core.log import read_json_lines
+from rodna.data.tokens import Tokens
+from rodna.models.decoder import Decoder
+from rodna.train.loop import is_evaluation_due, learn_batch
+from rodna.train.objectives import LossSum, next_token
+
+
+def weights(folder):
+    return {name: tensor for state in sorted(folder.glob("step-*")) for name, tensor in load_file(state / "model.safetensors").items()}
+
+
+def test_the_loss_falls_and_the_best_and_last_checkpoints_are_kept(make_run, tmp_path):
+    progress = make_run(tmp_path, steps=60, evaluations=4).go()
+    losses = [record["loss"] for record in read_json_lines(tmp_path / "metrics.jsonl") if "loss" in record]
+
+    assert progress.step == 60
+    assert progress.tokens == 60 * 4 * 16
+    assert losses[-1] < 0.8 * losses[0]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == [f"best-{progress.best_step:06d}", "step-000060"]
+
+
+@pytest.mark.parametrize("stop_at", [1, 5, 8])
+def test_a_run_that_was_killed_ends_with_the_same_bits(make_run, tmp_path, stop_at):
+    whole = make_run(tmp_path / "whole").go()
+
+    class Killed(BaseException):
+        pass
+
+    def dies(decoder, batch, *, compute_dtype):
+        run.calls += 1
+        if run.calls > 2 * stop_at:
+            raise Killed
+        return next_token(decoder, batch, compute_dtype=compute_dtype)
+
+    run = make_run(tmp_path / "killed", save_minutes=1e-9)
+    run.calls = 0
+    with pytest.raises(Killed):
+        run.go(objective=dies)
+    again = make_run(tmp_path / "killed")
+    progress = again.go()
+
+    assert progress.interruptions == 1
+    assert (progress.best_step, progress.best_bits_per_byte) == (whole.best_step, whole.best_bits_per_byte)
+    expected, found = weights(tmp_path / "whole"), weights(tmp_path / "killed")
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    steps = [record["step"] for record in read_json_lines(tmp_path / "killed" / "metrics.jsonl") if "loss" in record]
+    assert steps == sorted(set(steps))
+
+
+def test_ctrl_c_finishes_the_step_saves_and_goes_on_later(make_run, tmp_path, capfd):
+    def interrupts(decoder, batch, *, compute_dtype):
+        if run.folder.path.exists() and not run.sent:
+            run.sent = True
+            os.kill(os.getpid(), signal.SIGINT)
+        return next_token(decoder, batch, compute_dtype=compute_dtype)
+
+    run = make_run(tmp_path)
+    run.sent = False
+    with pytest.raises(KeyboardInterrupt):
+        run.go(objective=interrupts)
+
+    assert [path.name for path in tmp_path.glob("step-*")] == ["step-000001"]
+    assert "the state will be saved" in capfd.readouterr().err
+    assert make_run(tmp_path).go().step == 12
+
+
+def test_micro_batches_change_nothing_but_rounding(make_run, tmp_path):
+    run = make_run(tmp_path)
+    gradients = []
+    for size in (1, 2, 4):
+        decoder = Decoder(run.decoder.config.model_copy(update={"dropout": 0.0})).initialize(seed=0)
+        nats, count = learn_batch(
+            decoder, run.batches.batch(0), run.values.model_copy(update={"micro_batch_size": size}), device=torch.device("cpu"), step=0,
+            dtype=torch.float32, objective=next_token,
+        )  # fmt: skip
+        assert count == 64
+        gradients.append([float(nats), *(parameter.grad for parameter in decoder.parameters())])
+
+    for other in gradients[1:]:
+        torch.testing.assert_close(other, gradients[0], rtol=1e-4, atol=1e-6)
+
+
+def test_patience_ends_the_run_early(make_run, tmp_path):
+    progress = make_run(tmp_path, steps=1000, evaluations=500, patience=2, learning_rate=1.0, adam_learning_rate=1.0, clip_norm=0.0).go()
+
+    assert progress.stopped_early
+    assert progress.worse_evaluations == 2
+    assert progress.step < 1000
+
+
+def test_evaluations_are_spread_evenly_and_the_last_step_has_one(values):
+    due = [step for step in range(1, 13) if is_evaluation_due(step, values)]
+
+    assert due == [4, 8, 12]
+
+
+def test_without_validation_text_the_last_weights_are_the_result(make_run, tmp_path):
+    run = make_run(tmp_path)
+    empty = Tokens(run.validation.tokens[:0], run.validation.offsets[:1], run.validation.document_bytes[:0], 256, 259)
+
+    assert run.go(validation=empty).best_step == 0
+    assert not list(tmp_path.glob("best-*"))
+
+
+def test_a_loss_that_is_no_number_is_reported_with_a_remedy(make_run, tmp_path):
+    def breaks(decoder, batch, *, compute_dtype):
+        nats, count = next_token(decoder, batch, compute_dtype=compute_dtype)
+        return LossSum(nats * float("nan"), count)
+
+    with pytest.raises(TrainError, match=r"training has diverged: the loss is nan at step 2[\s\S]*lower train.learning_rate"):
+        make_run(tmp_path).go(objective=breaks)
+
+
+def test_a_damaged_state_is_named_with_a_remedy(make_run, tmp_path):
+    make_run(tmp_path).go()
+    file = tmp_path / "step-000012" / "optimizer.safetensors"
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 255
+    file.write_bytes(data)
+
+    with pytest.raises(TrainError, match=r"the saved state of training is damaged: optimizer.safetensors changed[\s\S]*starts from the"):
+        make_run(tmp_path).go()
+
+
+def test_the_folder_of_another_run_is_refused(make_run, tmp_path):
+    make_run(tmp_path).go()
+
+    with pytest.raises(TrainError, match="this run learned something else before"):
+        make_run(tmp_path, setup="two").go()
+
+
+def test_a_lost_best_checkpoint_is_noticed(make_run, tmp_path):
+    make_run(tmp_path, save_minutes=1e-9).go()
+    shutil.rmtree(next(tmp_path.glob("best-*")))
+
+    with pytest.raises(TrainError, match="the best checkpoint is missing"):
+        make_run(tmp_path).go()
+
+
+def test_metrics_hold_what_the_report_draws(make_run, tmp_path):
+    make_run(tmp_path, trackers=("tensorboard",)).go()
+    records = read_json_lines(tmp_path / "metrics.jsonl")
+    training = next(record for record in records if "loss" in record)
+    scoring = next(record for record in records if "validation_loss" in record)
+
+    assert training.keys() == {
+        "step", "tokens", "seconds", "loss", "learning_rate", "grad_norm", "tokens_per_second", "mfu", "memory_bytes",
+    }  # fmt: skip
+    assert scoring.keys() == {"step", "tokens", "validation_bits_per_byte", "validation_loss"}
+    assert list((tmp_path / "tensorboard").glob("events*"))
+    assert json.loads((tmp_path / "step-000012" / "progress.json").read_text())["step"] == 12
+
+
+def test_an_unknown_tracker_package_is_asked_for(make_run, tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "wandb", None)
+
+    with pytest.raises(TrainError, match=r"the tracker wandb is not installed[\s\S]*pip install wandb"):
+        make_run(tmp_path, trackers=("wandb",)).go()
