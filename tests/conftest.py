@@ -53,7 +53,7 @@ model: {width: 32, num_layers: 1, num_heads: 2, num_kv_heads: 2, head_width: 16,
 plan:
   calibration: estimated
   device: cpu
-train: {steps: 12, batch_size: 4, micro_batch_size: 2, adam_learning_rate: 0.003, evaluations: 2, evaluation_tokens: 1000, compile: "off", trackers: []}
+train: {steps: 12, batch_size: 4, micro_batch_size: 2, evaluations: 2, evaluation_tokens: 1000, compile: "off", trackers: []}
 eval: {bootstrap_samples: 100, num_samples: 2, sample_tokens: 8, ngram_order: 3}
 """
 
