@@ -93,3 +93,21 @@ def test_texts_beside_the_workspace_are_named_relative_to_it(rodna, texts, tmp_p
 
     paths = {source.path for source in load_project(Workspace(texts.parent / "project")).sources.values()}
     assert all(path.startswith("../texts") for path in paths)
+
+
+def test_settings_that_were_chosen_for_a_source_are_written(rodna, tmp_path):
+    from rodna.corpus.detect import propose_sources
+
+    (tmp_path / "book").mkdir()
+    words = [f"слова{index * 7919 % 3001}" for index in range(40_000)]
+    (tmp_path / "book" / "a.txt").write_text(" ".join(words), encoding="utf-8")
+    (tmp_path / "book" / "b.jsonl").write_text('{"body": "адно"}\n{"body": "два"}\n', encoding="utf-8")
+    rodna("init", "be", tmp_path / "book", "--workspace", tmp_path / "new")
+    written = load_project(Workspace(tmp_path / "new")).sources
+    proposed = {item.name: item.source for item in propose_sources(tmp_path / "book", "be")}
+
+    assert {name: source.model_dump(exclude={"path"}) for name, source in written.items()} == {
+        name: source.model_dump(exclude={"path"}) for name, source in proposed.items()
+    }
+    assert written["b"].text_field == "body"
+    assert written["a"].section_bytes != 65536

@@ -7,6 +7,7 @@ from pathlib import Path
 from rodna.cli.projectfile import NewSource
 from rodna.core.errors import ConfigError
 from rodna.core.text import human_bytes
+from rodna.corpus.config import Source
 from rodna.corpus.detect import Proposal, propose_sources
 from rodna.corpus.language import parse_language
 
@@ -65,10 +66,17 @@ def _scripts(proposals: list[Proposal]) -> str:
 
 def _source(proposal: Proposal, root: Path) -> NewSource:
     source = proposal.source
-    settings = {"path": _from_workspace(Path(source.path), root), "format": source.format, "document": source.document}
-    if source.format in ("json_lines", "parquet"):
-        settings["text_field"] = source.text_field
-    settings |= {"licence": source.licence, "origin": source.origin}
+    shown = ("path", "format", "document", "licence", "origin")
+    chosen = {key: value for key, value in source if key not in shown and value != Source.model_fields[key].default}
+    path = _from_workspace(Path(source.path), root)
+    settings = {
+        "path": path,
+        "format": source.format,
+        "document": source.document,
+        **chosen,
+        "licence": source.licence,
+        "origin": source.origin,
+    }
     reasons = {
         "path": f"{proposal.num_files:,} {'file' if proposal.num_files == 1 else 'files'}, {human_bytes(proposal.size_bytes)}",
         "document": proposal.reason,
