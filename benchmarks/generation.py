@@ -3,8 +3,9 @@
     python benchmarks/generation.py [--preset speed-s] [--tokens 192] [--rounds 7]
 
 Both continue the same prompt greedily, in turns within one run, so that whatever else the machine does hits both; the median of the
-rounds counts. Transformers reads the checkpoint that rodna saved. Both sides are tried in float32 and bfloat16, each side's better one
-is compared, and the float32 tokens must agree. The bound is what reading every weight once a token allows at the measured memory bandwidth.
+rounds counts. Transformers reads the checkpoint that rodna saved. Both sides run in float32, where their tokens must agree, rodna also
+with its matrices in float16, transformers also in bfloat16 and float16; the best of each side is compared too. The bound is what
+reading every weight once a token allows at the measured memory bandwidth.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from rodna.models.hf import names, to_config_json
 from rodna.models.presets import find_preset, preset
 
 PROMPT_TOKENS = 16
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+THEIR_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def main() -> None:
@@ -35,8 +36,10 @@ def main() -> None:
     parser.add_argument("--preset", default="speed-s")
     parser.add_argument("--tokens", type=int, default=192)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as folder:
         result = measure(Path(folder), options.preset, options.tokens, options.rounds)
     print(json.dumps(result, indent=2) if options.json else "\n".join(f"{key:32s} {value}" for key, value in result.items()))
@@ -48,8 +51,9 @@ def measure(folder: Path, name: str, num_tokens: int, rounds: int) -> dict[str, 
     write_checkpoint(folder, config)
     prompt = torch.randint(0, config.vocabulary_size, (PROMPT_TOKENS,), generator=torch.Generator().manual_seed(0)).tolist()
     sides: dict[str, Callable[[], list[int]]] = {}
-    for label, dtype in DTYPES.items():
-        sides[f"rodna {label}"] = rodna_side(load_decoder(folder, dtype=dtype), prompt, num_tokens)
+    for label, half in (("float32", False), ("float16", True)):
+        sides[f"rodna {label}"] = rodna_side(load_decoder(folder), prompt, num_tokens, half=half)
+    for label, dtype in THEIR_DTYPES.items():
         sides[f"transformers {label}"] = transformers_side(folder, dtype, prompt, num_tokens)
     written = {side: run() for side, run in sides.items()}  # also the warm-up
     seconds: dict[str, list[float]] = {side: [] for side in sides}
@@ -70,10 +74,19 @@ def measure(folder: Path, name: str, num_tokens: int, rounds: int) -> dict[str, 
         "ratio, best of each": round(speeds[best["rodna"]] / speeds[best["transformers"]], 2),
         "ratio, float32": round(speeds["rodna float32"] / speeds["transformers float32"], 2),
         "greedy tokens agree, float32": written["rodna float32"] == written["transformers float32"],
+        "first tokens that agree, float16": agreeing(written["rodna float16"], written["transformers float32"]),
         "read bandwidth, GB/s": round(bandwidth / 1e9, 1),
         "bound float32, tokens/s": round(bandwidth / weight_bytes, 1),
-        "share of the bound": round(speeds["rodna float32"] * weight_bytes / bandwidth, 3),
+        "bound float16, tokens/s": round(2 * bandwidth / weight_bytes, 1),
+        "share of the bound, float32": round(speeds["rodna float32"] * weight_bytes / bandwidth, 3),
+        "share of the bound, float16": round(speeds["rodna float16"] * weight_bytes / 2 / bandwidth, 3),
     }
+
+
+def agreeing(first: list[int], second: list[int]) -> str:
+    """Return how many tokens the two have in common before they part. Fresh weights make near ties, so rounding parts them early."""
+    common = next((place for place, (mine, theirs) in enumerate(zip(first, second, strict=True)) if mine != theirs), len(first))
+    return f"{common} of {len(first)}"
 
 
 def write_checkpoint(folder: Path, config: object) -> None:
@@ -86,8 +99,8 @@ def write_checkpoint(folder: Path, config: object) -> None:
     (folder / "config.json").write_text(json.dumps(to_config_json(decoder.config, end_of_text_id=0)))
 
 
-def rodna_side(decoder: Decoder, prompt: list[int], num_tokens: int) -> Callable[[], list[int]]:
-    engine = Engine(decoder, num_tokens=decoder.config.vocabulary_size)
+def rodna_side(decoder: Decoder, prompt: list[int], num_tokens: int, *, half: bool = False) -> Callable[[], list[int]]:
+    engine = Engine(decoder, num_tokens=decoder.config.vocabulary_size, half=half)
 
     def run() -> list[int]:
         tokens = [int(engine.start(prompt).argmax())]

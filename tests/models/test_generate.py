@@ -182,6 +182,19 @@ def test_the_engine_gives_the_decoders_scores(
     assert (pair_BV - expected_TV[[25, 3]]).abs().max() < tolerance
 
 
+@pytest.mark.parametrize("name", CONFIGS)
+def test_matrices_kept_in_float16_change_the_scores_by_little(name: str, make_decoder: Callable[..., Decoder]) -> None:
+    decoder = make_decoder(CONFIGS[name], noise=0.05)
+    ids = list(range(60, 80))
+    exact, half = (Engine(decoder, num_tokens=257, num_slots=2, half=kept) for kept in (False, True))
+
+    pairs = [(engine.start(ids), engine.step([7], [20])[0], engine.step([8, 9], [21, 0])[0]) for engine in (exact, half)]
+
+    for mine, rounded in zip(*pairs, strict=True):
+        assert (mine - rounded).abs().max() < 0.01
+        assert rounded.dtype == torch.float32
+
+
 def test_temperature_zero_takes_the_likeliest_and_a_tiny_one_does_not_overflow() -> None:
     assert set(draw([1.0, 3.0, 2.0], Sampling(temperature=0))) == {1}
     assert set(draw([1.0, 3.0, 2.0], Sampling(temperature=1e-300))) == {1}

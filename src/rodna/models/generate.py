@@ -135,9 +135,17 @@ def generate(
     return ["".join(pieces) for pieces in texts]
 
 
-def make_engine(decoder: Decoder, tokenizer: Tokenizer, *, num_slots: int = 1) -> Engine:
-    """Lay out a decoder's weights for generating with its tokenizer."""
-    return Engine(decoder, num_tokens=min(tokenizer.vocabulary_size, decoder.config.vocabulary_size), num_slots=num_slots)
+def make_engine(decoder: Decoder, tokenizer: Tokenizer, *, num_slots: int = 1, half: bool = False) -> Engine:
+    """Lay out a decoder's weights for generating with its tokenizer.
+
+    Args:
+        decoder: copied.
+        tokenizer: the model's.
+        num_slots: texts written at once.
+        half: keep the weights in float16: the faster choice for talking with a model on a CPU; see `Engine`.
+    """
+    num_tokens = min(tokenizer.vocabulary_size, decoder.config.vocabulary_size)
+    return Engine(decoder, num_tokens=num_tokens, num_slots=num_slots, half=half)
 
 
 def _advance(engine: Engine, rows: list["_Row"], active: list[int], texts: list[list[str]], sampling: Sampling) -> None:
