@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -110,7 +110,7 @@ class Writer:
 
         self.folder = folder
         decoder, self.tokenizer = load(folder, device=device)
-        self.engine = make_engine(decoder, self.tokenizer)
+        self.engine = make_engine(decoder, self.tokenizer, half=device == "cpu")
 
     def write(self, prompt: str, sampling: "Sampling") -> Iterator[str]:
         """Yield the continuation of a prompt as it is written."""
@@ -125,19 +125,22 @@ def find_model(model: str, workspace: Path, overrides: list[str]) -> Path:
     Raises:
         ArtifactError: there is none.
     """
-    from rodna.core.errors import ArtifactError
+    from rodna.core.errors import ArtifactError, CorpusError
 
     if model:
         return Path(model)
     stages = open_stages(workspace, overrides)
-    current: Any = stages.stage("pretrain").existing(stages.workspace)
+    try:
+        current = stages.stage("pretrain").existing(stages.workspace)
+    except CorpusError:
+        # A finished model needs its texts no more: they may be on another disk by now.
+        current = None
     if current is not None:
         return current.path
     models = [item for item in stages.workspace.all_artifacts() if item.kind == "model"]
     if not models:
-        raise ArtifactError(
-            "there is no model yet", where=str(stages.workspace.root), fix="run `rodna run`, or give a checkpoint with --model"
-        )
+        fix = "run `rodna run`, or give a checkpoint with --model"
+        raise ArtifactError("there is no model yet", where=str(stages.workspace.root), fix=fix)
     newest = max(models, key=lambda item: item.manifest.created)
     say(f"note: the settings or texts have changed since; using {newest.path.name}, made {newest.manifest.created}")
     return newest.path
