@@ -117,6 +117,14 @@ def test_a_model_of_older_settings_is_used_and_said_so(rodna, finished):
     assert "have changed since; using tiny-" in result.stderr
 
 
+def test_a_finished_model_works_without_its_texts(rodna, finished):
+    shutil.rmtree(finished / "texts")
+
+    assert rodna("generate", "ба", "--workspace", finished, "--max-tokens", 2).exit_code == 0
+    for artifact in ("", "report", next((finished / "artifacts" / "report").iterdir())):
+        assert "source cyrillic" in rodna("trace", artifact, "--workspace", finished).stdout
+
+
 def test_a_damaged_checkpoint_is_refused_and_mended_by_deleting_it(rodna, finished):
     folder = next((finished / "artifacts" / "model").iterdir())
     weights = folder / "model.safetensors"

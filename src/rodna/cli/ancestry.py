@@ -1,11 +1,12 @@
 """From any artifact back to the sources it was made from."""
 
+import contextlib
 from pathlib import Path
 from typing import Any, cast
 
 from rodna.cli.stages import STAGES, Stages
 from rodna.core.artifact import Artifact
-from rodna.core.errors import ArtifactError
+from rodna.core.errors import ArtifactError, CorpusError
 from rodna.core.text import human_seconds
 
 
@@ -20,7 +21,9 @@ def find(stages: Stages, wanted: str) -> Artifact:
         ArtifactError: none, or more than one, is meant.
     """
     if wanted in STAGES:
-        return stages.artifact(wanted)
+        # Where the texts are gone, what they led to is still there, and is found by its kind below.
+        with contextlib.suppress(CorpusError):
+            return stages.artifact(wanted)
     if wanted and Path(wanted).is_dir():
         return Artifact.open(Path(wanted))
     everything = list(stages.workspace.all_artifacts())
@@ -37,10 +40,11 @@ def find(stages: Stages, wanted: str) -> Artifact:
 
 
 def _furthest(stages: Stages, everything: list[Artifact]) -> Artifact:
-    for name in reversed(STAGES):
-        artifact = stages.stage(name).existing(stages.workspace)
-        if artifact is not None:
-            return artifact
+    with contextlib.suppress(CorpusError):
+        for name in reversed(STAGES):
+            artifact = stages.stage(name).existing(stages.workspace)
+            if artifact is not None:
+                return artifact
     if not everything:
         raise ArtifactError("nothing has been made yet", where=str(stages.workspace.root), fix="run `rodna run`")
     return max(everything, key=lambda item: item.manifest.created)

@@ -28,6 +28,8 @@ def demo(
             say(f"would make the workspace {folder} with the demo's Cantonese text, and do every stage")
             return
         make_demo(folder, minutes)
+    elif minutes != MINUTES:
+        set_ = [*set_, f"plan.time_budget_minutes={minutes}"]
     say(f"the demo's workspace is {folder}; its project.yaml can be edited")
     run(workspace=folder, set_=set_, dry_run=dry_run, as_json=as_json)
 

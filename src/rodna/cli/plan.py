@@ -26,7 +26,7 @@ def plan(
 
     if again and not dry_run:
         forget_plan(open_stages(workspace, set_))
-    if stage_verb(("plan",), workspace=workspace, overrides=set_, dry_run=dry_run, as_json=False, quiet=True) == {}:
+    if stage_verb(("plan",), workspace=workspace, overrides=set_, dry_run=dry_run, as_json=as_json and dry_run, quiet=True) == {}:
         return
     stages = open_stages(workspace, set_)
     proposed = read_plan(stages.artifact("plan"))
