@@ -1,6 +1,7 @@
-"""Peak memory of one training step: parameters, gradients, optimizer, activations, loss, and the libraries themselves.
+"""Peak memory of one training step: weights, optimizer, activations, loss, and the libraries themselves.
 
-Counts the tensors that the backward pass keeps, layer by layer, and what is alive at the worst moment of the step. Sizes in bytes.
+The tensors that the backward pass needs are counted layer by layer; what the allocator and the libraries add is measured
+(docs/planning.md; `benchmarks/plan_check.py memory` repeats it). All sizes in bytes.
 """
 
 from dataclasses import dataclass
@@ -10,8 +11,30 @@ from rodna.models.config import ModelConfig
 from rodna.plan.hardware import DeviceKind
 
 FLOAT = 4
-BASE_BYTES: dict[DeviceKind, int] = {"cpu": 480_000_000, "cuda": 600_000_000}
-"""Python with torch and rodna loaded, before any model. On a GPU: the context and the libraries' kernels."""
+MEBIBYTE = 2**20
+LOSS_CHUNK_TOKENS = 2048
+"""Positions whose logits exist at once: the chunk of `rodna.train.objectives`."""
+
+
+@dataclass(frozen=True)
+class _Mode:
+    """What depends on whether the blocks are compiled, measured on Linux with torch 2.13.
+
+    Attributes:
+        base: Python with everything imported, before any model.
+        loss_bytes: for each logit of a chunk: its copies, its gradient, and what the allocator keeps between them.
+        slack: activations really taken, as a multiple of those counted.
+    """
+
+    base: int
+    loss_bytes: float
+    slack: float
+
+
+EAGER = _Mode(base=306 * MEBIBYTE, loss_bytes=40.7, slack=1.14)
+COMPILED = _Mode(base=426 * MEBIBYTE, loss_bytes=8.84, slack=1.11)
+CUDA = _Mode(base=0, loss_bytes=14.0, slack=1.1)
+"""On a GPU torch's own allocations are counted, and not the context (about 500 MB) or the libraries' code."""
 
 
 @dataclass(frozen=True)
@@ -19,27 +42,23 @@ class MemoryEstimate:
     """Peak memory of a training step, in bytes, by what it holds.
 
     Attributes:
-        parameters: float32 weights.
-        gradients: one float32 number a weight.
+        weights: float32 weights, and their copies in the dtype of the products.
         optimizer: AdamW keeps two numbers a weight, Muon one.
-        activations: what the blocks keep for the backward of one micro-batch.
-        loss: logits and their gradient, of one chunk.
-        workspace: casts of weights, the optimizer's temporaries.
+        activations: what the blocks keep for the backward of one micro-batch; gradients take their place as it goes.
+        loss: logits of one chunk with their gradient, and the head's gradient.
         base: Python and the libraries.
     """
 
-    parameters: int
-    gradients: int
+    weights: int
     optimizer: int
     activations: int
     loss: int
-    workspace: int
     base: int
 
     @property
     def total(self) -> int:
         """Peak in bytes."""
-        return self.parameters + self.gradients + self.optimizer + self.activations + self.loss + self.workspace + self.base
+        return self.weights + self.optimizer + self.activations + self.loss + self.base
 
 
 def training_memory(
@@ -50,8 +69,8 @@ def training_memory(
     optimizer: Literal["muon", "adamw"] = "muon",
     precision: Literal["fp32", "bf16"] = "bf16",
     checkpoint_activations: bool = False,
+    compiled: bool = False,
     device: DeviceKind = "cpu",
-    loss_chunk_tokens: int = 1024,
 ) -> MemoryEstimate:
     """Estimate the peak memory of a training step.
 
@@ -61,42 +80,41 @@ def training_memory(
         sequence_length: tokens of each; 0 takes the configuration's context length.
         optimizer: which one; Muon takes the matrices of the blocks and leaves the rest to AdamW.
         precision: of activations and matrix products.
-        checkpoint_activations: only each block's input is kept.
+        checkpoint_activations: only each block's input is kept; one block at a time is computed again.
+        compiled: the blocks and the loss are compiled: the loss takes less, the libraries more.
         device: where it runs.
-        loss_chunk_tokens: positions whose logits exist at once.
     """
-    length = sequence_length or config.context_length
-    tokens = micro_batch_size * length
+    mode = CUDA if device == "cuda" else COMPILED if compiled else EAGER
+    tokens = micro_batch_size * (sequence_length or config.context_length)
     number = 2 if precision == "bf16" else FLOAT
-    parameters = config.num_parameters
-    matrices = config.num_matmul_parameters - config.vocabulary_size * config.width
+    parameters, head = config.num_parameters, config.vocabulary_size * config.width
+    matrices = config.num_matmul_parameters - head
+    copies = 0 if number == FLOAT else number * (head + (0 if checkpoint_activations else matrices))
     states = 2 * parameters - (matrices if optimizer == "muon" else 0)
-    block = block_activation_bytes(config, number=number, length=length) * tokens
-    stream = config.width * number * tokens
-    kept = (config.num_layers * stream + block) if checkpoint_activations else config.num_layers * block
-    largest = max(config.vocabulary_size * config.width, config.width * config.ffn_width)
-    chunk = min(tokens, loss_chunk_tokens)
+    block = _block_activations(config, number=number) * tokens
+    # Checkpointed, one block is there twice at the peak: computed again, and in its gradients.
+    kept = 2 * block + config.num_layers * config.width * number * tokens if checkpoint_activations else config.num_layers * block
     return MemoryEstimate(
-        parameters=FLOAT * parameters,
-        gradients=FLOAT * parameters,
+        weights=FLOAT * parameters + copies,
         optimizer=FLOAT * states,
-        activations=kept + 4 * stream,
-        loss=chunk * config.vocabulary_size * (2 * FLOAT + number),
-        workspace=(number * (matrices + config.vocabulary_size * config.width) if precision == "bf16" else 0) + FLOAT * largest,
-        base=BASE_BYTES[device],
+        activations=round(mode.slack * max(kept, FLOAT * matrices)),
+        loss=round(mode.loss_bytes * min(tokens, LOSS_CHUNK_TOKENS) * config.vocabulary_size) + FLOAT * head,
+        base=mode.base,
     )
 
 
-def block_activation_bytes(config: ModelConfig, *, number: int, length: int) -> int:
-    """Return what one block keeps for its backward, for each token.
+def _block_activations(config: ModelConfig, *, number: int) -> int:
+    """Return the bytes that one block keeps for its backward, for each token.
 
     Args:
         config: the decoder.
         number: bytes of one activation.
-        length: tokens of a sequence; only statistics of fused attention depend on it, and they are counted per token.
     """
     query, key_value = config.num_heads * config.head_width, config.num_kv_heads * config.head_width
-    attention = config.width + 2 * query + 2 * key_value + (query + key_value if config.qk_norm else 0) + query
-    ffn = config.width + (4 if config.ffn == "swiglu" else 2) * config.ffn_width
-    statistics = FLOAT * (2 * config.num_heads + config.num_kv_heads + 2)
-    return number * (attention + ffn + config.width) + statistics
+    # A norm keeps its input and its scaled input in float32, and its result. Compiled blocks were measured to keep as much.
+    norm = 2 * FLOAT + number
+    norms = (1 if config.block == "parallel" else 2) * config.width
+    qk_norms = query + key_value if config.qk_norm else 0
+    attention = number * (2 * query + 2 * key_value) + FLOAT * config.num_heads
+    ffn_results = 4 if config.ffn == "swiglu" else 2
+    return norm * (norms + qk_norms) + attention + number * ffn_results * config.ffn_width

@@ -17,7 +17,7 @@ from rodna.plan.flops import flops_per_token
 from rodna.plan.hardware import Machine, Speeds, available_memory
 from rodna.plan.memory import MemoryEstimate, training_memory
 from rodna.plan.rules import Text
-from rodna.plan.speed import StepTime, StepTimer, estimate_step
+from rodna.plan.speed import StepTime, StepTimer, estimate_step, will_compile
 
 PLANNED = "planned"
 OVERHEAD_SHARE = 0.05
@@ -261,6 +261,7 @@ def fit_memory(
             optimizer=settled.get("optimizer", "muon"),
             precision="fp32" if machine.bf16 == "none" or settled.get("precision") == "fp32" else "bf16",
             checkpoint_activations=settled.get("checkpoint_activations", False) is True,
+            compiled=will_compile(machine, settled, seconds=config.time_budget_minutes * 60),
             device=machine.device,
         )
         if memory.total <= free:

@@ -1,0 +1,60 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rodna.models.config import ModelConfig
+from rodna.plan.memory import training_memory
+from rodna.plan.rules import Text, shape
+
+BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "plan_check.py"
+
+
+def config_of(width=64, num_layers=3, vocabulary_size=512, **changes):
+    return ModelConfig(vocabulary_size=vocabulary_size, **shape(width, num_layers, Text(1, 1, 1, vocabulary_size), changes))
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peak memory is read from Linux's /proc")
+@pytest.mark.parametrize("settings", [
+    {"width": 64, "num_layers": 3, "vocabulary_size": 4096, "batch_size": 2},
+    {"width": 128, "num_layers": 4, "vocabulary_size": 4096, "batch_size": 8},
+    {"width": 128, "num_layers": 12, "vocabulary_size": 512, "batch_size": 16, "checkpoint_activations": True, "optimizer": "adamw"},
+], ids=["tiny", "small", "checkpointed"])  # fmt: skip
+def test_the_estimate_is_within_15_percent_of_the_measured_peak(settings):
+    done = subprocess.run([sys.executable, BENCHMARK, "one", json.dumps(settings)], capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["estimated_bytes"] == pytest.approx(found["peak_bytes"], rel=0.15)
+
+
+def test_muon_keeps_one_number_for_each_weight_of_the_blocks_and_adamw_two():
+    config = config_of()
+    muon, adamw = (training_memory(config, micro_batch_size=1, optimizer=name).optimizer for name in ("muon", "adamw"))
+    matrices = config.num_matmul_parameters - config.vocabulary_size * config.width
+    assert adamw == 8 * config.num_parameters
+    assert adamw - muon == 4 * matrices
+
+
+def test_activations_grow_with_the_micro_batch_and_with_depth():
+    config, deeper = config_of(), config_of(num_layers=6)
+    one, four = (training_memory(config, micro_batch_size=size).activations for size in (1, 4))
+    assert four == pytest.approx(4 * one, rel=0.01)
+    assert training_memory(deeper, micro_batch_size=4).activations == pytest.approx(2 * four, rel=0.01)
+
+
+def test_checkpointing_keeps_much_less_of_a_deep_model():
+    config = config_of(num_layers=24)
+    whole, checkpointed = (
+        training_memory(config, micro_batch_size=4, checkpoint_activations=checkpoint).activations for checkpoint in (False, True)
+    )
+    assert checkpointed < whole / 4
+
+
+def test_a_long_batch_never_holds_more_logits_than_a_chunk():
+    config = config_of()
+    assert training_memory(config, micro_batch_size=8).loss == training_memory(config, micro_batch_size=64).loss
+
+
+def test_a_gpu_counts_torchs_own_memory_only():
+    assert training_memory(config_of(), micro_batch_size=1, device="cuda").base == 0
