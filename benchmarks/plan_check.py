@@ -77,7 +77,7 @@ def measure(
     from rodna.models.decoder import Decoder
     from rodna.plan.hardware import describe_machine
     from rodna.plan.memory import training_memory
-    from rodna.plan.rules import Text, shape
+    from rodna.plan.rules import shape
     from rodna.train.config import TrainValues
     from rodna.train.loop import learn_batch
     from rodna.train.objectives import next_token
@@ -86,7 +86,7 @@ def measure(
 
     machine = describe_machine("cpu")
     device = prepare(machine)
-    fields = shape(width, num_layers, Text(1, 1, 1, vocabulary_size), {"context_length": context_length})
+    fields = shape(width, num_layers, {"context_length": context_length})
     config = ModelConfig(vocabulary_size=vocabulary_size, **fields)
     values = TrainValues(
         steps=3, batch_size=batch_size, micro_batch_size=micro_batch_size or batch_size, learning_rate=1e-3, adam_learning_rate=1e-3,

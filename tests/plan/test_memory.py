@@ -7,13 +7,13 @@ import pytest
 
 from rodna.models.config import ModelConfig
 from rodna.plan.memory import training_memory
-from rodna.plan.rules import Text, shape
+from rodna.plan.rules import shape
 
 BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "plan_check.py"
 
 
 def config_of(width=64, num_layers=3, vocabulary_size=512, **changes):
-    return ModelConfig(vocabulary_size=vocabulary_size, **shape(width, num_layers, Text(1, 1, 1, vocabulary_size), changes))
+    return ModelConfig(vocabulary_size=vocabulary_size, **shape(width, num_layers, changes))
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peak memory is read from Linux's /proc")

@@ -85,7 +85,7 @@ def make_plan(
 
 
 def measure_text(corpus: Artifact, tokenizer: Artifact) -> Text:
-    """Measure the training split; its tokens are counted on a sample of whole documents spread over it."""
+    """Measure the splits; tokens are counted on a sample of whole documents spread over the training split."""
     from rodna.tokenizer.tokenizer import Tokenizer
 
     encoder = Tokenizer.load(tokenizer.path)
@@ -93,5 +93,12 @@ def measure_text(corpus: Artifact, tokenizer: Artifact) -> Text:
     sizes = [len(text.encode("utf-8")) for text in texts]
     every = max(1, sum(sizes) // SAMPLE_BYTES)
     sampled_tokens = sum(len(ids) for ids in encoder.encode_batch(texts[::every]))
-    num_tokens = round(sampled_tokens * sum(sizes) / max(1, sum(sizes[::every]))) + len(texts)
-    return Text(num_bytes=sum(sizes), num_tokens=num_tokens, num_documents=len(texts), vocabulary_size=encoder.vocabulary_size)
+    tokens_per_byte = sampled_tokens / max(1, sum(sizes[::every]))
+    validation = [len(document.text.encode("utf-8")) for document in read_documents(corpus.path, "validation")]
+    return Text(
+        num_bytes=sum(sizes),
+        num_tokens=round(tokens_per_byte * sum(sizes)) + len(sizes),
+        num_documents=len(sizes),
+        vocabulary_size=encoder.vocabulary_size,
+        validation_tokens=round(tokens_per_byte * sum(validation)) + len(validation),
+    )

@@ -20,8 +20,8 @@ from rodna.plan.rules import Text
 from rodna.plan.speed import StepTime, StepTimer, estimate_step, will_compile
 
 PLANNED = "planned"
-OVERHEAD_SHARE = 0.05
-"""Of the time budget: evaluations, checkpoints, and the moments when the machine does something else."""
+OVERHEAD_SHARE = 0.03
+"""What checkpoints, the log and other programs add to the steps."""
 SURPRISE = 1.6
 """A measured step this many times slower or faster than expected makes the size be chosen again."""
 
@@ -56,6 +56,8 @@ class Recipe:
         steps: optimizer steps.
         step: what a step costs.
         memory: peak of a step.
+        evaluations: how often the validation text is scored.
+        evaluation_seconds: of each.
     """
 
     model: ModelConfig
@@ -64,6 +66,8 @@ class Recipe:
     steps: int
     step: StepTime
     memory: MemoryEstimate
+    evaluations: int = 0
+    evaluation_seconds: float = 0.0
 
     @property
     def step_tokens(self) -> int:
@@ -76,7 +80,8 @@ class Recipe:
     @property
     def seconds(self) -> float:
         """Of the whole training."""
-        return self.step.startup_seconds + self.steps * self.step.seconds * (1 + OVERHEAD_SHARE)
+        steps = self.steps * self.step.seconds * (1 + OVERHEAD_SHARE)
+        return self.step.startup_seconds + steps + self.evaluations * self.evaluation_seconds
 
 
 def propose(
@@ -185,7 +190,7 @@ def recipe_for(
     batch_size = int(settled.get("batch_size", 0))
     if not batch_size:
         rate = rules.MAX_BATCH_TOKENS / step_of(max(1, rules.MAX_BATCH_TOKENS // candidate.context_length)).seconds
-        reach = min(rate * config.time_budget_minutes * 60, rules.max_epochs(text) * text.num_tokens)
+        reach = min(rate * config.time_budget_minutes * 60, rules.MAX_EPOCHS * text.num_tokens)
         batch_size = max(1, round(rules.batch_tokens(reach) / candidate.context_length))
     try:
         micro_batch_size, memory = fit_memory(candidate, machine, config, settled, batch_size=batch_size)
@@ -201,21 +206,24 @@ def with_steps(recipe: Recipe, text: Text, config: PlanConfig, settled: Mapping[
     Raises:
         PlanError: the time is too short for training to begin.
     """
+    seconds = config.time_budget_minutes * 60
+    step = recipe.step.seconds * (1 + OVERHEAD_SHARE)
+    each = rules.evaluation_seconds(text, int(settled.get("evaluation_tokens", 0)), recipe.step.seconds / recipe.step_tokens)
+    times = int(settled.get("evaluations", rules.evaluations(seconds, each)))
     if "steps" in settled:
         steps = int(settled["steps"])
     else:
-        most = math.ceil(rules.max_epochs(text) * text.num_tokens / recipe.step_tokens)
-        left = config.time_budget_minutes * 60 - recipe.step.startup_seconds
-        steps = min(most, int(left / (recipe.step.seconds * (1 + OVERHEAD_SHARE))))
+        most = math.ceil(rules.MAX_EPOCHS * text.num_tokens / recipe.step_tokens)
+        steps = min(most, int((seconds - recipe.step.startup_seconds - times * each) / step))
     if steps < rules.MIN_STEPS and "steps" not in settled:
-        need = recipe.step.startup_seconds + rules.MIN_STEPS * recipe.step.seconds * (1 + OVERHEAD_SHARE)
+        need = recipe.step.startup_seconds + rules.MIN_STEPS * step + times * each
         raise PlanError(
             f"the time is too short for {human_count(recipe.model.num_parameters)} parameters: a step takes "
             f"{human_seconds(recipe.step.seconds)}, {rules.MIN_STEPS} steps about {human_seconds(need)}",
             where=f"plan.time_budget_minutes: {config.time_budget_minutes:g}",
             fix=f"set plan.time_budget_minutes to {math.ceil(need / 6) / 10:g} or more, or choose a smaller model",
         )
-    return replace(recipe, steps=steps)
+    return replace(recipe, steps=steps, evaluations=times, evaluation_seconds=each)
 
 
 def candidates(text: Text, config: PlanConfig, model: Mapping[str, Any]) -> list[ModelConfig]:
@@ -228,7 +236,7 @@ def candidates(text: Text, config: PlanConfig, model: Mapping[str, Any]) -> list
     if config.preset != PLANNED:
         shapes = [{**find_preset(config.preset).fields, **kept}]
     else:
-        shapes = [rules.shape(width, num_layers, text, kept) for width, num_layers in rules.SIZES]
+        shapes = [rules.shape(width, num_layers, kept) for width, num_layers in rules.SIZES]
     try:
         found = [ModelConfig.model_validate({**fields, "vocabulary_size": text.vocabulary_size}) for fields in shapes]
     except ValidationError as error:
@@ -282,12 +290,12 @@ def training_values(recipe: Recipe, text: Text, train: Mapping[str, Any]) -> dic
         "batch_size": recipe.batch_size,
         "micro_batch_size": recipe.micro_batch_size,
         "steps": max(1, recipe.steps),
-        "learning_rate": rules.learning_rate(recipe.model, recipe.step_tokens, optimizer=train.get("optimizer", "muon")),
-        "adam_learning_rate": rules.adam_learning_rate(recipe.model, recipe.step_tokens),
+        "learning_rate": rules.learning_rate(recipe.model, optimizer=train.get("optimizer", "muon")),
+        "adam_learning_rate": rules.adam_learning_rate(recipe.model),
         "weight_decay": rules.weight_decay(epochs),
         "warmup_steps": rules.warmup_steps(recipe.steps),
         "decay_fraction": rules.DECAY_FRACTION,
-        "evaluations": rules.EVALUATIONS,
+        "evaluations": max(1, min(recipe.evaluations, recipe.steps)),
         "checkpoint_activations": False,
     }
     values = dict(train)

@@ -13,19 +13,30 @@ MIN_TRAIN_TOKENS = 2_000
 """Fewer tokens than this cannot teach even the smallest model more than letter frequencies."""
 MIN_STEPS = 20
 """Fewer optimizer steps than this leave a model close to its random start."""
-MAX_EPOCHS = 40.0
-DECAY_FRACTION = 0.5
-EVALUATIONS = 10
-STEPS_WANTED = 800
-MIN_BATCH_TOKENS = 2048
-MAX_BATCH_TOKENS = 65_536
-"""A step of fewer tokens wastes the machine; one of more leaves too few updates of a small text."""
+MAX_EPOCHS = 30.0
+"""Passes over the text after which a further one is worth little: exp(-29 / 15.4), or 15%, of a fresh one (Muennighoff et al. 2023)."""
+DECAY_FRACTION = 0.4
+"""Of the steps, at the end. Reference: Hägele et al. 2024, arXiv:2405.18392, figure 4: longer than a fifth matches the cosine."""
+EVALUATIONS = 12
+EVALUATION_SHARE = 0.04
+"""Evaluations are made fewer until they take no more than this share of the time, but at least `MIN_EVALUATIONS`."""
+MIN_EVALUATIONS = 4
+EVALUATION_COST = 0.5
+"""Time of scoring a token, as a share of training on it: the forward pass is a third of the arithmetic, and is not compiled."""
+BATCH_TOKENS, BATCH_REACH = 2048, 1.5e6
+"""Best batch found, and for how many tokens of training; it grows with the square root of these."""
+MIN_BATCH_TOKENS, MAX_BATCH_TOKENS = 2048, 65_536
 SIZES: tuple[tuple[int, int], ...] = (
-    (64, 3), (96, 4), (128, 4), (192, 5), (256, 6), (320, 7), (384, 8), (512, 8), (640, 10), (768, 12), (1024, 16), (1280, 20), (1536, 24),
+    (64, 3), (96, 3), (96, 4), (128, 4), (160, 4), (192, 5), (224, 5), (256, 6), (320, 6), (384, 7), (448, 8), (512, 8), (640, 10),
+    (768, 12), (1024, 16), (1280, 20), (1536, 24),
 )  # fmt: skip
 """(width, layers) of the planned sizes, smallest first."""
-SMALL_CORPORA = ScalingLaw(0.55, 26.0, 46.0, 0.35, 0.35, REPEATED_DATA, EXCESS_PARAMETERS)
-"""Bits per byte by block parameters and tokens seen. PROVISIONAL."""
+SMALL_CORPORA = ScalingLaw(0.405, 10.0, 20.3, 0.35, 0.25, REPEATED_DATA, EXCESS_PARAMETERS)
+"""Held-out bits per byte on Belarusian by weights of the blocks and tokens seen, fitted to our runs of 0.3 to 2.2M weights and 0.3 to
+2.4M tokens. A (what size is worth) is set for the longer runs: it grows with them. It ranks sizes; it promises no figure."""
+LEARNING_RATE, LEARNING_RATE_WIDTH = 0.01, 128
+"""Best peak found with Muon, and the width it was found at. Wider: by 1/sqrt(width), which gives nanochat's rate at its widths."""
+ADAMW_LEARNING_RATE = 2e-3
 TIED_BELOW_WIDTH = 1024
 """Narrower models share one matrix between embedding and head: a vocabulary would otherwise be most of their parameters."""
 MICRO_BATCH_TOKENS: dict[DeviceKind, int] = {"cpu": 4096, "cuda": 65_536}
@@ -41,21 +52,22 @@ class Text:
         num_tokens: tokens of it, the end of each document counted.
         num_documents: of the training split.
         vocabulary_size: of the tokenizer.
+        validation_tokens: of the split that is scored during training.
     """
 
     num_bytes: int
     num_tokens: int
     num_documents: int
     vocabulary_size: int
+    validation_tokens: int = 0
 
 
-def shape(width: int, num_layers: int, text: Text, kept: Mapping[str, Any]) -> dict[str, Any]:
+def shape(width: int, num_layers: int, kept: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a Qwen3-style decoder: heads of 64 features, of 32 in narrow models; SwiGLU of 8/3 the width.
 
     Args:
         width: planned features of the residual stream.
         num_layers: planned layers.
-        text: decides the context length.
         kept: fields the user gave; the others follow from them.
     """
     width = int(kept.get("width", width))
@@ -71,21 +83,21 @@ def shape(width: int, num_layers: int, text: Text, kept: Mapping[str, Any]) -> d
         "num_heads": num_heads,
         "num_kv_heads": num_heads,
         "ffn_width": max(32, round(width * 8 / 3 / 32) * 32),
-        "context_length": context_length(text),
+        "context_length": context_length(width),
         "tied_embeddings": width < TIED_BELOW_WIDTH,
         **kept,
     }
 
 
-def context_length(text: Text) -> int:
-    """Return the sequence length in tokens."""
-    return 256
+def context_length(width: int) -> int:
+    """Return the sequence length in tokens: models too small to use a long memory are not given one."""
+    return 256 if width < 384 else 512 if width < 768 else 1024
 
 
 def batch_tokens(tokens_seen: float) -> int:
-    """Return the tokens of one optimizer step: a power of two that leaves some `STEPS_WANTED` updates, within bounds."""
-    power = 2 ** round(math.log2(max(1.0, tokens_seen / STEPS_WANTED)))
-    return min(MAX_BATCH_TOKENS, max(MIN_BATCH_TOKENS, power))
+    """Return the tokens of one optimizer step, a power of two."""
+    wanted = BATCH_TOKENS * math.sqrt(max(tokens_seen, 1.0) / BATCH_REACH)
+    return min(MAX_BATCH_TOKENS, max(MIN_BATCH_TOKENS, 2 ** round(math.log2(wanted))))
 
 
 def micro_batch_sizes(batch_size: int, model: ModelConfig, *, device: DeviceKind) -> list[int]:
@@ -94,19 +106,19 @@ def micro_batch_sizes(batch_size: int, model: ModelConfig, *, device: DeviceKind
     return [size for size in range(min(batch_size, largest), 0, -1) if batch_size % size == 0]
 
 
-def max_epochs(text: Text) -> float:
-    """Return after how many passes over the text more training stops helping."""
-    return MAX_EPOCHS
+def learning_rate(model: ModelConfig, *, optimizer: str) -> float:
+    """Return the peak learning rate of the matrices."""
+    peak = LEARNING_RATE if optimizer == "muon" else ADAMW_LEARNING_RATE
+    return _two_digits(peak * min(1.0, math.sqrt(LEARNING_RATE_WIDTH / model.width)))
 
 
-def learning_rate(model: ModelConfig, step_tokens: int, *, optimizer: str) -> float:
-    """Return the peak learning rate."""
-    return 0.01 if optimizer == "muon" else 1e-3 * math.sqrt(256 / model.width)
-
-
-def adam_learning_rate(model: ModelConfig, step_tokens: int) -> float:
+def adam_learning_rate(model: ModelConfig) -> float:
     """Return the peak learning rate of embeddings, head, norms and biases where the matrices have Muon."""
-    return 0.01
+    return learning_rate(model, optimizer="muon")
+
+
+def _two_digits(value: float) -> float:
+    return float(f"{value:.2g}")
 
 
 def weight_decay(epochs: float) -> float:
@@ -117,6 +129,17 @@ def weight_decay(epochs: float) -> float:
 def warmup_steps(steps: int) -> int:
     """Return the steps over which the learning rate rises."""
     return max(1, min(100, steps // 50))
+
+
+def evaluation_seconds(text: Text, most_tokens: int, token_seconds: float) -> float:
+    """Return how long one evaluation takes where training on a token takes `token_seconds`; `most_tokens` 0 scores all."""
+    return EVALUATION_COST * token_seconds * (min(text.validation_tokens, most_tokens) if most_tokens else text.validation_tokens)
+
+
+def evaluations(seconds: float, seconds_each: float) -> int:
+    """Return how often to score the validation text in a training of `seconds`."""
+    affordable = int(EVALUATION_SHARE * seconds / seconds_each) if seconds_each else EVALUATIONS
+    return max(MIN_EVALUATIONS, min(EVALUATIONS, affordable))
 
 
 def expected_loss(model: ModelConfig, text: Text, tokens_seen: float) -> float:
