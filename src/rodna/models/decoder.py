@@ -3,7 +3,7 @@
 Shapes: B batch, T positions, D width, H heads, K key/value heads, W head width, F feed-forward width, V vocabulary.
 
 Parameters are float32; matrix products run in the `compute_dtype` given to `forward`, each weight being cast where it is used.
-The code knows one device: compilation, parallelism and checkpointing are applied from outside.
+The code knows one device: compilation and parallelism are applied from outside. Generating with a cache is `engine.py`'s.
 """
 
 import math
@@ -39,36 +39,9 @@ class Norm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         wide = x.float()
         if self.bias is not None:
-            return F.layer_norm(wide, wide.shape[-1:], self.weight, self.bias, self.epsilon).to(x.dtype)
+            return F.layer_norm(wide, wide.shape[-1:], self.weight.float(), self.bias.float(), self.epsilon).to(x.dtype)
         scale = torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.epsilon)
         return (wide * scale * self.weight).to(x.dtype)
-
-
-class KVCache:
-    """Keys and values of every layer, kept so that generating a token reads the past instead of recomputing it.
-
-    Args:
-        config: the decoder's.
-        batch_size: rows generated at once.
-        capacity: most positions it can hold.
-    """
-
-    def __init__(self, config: ModelConfig, *, batch_size: int, capacity: int, device: torch.device, dtype: torch.dtype) -> None:
-        shape = (config.num_layers, batch_size, config.num_kv_heads, capacity, config.head_width)
-        self.keys_LBKTW = torch.zeros(shape, device=device, dtype=dtype)
-        self.values_LBKTW = torch.zeros(shape, device=device, dtype=dtype)
-        self.length = 0
-
-    @property
-    def capacity(self) -> int:
-        return self.keys_LBKTW.shape[3]
-
-    def extend(self, layer: int, keys_BKTW: Tensor, values_BKTW: Tensor) -> tuple[Tensor, Tensor]:
-        """Append this call's keys and values to a layer; return all of them. `length` moves once, after the last layer."""
-        end = self.length + keys_BKTW.shape[2]
-        self.keys_LBKTW[layer, :, :, self.length : end] = keys_BKTW
-        self.values_LBKTW[layer, :, :, self.length : end] = values_BKTW
-        return self.keys_LBKTW[layer, :, :, :end], self.values_LBKTW[layer, :, :, :end]
 
 
 def rotary_tables(config: ModelConfig, positions_T: Tensor) -> tuple[Tensor, Tensor]:
@@ -91,9 +64,9 @@ def rotate(x_BTHW: Tensor, cos_TR: Tensor, sin_TR: Tensor, *, pairs: str) -> Ten
 class Attention(nn.Module):
     """Causal self-attention with grouped queries (Ainslie et al. 2023, arXiv:2305.13245) and optional query/key norms."""
 
-    def __init__(self, config: ModelConfig, layer: int) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.config, self.layer = config, layer
+        self.config = config
         query, key_value = config.num_heads * config.head_width, config.num_kv_heads * config.head_width
         self.query = Linear(config.width, query, bias=config.attention_bias)
         self.key = Linear(config.width, key_value, bias=config.attention_bias)
@@ -102,7 +75,7 @@ class Attention(nn.Module):
         self.query_norm = Norm(config.head_width, config) if config.qk_norm else nn.Identity()
         self.key_norm = Norm(config.head_width, config) if config.qk_norm else nn.Identity()
 
-    def forward(self, x_BTD: Tensor, rotary: tuple[Tensor, Tensor] | None, cache: KVCache | None) -> Tensor:
+    def forward(self, x_BTD: Tensor, rotary: tuple[Tensor, Tensor] | None) -> Tensor:
         config = self.config
         queries = self.query_norm(self.query(x_BTD).unflatten(-1, (config.num_heads, config.head_width)))
         keys = self.key_norm(self.key(x_BTD).unflatten(-1, (config.num_kv_heads, config.head_width)))
@@ -110,8 +83,6 @@ class Attention(nn.Module):
         if rotary is not None:
             queries, keys = (rotate(x, *rotary, pairs=config.rotary_pairs) for x in (queries, keys))
         queries_BHTW, keys_BKTW, values_BKTW = (x.transpose(1, 2) for x in (queries, keys, values))
-        if cache is not None:
-            keys_BKTW, values_BKTW = cache.extend(self.layer, keys_BKTW, values_BKTW)
         attended = attend(queries_BHTW, keys_BKTW, values_BKTW, dropout=config.dropout if self.training else 0.0)
         return self.output(attended.transpose(1, 2).flatten(2))
 
@@ -120,18 +91,12 @@ ATTENTION_BLOCKS = 4
 """Slices of queries that compiled attention on a CPU takes one after another: each meets only the keys before its end."""
 
 
-def attend(queries_BHTW: Tensor, keys_BKSW: Tensor, values_BKSW: Tensor, *, dropout: float) -> Tensor:
-    """Causal attention; the T queries are the last of the S positions."""
-    num_new, num_all = queries_BHTW.shape[2], keys_BKSW.shape[2]
-    if queries_BHTW.device.type == "cpu" and num_new == num_all and torch.compiler.is_compiling():
-        return attend_in_slices(queries_BHTW, keys_BKSW, values_BKSW, dropout=dropout)
-    mask = None
-    if 1 < num_new < num_all:
-        mask = torch.ones(num_new, num_all, dtype=torch.bool, device=queries_BHTW.device).tril(num_all - num_new)
-    return F.scaled_dot_product_attention(
-        queries_BHTW, keys_BKSW, values_BKSW, attn_mask=mask, dropout_p=dropout, is_causal=num_new == num_all and num_new > 1,
-        enable_gqa=queries_BHTW.shape[1] != keys_BKSW.shape[1],
-    )  # fmt: skip
+def attend(queries_BHTW: Tensor, keys_BKTW: Tensor, values_BKTW: Tensor, *, dropout: float) -> Tensor:
+    """Causal attention."""
+    if queries_BHTW.device.type == "cpu" and torch.compiler.is_compiling():
+        return attend_in_slices(queries_BHTW, keys_BKTW, values_BKTW, dropout=dropout)
+    grouped = queries_BHTW.shape[1] != keys_BKTW.shape[1]
+    return F.scaled_dot_product_attention(queries_BHTW, keys_BKTW, values_BKTW, dropout_p=dropout, is_causal=True, enable_gqa=grouped)
 
 
 def attend_in_slices(queries_BHTW: Tensor, keys_BKTW: Tensor, values_BKTW: Tensor, *, dropout: float) -> Tensor:
@@ -170,17 +135,17 @@ class FeedForward(nn.Module):
 class Block(nn.Module):
     """One layer. Sequential: attention, then feed-forward. Parallel (GPT-J): both from the same normalised input."""
 
-    def __init__(self, config: ModelConfig, layer: int) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.attention_norm = Norm(config.width, config)
-        self.attention = Attention(config, layer)
+        self.attention = Attention(config)
         self.ffn_norm = Norm(config.width, config) if config.block == "sequential" else None
         self.ffn = FeedForward(config)
         self.dropout = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
 
-    def forward(self, x_BTD: Tensor, rotary: tuple[Tensor, Tensor] | None, cache: KVCache | None = None) -> Tensor:
+    def forward(self, x_BTD: Tensor, rotary: tuple[Tensor, Tensor] | None) -> Tensor:
         normed = self.attention_norm(x_BTD)
-        attended = self.dropout(self.attention(normed, rotary, cache))
+        attended = self.dropout(self.attention(normed, rotary))
         if self.ffn_norm is None:
             return x_BTD + attended + self.dropout(self.ffn(normed))
         x_BTD = x_BTD + attended
@@ -200,7 +165,7 @@ class Decoder(nn.Module):
         self.embedding = nn.Embedding(config.vocabulary_size, config.width)
         self.positions = nn.Embedding(config.context_length, config.width) if config.position == "learned" else None
         self.dropout = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
-        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.num_layers))
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
         self.norm = Norm(config.width, config)
         self.head = Linear(config.width, config.vocabulary_size, bias=config.head_bias)
         if config.tied_embeddings:
@@ -222,25 +187,21 @@ class Decoder(nn.Module):
             parameter.copy_(torch.empty(parameter.shape).normal_(0, std, generator=generator))
         return self
 
-    def forward(self, tokens_BT: Tensor, *, cache: KVCache | None = None, compute_dtype: torch.dtype = torch.float32) -> Tensor:
+    def forward(self, tokens_BT: Tensor, *, compute_dtype: torch.dtype = torch.float32) -> Tensor:
         """Return the final normalised features (B, T, D), ready for `logits`.
 
         Args:
-            tokens_BT: int64 token ids; with a cache, those that follow what it holds.
-            cache: extended in place by these T positions.
+            tokens_BT: int64 token ids.
             compute_dtype: of activations and matrix products.
         """
-        start = cache.length if cache is not None else 0
-        positions_T = torch.arange(start, start + tokens_BT.shape[1], device=tokens_BT.device)
+        positions_T = torch.arange(tokens_BT.shape[1], device=tokens_BT.device)
         x_BTD = self.embedding(tokens_BT)
         if self.positions is not None:
             x_BTD = x_BTD + self.positions(positions_T)
         x_BTD = self.dropout(x_BTD.to(compute_dtype))
         rotary = rotary_tables(self.config, positions_T) if self.config.rotary_width else None
         for block in self.blocks:
-            x_BTD = checkpoint(block, x_BTD, rotary, use_reentrant=False) if self.checkpoint_activations else block(x_BTD, rotary, cache)
-        if cache is not None:
-            cache.length += tokens_BT.shape[1]
+            x_BTD = checkpoint(block, x_BTD, rotary, use_reentrant=False) if self.checkpoint_activations else block(x_BTD, rotary)
         return self.norm(x_BTD)
 
     def logits(self, hidden_BTD: Tensor) -> Tensor:
