@@ -168,3 +168,28 @@ def test_model_settings_that_contradict_each_other_are_refused():
 def test_an_unknown_preset_names_the_closest():
     with pytest.raises(ModelError, match="did you mean 'babyllama-16m'"):
         plan(preset="babylama-16m")
+
+
+def test_a_small_text_gets_no_giant_however_much_time_there_is():
+    proposed = plan(0.3, minutes=6000.0, calibration="estimated")
+    assert rules.block_parameters(proposed.model) <= rules.MAX_WEIGHTS_PER_TOKEN * text(0.3).num_tokens
+
+
+def test_long_validation_texts_are_scored_less_often():
+    assert rules.evaluations(200.0, 1.0) == 8
+    assert rules.evaluations(200.0, 100.0) == rules.MIN_EVALUATIONS
+    assert rules.evaluations(200.0, 0.0) == rules.EVALUATIONS
+
+
+@pytest.mark.parametrize(("tokens_seen", "batch"), [(1e5, 2048), (1.5e6, 2048), (6e6, 4096), (1e8, 16_384), (1e12, 65_536)])
+def test_batches_grow_with_the_square_root_of_the_tokens(tokens_seen, batch):
+    assert rules.batch_tokens(tokens_seen) == batch
+
+
+def test_wider_models_get_a_lower_learning_rate():
+    rates = [plan(model={"width": width, "num_layers": 2}).train["learning_rate"] for width in (128, 512)]
+    assert rates == [0.01, 0.005]
+
+
+def test_a_repeated_text_gets_more_weight_decay():
+    assert rules.weight_decay(1.0) < rules.weight_decay(15.0)

@@ -164,7 +164,9 @@ def _best(
     slowdown: float,
 ) -> Recipe:
     """Return the candidate with the lowest expected loss, steps taking `slowdown` times their estimate."""
-    found = [recipe_for(size, text, machine, speeds, config, settled, slowdown) for size in candidates(text, config, model)]
+    sizes = candidates(text, config, model)
+    sizes = [size for size in sizes if rules.suits(size, text)] or [min(sizes, key=lambda size: size.num_parameters)]
+    found = [recipe_for(size, text, machine, speeds, config, settled, slowdown) for size in sizes]
     possible = [recipe for recipe in found if isinstance(recipe, Recipe)]
     if not possible:
         raise next(error for error in found if isinstance(error, PlanError))

@@ -99,7 +99,7 @@ def _training_rows(
         (
             "train.batch_size",
             train["batch_size"],
-            f"{step_tokens:,} tokens a step: small batches make the most of little text, larger ones use the machine better",
+            f"{step_tokens:,} tokens a step: small batches learn more from little text, and the more tokens are seen, the larger they may be",
         ),
         ("train.micro_batch_size", train["micro_batch_size"], "sequences at a time: fits the memory, and more would be no faster"),
         (
@@ -108,19 +108,23 @@ def _training_rows(
             f"{estimates['epochs']:.1f} passes over {human_count(text.num_tokens)} tokens ({human_bytes(text.num_bytes)}), "
             f"about {human_seconds(estimates['seconds'])} at {speed}, {how}",
         ),
-        ("train.learning_rate", train["learning_rate"], "found best in our runs with Muon" if muon else "usual for AdamW at this width"),
+        (
+            "train.learning_rate",
+            train["learning_rate"],
+            "best in our runs with Muon, less for wider models" if muon else "usual for AdamW at this width",
+        ),
         (
             "train.weight_decay",
             train["weight_decay"],
-            "heavy, because the text is repeated and the model could learn it by heart"
-            if estimates["epochs"] > 2
+            "heavier than usual: the text is read often, and should not be learned by heart"
+            if estimates["epochs"] >= 4
             else "light: the text is hardly repeated",
         ),
         ("train.warmup_steps", train["warmup_steps"], "the learning rate rises over these"),
         (
             "train.decay_fraction",
             train.get("decay_fraction"),
-            "of the steps, at the end, the learning rate falls to zero: most of the gain comes there",
+            "of the steps, the last ones: the learning rate falls to zero, and much of the gain comes there",
         ),
     ]
 

@@ -68,14 +68,14 @@ class _LinearCrossEntropy(torch.autograd.Function):
             logits_CV = features_ND[rows] @ cast_VD.t()
             if bias_V is not None:
                 logits_CV += bias_V.to(logits_CV.dtype)
-            chunk_nats, d_logits_CV = score(logits_CV, targets_N[rows])
+            chunk_nats, slopes_CV, scale_C1 = score(logits_CV, targets_N[rows])
             nats += chunk_nats
             if d_features is None or d_weight is None:
                 continue
-            torch.mm(d_logits_CV, cast_VD, out=d_features[rows])
-            d_weight += d_logits_CV.t() @ features_ND[rows]
+            torch.mul(slopes_CV @ cast_VD, scale_C1, out=d_features[rows])
+            d_weight += slopes_CV.t() @ (features_ND[rows] * scale_C1).to(features_ND.dtype)
             if d_bias is not None:
-                d_bias += d_logits_CV.sum(0, dtype=torch.float32)
+                d_bias += (slopes_CV * scale_C1).sum(0)
         ctx.save_for_backward(d_features, d_weight, d_bias)
         return nats
 
@@ -86,16 +86,21 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return d_features.mul_(d_nats), d_weight.mul_(d_nats), None if d_bias is None else d_bias.mul_(d_nats), None
 
 
-def score_and_differentiate(logits_CV: Tensor, targets_C: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the summed cross-entropy in float32 and its gradient by the logits in the logits' dtype."""
+def score_and_differentiate(logits_CV: Tensor, targets_C: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the summed cross-entropy in float32, and its gradient by the logits in two factors.
+
+    The gradient is `slopes_CV`, in the logits' dtype, times `scale_C1`, in float32. Kept apart, the division by the softmax's sum is done on C x D numbers instead of C x V.
+    """
     wide_CV = logits_CV.float()
-    scored_C = targets_C != IGNORE
+    scored_C1 = (targets_C != IGNORE)[:, None]
     index_C1 = targets_C.clamp_min(0)[:, None]
-    log_sum_C1 = wide_CV.logsumexp(1, keepdim=True)
-    nats = torch.where(scored_C, (log_sum_C1 - wide_CV.gather(1, index_C1))[:, 0], 0).sum()
-    hit_CV = torch.arange(logits_CV.shape[1], device=logits_CV.device)[None, :] == index_C1
-    d_logits_CV = ((wide_CV - log_sum_C1).exp() - hit_CV.float()) * scored_C[:, None]
-    return nats, d_logits_CV.to(logits_CV.dtype)
+    largest_C1 = wide_CV.amax(1, keepdim=True)
+    weights_CV = (wide_CV - largest_C1).exp()
+    total_C1 = weights_CV.sum(1, keepdim=True)
+    target_C1 = wide_CV.gather(1, index_C1) - largest_C1
+    nats = torch.where(scored_C1, total_C1.log() - target_C1, 0).sum()
+    slopes_CV = weights_CV.to(logits_CV.dtype).scatter(1, index_C1, (target_C1.exp() - total_C1).to(logits_CV.dtype))
+    return nats, slopes_CV, scored_C1 / total_C1
 
 
 score = score_and_differentiate
