@@ -75,7 +75,8 @@ class Display:
     def __init__(self, values: TrainValues, progress: Progress, *, parameters: int) -> None:
         self._values, self._progress, self._parameters = values, progress, parameters
         self._shown: dict[str, Any] = {}
-        self._last_line, self._started, self._first_step = 0.0, time.perf_counter(), progress.step
+        self._started, self._first_step = time.perf_counter(), progress.step
+        self._last_line = self._started
         console = Console(stderr=True)
         self._live = Live(console=console, refresh_per_second=2, transient=False) if console.is_terminal else None
 
@@ -87,22 +88,27 @@ class Display:
     def __exit__(self, *details: Any) -> None:
         if self._live is not None:
             self._live.__exit__(*details)
+        elif self._shown:
+            self._say_line()
 
     def update(self, record: dict[str, Any]) -> None:
         """Show the newest numbers."""
         self._shown |= record
         if self._live is not None:
             self._live.update(self._panel())
-        elif time.perf_counter() - self._last_line > QUIET_SECONDS or self._progress.step >= self._values.steps:
-            self._last_line = time.perf_counter()
-            say(f"  step {self._progress.step:,}/{self._values.steps:,}  " + "  ".join(f"{name} {text}" for name, text in self._facts()))
+        elif time.perf_counter() - self._last_line > QUIET_SECONDS:
+            self._say_line()
+
+    def _say_line(self) -> None:
+        self._last_line = time.perf_counter()
+        say(f"  step {self._progress.step:,}/{self._values.steps:,}  " + "  ".join(f"{name} {text}" for name, text in self._facts()))
 
     def _facts(self) -> Iterator[tuple[str, str]]:
         shown = self._shown
         if "loss" in shown:
             yield "loss", f"{shown['loss']:.3f}"
         if "validation_bits_per_byte" in shown:
-            yield "held-out bits/byte", f"{shown['validation_bits_per_byte']:.3f} (best {self._progress.best_bits_per_byte:.3f})"
+            yield "validation bits/byte", f"{shown['validation_bits_per_byte']:.3f} (best {self._progress.best_bits_per_byte:.3f})"
         if "tokens_per_second" in shown:
             yield "tokens/s", human_count(shown["tokens_per_second"])
         if shown.get("mfu"):
@@ -110,7 +116,7 @@ class Display:
         if "memory_bytes" in shown:
             yield "memory", human_bytes(shown["memory_bytes"])
         done = self._progress.step - self._first_step
-        if done:
+        if 0 < done and self._progress.step < self._values.steps:
             left = (self._values.steps - self._progress.step) * (time.perf_counter() - self._started) / done
             yield "left", human_seconds(left)
 
