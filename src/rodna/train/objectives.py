@@ -89,7 +89,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
 def score_and_differentiate(logits_CV: Tensor, targets_C: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the summed cross-entropy in float32, and its gradient by the logits in two factors.
 
-    The gradient is `slopes_CV`, in the logits' dtype, times `scale_C1`, in float32. Kept apart, the division by the softmax's sum is done on C x D numbers instead of C x V.
+    The gradient is `slopes_CV`, in the logits' dtype, times `scale_C1`, in float32. Kept apart, the division by the softmax's sum is done
+    on C x D numbers instead of C x V.
     """
     wide_CV = logits_CV.float()
     scored_C1 = (targets_C != IGNORE)[:, None]

@@ -116,7 +116,7 @@ class Display:
         if "memory_bytes" in shown:
             yield "memory", human_bytes(shown["memory_bytes"])
         done = self._progress.step - self._first_step
-        if 0 < done and self._progress.step < self._values.steps:
+        if done > 0 and self._progress.step < self._values.steps:
             left = (self._values.steps - self._progress.step) * (time.perf_counter() - self._started) / done
             yield "left", human_seconds(left)
 
