@@ -29,8 +29,9 @@ def print_summary(project: Project, workspace: Workspace, results: dict[str, Any
     console = Console(highlight=False)
     console.print()
     console.print(_table(json.loads((evaluation / "results.json").read_text(encoding="utf-8"))))
+    console.print("What the model writes:")
     for sample in _samples(evaluation / "samples.json"):
-        console.print(Text("  " + sample, overflow="fold"))
+        console.print(Text("  " + sample), no_wrap=True, overflow="ellipsis")
     console.print()
     spent = sum(item["seconds"] for item in results.values())
     console.print(
