@@ -99,7 +99,7 @@ def _training_rows(
         (
             "train.batch_size",
             train["batch_size"],
-            f"{step_tokens:,} tokens a step: small batches learn more from little text, and the more tokens are seen, the larger they may be",
+            f"{step_tokens:,} tokens a step: small batches learn more from little text; they may grow with the tokens seen",
         ),
         ("train.micro_batch_size", train["micro_batch_size"], "sequences at a time: fits the memory, and more would be no faster"),
         (
