@@ -94,7 +94,8 @@ def test_transformers_generates_with_our_folder_and_its_tokenizer_opens(
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_config_json_read_back_is_the_same_configuration(name: str) -> None:
-    config = CONFIGS[name].model_copy(update={"dropout": 0.1})
+    # LLaMA's and Qwen3's configurations have no place for dropout of the residual stream: it is of training, and is forgotten.
+    config = CONFIGS[name].model_copy(update={"dropout": 0.1 if name.startswith("gpt") else 0.0})
 
     assert from_config_json(to_config_json(config, end_of_text_id=0)) == config
 

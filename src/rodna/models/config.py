@@ -38,7 +38,7 @@ class ModelConfig(Section):
     ffn_bias: bool = False
     head_bias: bool = False
     tied_embeddings: bool = False
-    dropout: float = Field(default=0.0, ge=0, lt=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="Of embeddings and of what each layer adds; never of attention weights.")
 
     @model_validator(mode="before")
     @classmethod

@@ -83,7 +83,7 @@ class Attention(nn.Module):
         if rotary is not None:
             queries, keys = (rotate(x, *rotary, pairs=config.rotary_pairs) for x in (queries, keys))
         queries_BHTW, keys_BKTW, values_BKTW = (x.transpose(1, 2) for x in (queries, keys, values))
-        attended = attend(queries_BHTW, keys_BKTW, values_BKTW, dropout=config.dropout if self.training else 0.0)
+        attended = attend(queries_BHTW, keys_BKTW, values_BKTW)
         return self.output(attended.transpose(1, 2).flatten(2))
 
 
@@ -91,15 +91,15 @@ ATTENTION_BLOCKS = 4
 """Slices of queries that compiled attention on a CPU takes one after another: each meets only the keys before its end."""
 
 
-def attend(queries_BHTW: Tensor, keys_BKTW: Tensor, values_BKTW: Tensor, *, dropout: float) -> Tensor:
+def attend(queries_BHTW: Tensor, keys_BKTW: Tensor, values_BKTW: Tensor) -> Tensor:
     """Causal attention."""
     if queries_BHTW.device.type == "cpu" and torch.compiler.is_compiling():
-        return attend_in_slices(queries_BHTW, keys_BKTW, values_BKTW, dropout=dropout)
+        return attend_in_slices(queries_BHTW, keys_BKTW, values_BKTW)
     grouped = queries_BHTW.shape[1] != keys_BKTW.shape[1]
-    return F.scaled_dot_product_attention(queries_BHTW, keys_BKTW, values_BKTW, dropout_p=dropout, is_causal=True, enable_gqa=grouped)
+    return F.scaled_dot_product_attention(queries_BHTW, keys_BKTW, values_BKTW, is_causal=True, enable_gqa=grouped)
 
 
-def attend_in_slices(queries_BHTW: Tensor, keys_BKTW: Tensor, values_BKTW: Tensor, *, dropout: float) -> Tensor:
+def attend_in_slices(queries_BHTW: Tensor, keys_BKTW: Tensor, values_BKTW: Tensor) -> Tensor:
     """Causal attention as matrix products and softmax, which a compiler for CPUs runs faster than torch's fused kernel there."""
     length, width = queries_BHTW.shape[2:]
     group = queries_BHTW.shape[1] // keys_BKTW.shape[1]
@@ -115,7 +115,6 @@ def attend_in_slices(queries_BHTW: Tensor, keys_BKTW: Tensor, values_BKTW: Tenso
         # Softmax with the division put off until the keys are summed away: one exponential and one pass less over T x T numbers.
         weights = (scores - scores.detach().amax(-1, keepdim=True)).exp()
         total = weights.sum(-1, keepdim=True)
-        weights = F.dropout(weights, dropout) if dropout else weights
         slices.append(((weights.to(values_BKTW.dtype) @ values_BKTW[:, :, :end]).float() / total).to(values_BKTW.dtype))
     return torch.cat(slices, 2)
 

@@ -190,7 +190,7 @@ def to_config_json(config: ModelConfig, *, end_of_text_id: int) -> dict[str, Any
         return shared | rotary | {
             "n_positions": config.context_length, "n_embd": config.width, "n_layer": config.num_layers, "n_head": config.num_heads,
             "n_inner": config.ffn_width, "activation_function": "gelu_new", "layer_norm_epsilon": config.norm_epsilon,
-            "resid_pdrop": config.dropout, "embd_pdrop": config.dropout, "attn_pdrop": config.dropout,
+            "resid_pdrop": config.dropout, "embd_pdrop": config.dropout, "attn_pdrop": 0.0,
         }  # fmt: skip
     # Both spellings of the rotary base: transformers 5 reads `rope_parameters`, older tools and other engines `rope_theta`.
     rotary = {"rope_theta": config.rotary_base, "rope_parameters": {"rope_type": "default", "rope_theta": config.rotary_base}}
@@ -198,7 +198,7 @@ def to_config_json(config: ModelConfig, *, end_of_text_id: int) -> dict[str, Any
         "hidden_size": config.width, "intermediate_size": config.ffn_width, "num_hidden_layers": config.num_layers,
         "num_attention_heads": config.num_heads, "num_key_value_heads": config.num_kv_heads, "head_dim": config.head_width,
         "max_position_embeddings": config.context_length, "hidden_act": "silu", "rms_norm_eps": config.norm_epsilon,
-        "attention_bias": False, "attention_dropout": config.dropout,
+        "attention_bias": False, "attention_dropout": 0.0,
     }  # fmt: skip
 
 
@@ -336,7 +336,6 @@ def _read_swiglu(reader: _Reader, defaults: dict[str, int]) -> dict[str, Any]:
         "norm_epsilon": reader.number("rms_norm_eps", 1e-6),
         "rotary_base": _rotary_base(reader),
         "ffn": "swiglu",
-        "dropout": reader.number("attention_dropout", 0.0),
         "tied_embeddings": bool(reader.get("tie_word_embeddings", False)),
     }
 
