@@ -4,18 +4,12 @@ At batch 1 a small model's step is some hundred calls of microseconds each, so h
 arithmetic is that of `Engine`, in the same order.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from rodna.models.config import ModelConfig
-
-if TYPE_CHECKING:
-    from rodna.models.engine import Layer, Matrix
+from rodna.models.layout import Layer, Matrix
 
 
 class SingleStep:
