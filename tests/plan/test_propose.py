@@ -77,7 +77,7 @@ def test_more_text_and_more_time_never_give_a_smaller_model():
 
 def test_a_little_text_is_not_repeated_for_ever():
     proposed = plan(0.1, minutes=600.0)
-    assert proposed.estimates["epochs"] <= rules.MAX_EPOCHS + 1
+    assert proposed.estimates["epochs"] <= rules.MAX_EPOCHS_WITH_DROPOUT + 1
     assert proposed.estimates["seconds"] < 600 * 60
 
 
@@ -193,3 +193,15 @@ def test_wider_models_get_a_lower_learning_rate():
 
 def test_a_repeated_text_gets_more_weight_decay():
     assert rules.weight_decay(1.0) < rules.weight_decay(15.0)
+
+
+def test_a_text_read_often_gets_dropout_and_one_read_once_does_not():
+    often, once = plan(0.5, minutes=60.0, calibration="estimated"), plan(500.0, minutes=5.0, calibration="estimated")
+    assert (often.model.dropout, once.model.dropout) == (rules.DROPOUT, 0.0)
+    assert rules.MAX_EPOCHS < often.estimates["epochs"] <= rules.MAX_EPOCHS_WITH_DROPOUT + 1
+
+
+def test_dropout_that_was_given_is_kept_and_decides_how_often_the_text_is_read():
+    proposed = plan(0.5, minutes=60.0, calibration="estimated", model={"dropout": 0.0})
+    assert proposed.model.dropout == 0.0
+    assert proposed.estimates["epochs"] <= rules.MAX_EPOCHS + 1

@@ -166,7 +166,8 @@ def _best(
     """Return the candidate with the lowest expected loss, steps taking `slowdown` times their estimate."""
     sizes = candidates(text, config, model)
     sizes = [size for size in sizes if rules.suits(size, text)] or [min(sizes, key=lambda size: size.num_parameters)]
-    found = [recipe_for(size, text, machine, speeds, config, settled, slowdown) for size in sizes]
+    dropout_is_planned = config.preset == PLANNED and model.get("dropout", PLANNED) == PLANNED
+    found = [recipe_for(size, text, machine, speeds, config, settled, slowdown, dropout_is_planned=dropout_is_planned) for size in sizes]
     possible = [recipe for recipe in found if isinstance(recipe, Recipe)]
     if not possible:
         raise next(error for error in found if isinstance(error, PlanError))
@@ -181,6 +182,8 @@ def recipe_for(
     config: PlanConfig,
     settled: Mapping[str, Any],
     slowdown: float,
+    *,
+    dropout_is_planned: bool,
 ) -> Recipe | PlanError:
     """Return the recipe of one size, or why there is none."""
     optimizer = settled.get("optimizer", "muon")
@@ -189,11 +192,12 @@ def recipe_for(
         step = estimate_step(candidate, speeds, batch_size=batch_size, optimizer=optimizer, device=machine.device)
         return StepTime(seconds=step.seconds * slowdown, startup_seconds=step.startup_seconds)
 
-    batch_size = int(settled.get("batch_size", 0))
-    if not batch_size:
-        rate = rules.MAX_BATCH_TOKENS / step_of(max(1, rules.MAX_BATCH_TOKENS // candidate.context_length)).seconds
-        reach = min(rate * config.time_budget_minutes * 60, rules.MAX_EPOCHS * text.num_tokens)
-        batch_size = max(1, round(rules.batch_tokens(reach) / candidate.context_length))
+    rate = rules.MAX_BATCH_TOKENS / step_of(max(1, rules.MAX_BATCH_TOKENS // candidate.context_length)).seconds
+    reach = rate * config.time_budget_minutes * 60
+    if dropout_is_planned:
+        candidate = candidate.model_copy(update={"dropout": rules.dropout(reach / text.num_tokens)})
+    reach = min(reach, rules.max_epochs(candidate) * text.num_tokens)
+    batch_size = int(settled.get("batch_size", max(1, round(rules.batch_tokens(reach) / candidate.context_length))))
     try:
         micro_batch_size, memory = fit_memory(candidate, machine, config, settled, batch_size=batch_size)
         step = step_of(batch_size)
@@ -215,7 +219,7 @@ def with_steps(recipe: Recipe, text: Text, config: PlanConfig, settled: Mapping[
     if "steps" in settled:
         steps = int(settled["steps"])
     else:
-        most = math.ceil(rules.MAX_EPOCHS * text.num_tokens / recipe.step_tokens)
+        most = math.ceil(rules.max_epochs(recipe.model) * text.num_tokens / recipe.step_tokens)
         steps = min(most, int((seconds - recipe.step.startup_seconds - times * each) / step))
     if steps < rules.MIN_STEPS and "steps" not in settled:
         need = recipe.step.startup_seconds + rules.MIN_STEPS * step + times * each

@@ -85,6 +85,13 @@ def _model_rows(model: ModelConfig, text: Text, config: PlanConfig, estimates: M
             model.tied_embeddings,
             f"{tied}: {share:.0%} of all parameters" if model.tied_embeddings else "input and output each have their own matrix",
         ),
+        (
+            "model.dropout",
+            model.dropout,
+            "hides a part of what passes between layers, so that a text read often is not learned by heart"
+            if model.dropout
+            else "none: the text is not read so often that it would be learned by heart",
+        ),
     ]
 
 

@@ -13,8 +13,10 @@ MIN_TRAIN_TOKENS = 2_000
 """Fewer tokens than this cannot teach even the smallest model more than letter frequencies."""
 MIN_STEPS = 20
 """Fewer optimizer steps than this leave a model close to its random start."""
-MAX_EPOCHS = 8.0
+MAX_EPOCHS, MAX_EPOCHS_WITH_DROPOUT = 5.0, 10.0
 """Passes over the text after which a model begins to learn it by heart instead of its language: see docs/planning.md."""
+DROPOUT, DROPOUT_EPOCHS = 0.2, 8.0
+"""Dropout pays where there is time for at least so many passes: it learns slower, and goes on learning longer."""
 DECAY_FRACTION = 0.4
 """Of the steps, at the end. Reference: Hägele et al. 2024, arXiv:2405.18392, figure 4: longer than a fifth matches the cosine."""
 EVALUATIONS = 12
@@ -35,8 +37,8 @@ SMALL_CORPORA = ScalingLaw(0.353, 14.0, 30.5, 0.34, 0.28, REPEATED_DATA, EXCESS_
 """Held-out bits per byte on Belarusian by weights of the blocks and tokens seen, from our runs of 0.3 to 2.2M weights and 0.3 to 2.4M
 tokens. The exponents are Chinchilla's; A is set by the longest runs, since what size is worth grows with the length. It ranks sizes;
 it promises no figure."""
-MAX_WEIGHTS_PER_TOKEN = 4.0
-"""Weights of the blocks for each token of the text: at 15 a model knew 300 kB by heart after 19 passes, and was worse than at 6."""
+MAX_WEIGHTS_PER_TOKEN = 5.0
+"""Weights of the blocks for each token of the text: at 15, a model knew 300 kB by heart after 19 passes, and was far worse than after 6."""
 LEARNING_RATE, LEARNING_RATE_WIDTH = 0.01, 128
 """Best peak found with Muon, and the width it was found at. Wider: by 1/sqrt(width), which gives nanochat's rate at its widths."""
 ADAMW_LEARNING_RATE = 2e-3
@@ -122,6 +124,16 @@ def adam_learning_rate(model: ModelConfig) -> float:
 
 def _two_digits(value: float) -> float:
     return float(f"{value:.2g}")
+
+
+def dropout(epochs: float) -> float:
+    """Return the dropout for a training that has time for so many passes over the text."""
+    return DROPOUT if epochs >= DROPOUT_EPOCHS else 0.0
+
+
+def max_epochs(model: ModelConfig) -> float:
+    """Return after how many passes training should end, whatever time is left."""
+    return MAX_EPOCHS_WITH_DROPOUT if model.dropout else MAX_EPOCHS
 
 
 def weight_decay(epochs: float) -> float:
