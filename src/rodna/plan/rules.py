@@ -13,7 +13,7 @@ MIN_TRAIN_TOKENS = 2_000
 """Fewer tokens than this cannot teach even the smallest model more than letter frequencies."""
 MIN_STEPS = 20
 """Fewer optimizer steps than this leave a model close to its random start."""
-MAX_EPOCHS, MAX_EPOCHS_WITH_DROPOUT = 5.0, 10.0
+MAX_EPOCHS, MAX_EPOCHS_WITH_DROPOUT = 5.0, 12.0
 """Passes over the text after which a model begins to learn it by heart instead of its language: see docs/planning.md."""
 DROPOUT, DROPOUT_EPOCHS = 0.2, 8.0
 """Dropout pays where there is time for at least so many passes: it learns slower, and goes on learning longer."""
