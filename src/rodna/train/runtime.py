@@ -16,8 +16,6 @@ from rodna.train.config import TrainValues
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 TOP_PAD_BYTES = 64 * 2**20
-COMPILE_PAYS_SECONDS = 90.0
-"""Compiling takes 10 to 20 seconds and saves a third of the time afterwards."""
 
 
 def prepare(machine: Machine) -> torch.device:
@@ -42,13 +40,6 @@ def compute_dtype(machine: Machine, config: TrainValues) -> torch.dtype:
     if config.precision == "auto":
         return torch.float32 if machine.bf16 == "none" else torch.bfloat16
     return torch.bfloat16 if config.precision == "bf16" else torch.float32
-
-
-def should_compile(machine: Machine, config: TrainValues, *, expected_seconds: float) -> bool:
-    """Return whether compiling is wanted, possible, and worth its time."""
-    if config.compile == "auto":
-        return bool(machine.compiler) and expected_seconds >= COMPILE_PAYS_SECONDS
-    return config.compile == "on"
 
 
 def compile_decoder(decoder: Decoder, example_BT: torch.Tensor, *, dtype: torch.dtype) -> bool:

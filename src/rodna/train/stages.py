@@ -20,10 +20,11 @@ from rodna.models.hf import family_of
 from rodna.plan.flops import flops_per_token
 from rodna.plan.hardware import Machine, describe_machine
 from rodna.plan.plan import read_plan
+from rodna.plan.speed import will_compile
 from rodna.train.config import FORMAT_VERSION, TrainValues
 from rodna.train.loop import Speedometer, train
 from rodna.train.optim import build_optimizers
-from rodna.train.runtime import compile_decoder, compute_dtype, prepare, should_compile
+from rodna.train.runtime import compile_decoder, compute_dtype, prepare
 from rodna.train.state import Progress, RunFolder, setup_digest
 
 
@@ -62,7 +63,7 @@ def pretrain(tokens: Artifact, tokenizer: Artifact, plan: Artifact, config: Base
     folder = RunFolder(run, tokenizer_folder=tokenizer.path, setup=setup)
     progress = folder.resume(decoder, optimizers)
     compiled = False
-    if should_compile(machine, values, expected_seconds=float(proposal.estimates.get("seconds", 0.0))):
+    if will_compile(machine, proposal.train, seconds=float(proposal.estimates.get("seconds", 0.0))):
         example = batches.batch(0).inputs_BT[: values.micro_batch_size].to(device)
         compiled = compile_decoder(decoder, example, dtype=dtype)
     speedometer = Speedometer(flops_per_token(proposal.model).model, peak_flops(proposal.machine, dtype))

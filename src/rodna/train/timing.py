@@ -11,12 +11,12 @@ from rodna.data.batches import Batch
 from rodna.models.config import ModelConfig
 from rodna.models.decoder import Decoder
 from rodna.plan.hardware import Machine
-from rodna.plan.speed import StepTime
+from rodna.plan.speed import StepTime, will_compile
 from rodna.train.config import TrainValues
 from rodna.train.loop import learn_batch
 from rodna.train.objectives import next_token
 from rodna.train.optim import build_optimizers, update
-from rodna.train.runtime import compile_decoder, compute_dtype, prepare, should_compile, undo_compilation
+from rodna.train.runtime import compile_decoder, compute_dtype, prepare, undo_compilation
 
 MEASURED_SECONDS = 4.0
 
@@ -40,7 +40,7 @@ def time_steps(model: ModelConfig, train: Mapping[str, Any], *, machine: Machine
     batch = Batch(stream_BT[:, :-1].contiguous(), stream_BT[:, 1:].contiguous(), torch.zeros_like(stream_BT[:, 1:]))
 
     started = time.perf_counter()
-    compiled = should_compile(machine, values, expected_seconds=expected_seconds) and compile_decoder(
+    compiled = will_compile(machine, train, seconds=expected_seconds) and compile_decoder(
         decoder, batch.inputs_BT[: values.micro_batch_size].to(device), dtype=dtype
     )
     startup = time.perf_counter() - started
