@@ -24,8 +24,8 @@ SHAPES: dict[str, dict[str, int]] = {
     "S": {"width": 256, "num_layers": 8, "num_heads": 8, "ffn_width": 768, "vocabulary_size": 16_000, "context": 256, "batch": 32},
     "G": {"width": 512, "num_layers": 8, "num_heads": 8, "ffn_width": 1536, "vocabulary_size": 30_000, "context": 256, "batch": 16},
 }
-MICRO_BATCH = {"S": 16, "G": 16}
-"""Sequences at once: what the plan chooses for these shapes (4,096 tokens)."""
+MICRO_BATCH = {"S": 8, "G": 8}
+"""Sequences at once: what the plan chooses for these shapes (2,048 tokens)."""
 
 
 def run_trainer(shape: dict[str, int], steps: int, *, compiled: bool) -> list[float]:

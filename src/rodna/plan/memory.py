@@ -12,8 +12,8 @@ from rodna.plan.hardware import DeviceKind
 
 FLOAT = 4
 MEBIBYTE = 2**20
-LOSS_CHUNK_TOKENS = 2048
-"""Positions whose logits exist at once: the chunk of `rodna.train.objectives`."""
+LOSS_CHUNK_TOKENS: dict[DeviceKind, int] = {"cpu": 1024, "cuda": 8192}
+"""Positions whose logits exist at once in `rodna.train.objectives`. On a CPU few enough to stay near the processor; more are no faster."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def training_memory(
         weights=FLOAT * parameters + copies,
         optimizer=FLOAT * states,
         activations=round(mode.slack * max(kept, FLOAT * matrices)),
-        loss=round(mode.loss_bytes * min(tokens, LOSS_CHUNK_TOKENS) * config.vocabulary_size) + FLOAT * head,
+        loss=round(mode.loss_bytes * min(tokens, LOSS_CHUNK_TOKENS[device]) * config.vocabulary_size) + FLOAT * head,
         base=mode.base,
     )
 

@@ -44,7 +44,7 @@ LEARNING_RATE, LEARNING_RATE_WIDTH = 0.01, 128
 ADAMW_LEARNING_RATE = 2e-3
 TIED_BELOW_WIDTH = 1024
 """Narrower models share one matrix between embedding and head: a vocabulary would otherwise be most of their parameters."""
-MICRO_BATCH_TOKENS: dict[DeviceKind, int] = {"cpu": 4096, "cuda": 65_536}
+MICRO_BATCH_TOKENS: dict[DeviceKind, int] = {"cpu": 2048, "cuda": 65_536}
 """More tokens at a time than this make no step faster, but take more memory."""
 
 

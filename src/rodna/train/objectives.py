@@ -11,9 +11,7 @@ from torch import Tensor
 
 from rodna.data.batches import IGNORE, Batch
 from rodna.models.decoder import Decoder
-
-CHUNK_TOKENS = 2048
-"""Rows of logits that exist at once: 64 MB in bfloat16 for 16,000 tokens, and few enough to stay near the processor."""
+from rodna.plan.memory import LOSS_CHUNK_TOKENS
 
 
 class LossSum(NamedTuple):
@@ -63,8 +61,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
         d_features = torch.empty_like(features_ND) if wants else None
         d_weight = torch.zeros_like(weight_VD, dtype=torch.float32) if wants else None
         d_bias = torch.zeros_like(bias_V, dtype=torch.float32) if wants and bias_V is not None else None
-        for start in range(0, features_ND.shape[0], CHUNK_TOKENS):
-            rows = slice(start, start + CHUNK_TOKENS)
+        size = LOSS_CHUNK_TOKENS["cuda" if features_ND.is_cuda else "cpu"]
+        for start in range(0, features_ND.shape[0], size):
+            rows = slice(start, start + size)
             logits_CV = features_ND[rows] @ cast_VD.t()
             if bias_V is not None:
                 logits_CV += bias_V.to(logits_CV.dtype)
