@@ -167,3 +167,16 @@ def test_an_unknown_tracker_package_is_asked_for(make_run, tmp_path, monkeypatch
 
     with pytest.raises(TrainError, match=r"the tracker wandb is not installed[\s\S]*pip install wandb"):
         make_run(tmp_path, trackers=("wandb",)).go()
+
+
+def test_recomputing_activations_changes_no_gradient(make_run, tmp_path):
+    run = make_run(tmp_path)
+    gradients = []
+    for checkpoint_activations in (False, True):
+        decoder = Decoder(run.decoder.config).initialize(seed=0).train()
+        decoder.checkpoint_activations = checkpoint_activations
+        nats, _ = learn_batch(decoder, run.batches.batch(0), run.values, device=torch.device("cpu"), step=3, dtype=torch.float32,
+                              objective=next_token)  # fmt: skip
+        gradients.append([nats, *(parameter.grad for parameter in decoder.parameters())])
+
+    torch.testing.assert_close(gradients[1], gradients[0])
