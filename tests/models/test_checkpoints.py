@@ -49,6 +49,15 @@ def test_a_loaded_decoder_has_the_very_weights_that_were_saved(
     assert tokenizer.decode(tokenizer.encode("Žinutė")) == "Žinutė"
 
 
+def test_equal_models_are_equal_files(make_decoder: Callable[..., Decoder], tokenizer_folder: Path, tmp_path: Path) -> None:
+    decoder = make_decoder(CONFIGS["qwen3"])
+    for number in range(8):
+        checkpoint.save(tmp_path / str(number), decoder, tokenizer_folder)
+
+    for name in (path.name for path in (tmp_path / "0").iterdir()):
+        assert len({(tmp_path / str(number) / name).read_bytes() for number in range(8)}) == 1
+
+
 def test_a_checkpoint_holds_the_files_of_a_hugging_face_folder_and_nothing_half_written(folder: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == [
         "config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",

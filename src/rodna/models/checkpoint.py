@@ -16,7 +16,7 @@ from rodna.core.errors import ArtifactError, ModelError, explain_disk_errors
 from rodna.core.files import sync_file, temporary_name, write_json
 from rodna.models.config import ModelConfig
 from rodna.models.decoder import Decoder
-from rodna.models.hf import ARCHITECTURES, PREFIXES, family_of, from_config_json, is_buffer, names, to_config_json
+from rodna.models.hf import PREFIXES, family_of, from_config_json, is_buffer, names, to_config_json
 from rodna.tokenizer.tokenizer import Tokenizer
 
 CONFIG, WEIGHTS, INDEX, GENERATION = "config.json", "model.safetensors", "model.safetensors.index.json", "generation_config.json"
@@ -37,7 +37,7 @@ def save(folder: Path, decoder: Decoder, tokenizer_folder: Path) -> None:
         DiskError: the disk is full or cannot be written.
     """
     config = decoder.config
-    family = family_of(config)
+    family_of(config)  # Refuses a model that no standard checkpoint holds.
     tokenizer = Tokenizer.load(tokenizer_folder)
     _check_vocabulary(tokenizer, config, where=str(folder))
     parameters = {name: tensor.detach() for name, tensor in decoder.state_dict().items()}
@@ -49,7 +49,7 @@ def save(folder: Path, decoder: Decoder, tokenizer_folder: Path) -> None:
     dtype = str(decoder.embedding.weight.dtype).removeprefix("torch.")
     with explain_disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        _write_weights(folder / WEIGHTS, tensors, family=ARCHITECTURES[family])
+        _write_weights(folder / WEIGHTS, tensors)
         if all((tokenizer_folder / name).is_file() for name in TOKENIZER_FILES):
             for name in TOKENIZER_FILES:
                 _copy(tokenizer_folder / name, folder / name)
@@ -186,10 +186,11 @@ def _check_vocabulary(tokenizer: Tokenizer, config: ModelConfig, *, where: str) 
         )  # fmt: skip
 
 
-def _write_weights(path: Path, tensors: dict[str, Tensor], *, family: str) -> None:
+def _write_weights(path: Path, tensors: dict[str, Tensor]) -> None:
     temporary = temporary_name(path)
     try:
-        save_file(tensors, temporary, metadata={"format": "pt", "architecture": family})
+        # One key only: several come out in any order, and equal weights would not be equal files.
+        save_file(tensors, temporary, metadata={"format": "pt"})
         sync_file(temporary)
         temporary.replace(path)
     except SafetensorError as error:
