@@ -50,7 +50,8 @@ def room_of(file: Path) -> str:
 def test_every_folder_is_a_known_room():
     folders = {path.name for path in SOURCE.iterdir() if path.is_dir() and path.name != "__pycache__"}
 
-    assert folders == set(ROOMS)
+    # `serve` is planned and has no folder yet.
+    assert folders == set(ROOMS) - {"serve"}
 
 
 @pytest.mark.parametrize("room", ROOMS)
