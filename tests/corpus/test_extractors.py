@@ -199,3 +199,14 @@ def test_a_page_without_text_is_rejected(tmp_path):
     path.write_text("<html><head><title>x</title></head><body><script>var x</script></body></html>", encoding="utf-8")
     (rejected,) = read(path)
     assert (rejected.reason, rejected.detail) == ("no_text", "the page has no text outside navigation and scripts")
+
+
+def test_markdown_in_a_legacy_encoding_says_which(tmp_path):
+    file = tmp_path / "a.md"
+    file.write_bytes(("# Дзень\n\n" + "Добры дзень, шаноўныя сябры! Сёння *вельмі* добрае надвор'е.\n" * 40).encode("cp1251"))
+
+    (piece,) = load_extractor("markdown")(file, Source(path=str(file), document="file"), max_bytes=1 << 20)
+
+    assert piece.text.startswith("Дзень")
+    assert "вельмі добрае" in piece.text
+    assert piece.meta["encoding"].replace("windows-", "cp").lower() == "cp1251"

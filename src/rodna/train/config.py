@@ -13,7 +13,7 @@ FORMAT_VERSION = 1
 class _Settled(Section):
     """What nobody needs to plan."""
 
-    seed: int = Field(default=0, ge=0, description="Of the fresh weights, the order of the text and dropout.")
+    seed: int = Field(default=0, ge=0, lt=2**31, description="Of the fresh weights, the order of the text and dropout.")
 
     optimizer: Literal["muon", "adamw"] = Field(
         default="muon", description="muon: for the matrices of the blocks, with AdamW for the rest."

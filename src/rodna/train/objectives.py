@@ -55,7 +55,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, features_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, targets_N: Tensor) -> Tensor:
-        wants = torch.is_grad_enabled() or any(ctx.needs_input_grad)
+        wants = any(ctx.needs_input_grad)
         cast_VD = weight_VD.to(features_ND.dtype)
         nats = torch.zeros((), dtype=torch.float32, device=features_ND.device)
         d_features = torch.empty_like(features_ND) if wants else None

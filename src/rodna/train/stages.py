@@ -25,7 +25,7 @@ from rodna.train.config import FORMAT_VERSION, TrainValues
 from rodna.train.loop import Speedometer, train
 from rodna.train.optim import build_optimizers
 from rodna.train.runtime import compile_decoder, compute_dtype, prepare
-from rodna.train.state import Progress, RunFolder, setup_digest
+from rodna.train.state import OPTIMIZER, PROGRESS, Progress, RunFolder, setup_digest
 
 
 def pretrain(tokens: Artifact, tokenizer: Artifact, plan: Artifact, config: BaseModel, out: Path, *, run: Path) -> Artifact:
@@ -75,7 +75,7 @@ def pretrain(tokens: Artifact, tokenizer: Artifact, plan: Artifact, config: Base
     with artifact.create(out, kind="model", format_version=FORMAT_VERSION, inputs=inputs, config=config, seed=values.seed) as draft:
         best = folder.best(progress) if progress.best_step else run / f"step-{progress.step:06d}"
         for file in best.iterdir():
-            if file.name not in ("optimizer.safetensors", "progress.json"):
+            if file.name not in (OPTIMIZER, PROGRESS):
                 shutil.copyfile(file, draft.path / file.name)
         shutil.copyfile(folder.metrics, draft.path / "metrics.jsonl")
         summary = summarize(progress, batches, proposal.model, machine, dtype=dtype, compiled=compiled, speedometer=speedometer)

@@ -117,10 +117,10 @@ class RunFolder:
         Raises:
             TrainError: the state is damaged, or of another run.
         """
-        states = sorted(folder for folder in self.path.glob("step-*") if (folder / PROGRESS).is_file())
+        states = [folder for folder in self.path.glob("step-*") if (folder / PROGRESS).is_file()]
         if not states:
             return Progress()
-        folder = states[-1]
+        folder = max(states, key=lambda state: int(state.name.removeprefix("step-")))
         try:
             values = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
             setup, files = values.pop("setup"), values.pop("files")

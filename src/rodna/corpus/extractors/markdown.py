@@ -6,10 +6,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rodna.corpus.config import Source
-from rodna.corpus.cutting import documents_of
-from rodna.corpus.encodings import detect, read_text
 from rodna.corpus.extractors import Piece, Rejected
-from rodna.corpus.extractors.text import reject_undecodable
+from rodna.corpus.extractors.text import extract_plain
 
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
 _RULE = re.compile(r"^ {0,3}(?:(?:\*[ \t]*){3,}|(?:-[ \t]*){3,}|(?:_[ \t]*){3,}|=+[ \t]*)$")
@@ -39,12 +37,7 @@ def extract(path: Path, source: Source, *, max_bytes: int) -> Iterator[Piece | R
         source: its `document` says what one document is.
         max_bytes: longer documents are cut.
     """
-    encoding = detect(path)
-    if not encoding.name:
-        yield reject_undecodable(path, encoding)
-        return
-    for text in documents_of(plain_lines(read_text(path, encoding)), source, max_bytes=max_bytes):
-        yield Piece(text)
+    return extract_plain(path, source, max_bytes=max_bytes, plain=plain_lines)
 
 
 def plain_lines(chunks: Iterable[str]) -> Iterator[str]:

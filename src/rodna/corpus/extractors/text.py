@@ -1,6 +1,6 @@
 """Plain text, in any encoding."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from rodna.corpus.config import Source
@@ -17,12 +17,19 @@ def extract(path: Path, source: Source, *, max_bytes: int) -> Iterator[Piece | R
         source: its `document` says what one document is.
         max_bytes: longer documents are cut.
     """
+    return extract_plain(path, source, max_bytes=max_bytes, plain=iter)
+
+
+def extract_plain(
+    path: Path, source: Source, *, max_bytes: int, plain: Callable[[Iterable[str]], Iterator[str]]
+) -> Iterator[Piece | Rejected]:
+    """Yield the documents of a file of text with markup that `plain` removes as it reads."""
     encoding = detect(path)
     if not encoding.name:
         yield reject_undecodable(path, encoding)
         return
     meta = {} if encoding.name in ("utf-8", "utf-8-sig") else {"encoding": encoding.name}
-    for text in documents_of(read_text(path, encoding), source, max_bytes=max_bytes):
+    for text in documents_of(plain(read_text(path, encoding)), source, max_bytes=max_bytes):
         yield Piece(text, meta)
 
 
