@@ -8,7 +8,7 @@ from rodna.core.artifact import Artifact
 from rodna.core.errors import ArtifactError, ConfigError, CorpusError
 from rodna.core.workspace import Workspace
 from rodna.corpus.build import build_corpus, corpus_stage
-from rodna.corpus.config import CorpusConfig, Source, SplitConfig
+from rodna.corpus.config import CorpusConfig, ExtractConfig, Source, SplitConfig
 from rodna.corpus.documents import SPLITS, read_documents, read_dropped
 from rodna.corpus.inspect import find_document, sample_documents, sample_dropped, statistics_of
 
@@ -210,7 +210,7 @@ def test_documents_shorter_than_wanted_are_dropped_and_counted(folder, tmp_path)
 
 
 def test_a_large_file_is_dropped_only_where_asked_for(folder, tmp_path):
-    config = CONFIG.model_copy(update={"max_file_bytes": 5000})
+    config = CONFIG.model_copy(update={"extract": ExtractConfig(max_file_bytes=5000)})
     built = build_corpus({"s": Source(path="texts", document="line")}, config, tmp_path / "x-00000000", language="be", root=tmp_path)
     assert [item.reason for item in read_dropped(built.path) if item.id.startswith("s/a.txt")] == ["file_too_large"]
 

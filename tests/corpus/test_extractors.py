@@ -6,14 +6,14 @@ import pytest
 
 from rodna.core.errors import CorpusError
 from rodna.corpus.config import Source
-from rodna.corpus.extractors import Piece, Rejected, format_of, load_extractor
+from rodna.corpus.extractors import Limits, Piece, Rejected, format_of, load_extractor
 from rodna.corpus.extractors.markdown import plain_line, plain_lines
 
 SOURCE = Source(path=".")
 
 
 def read(path, source=SOURCE, *, max_bytes=1 << 20):
-    return list(load_extractor(format_of(path))(path, source, max_bytes=max_bytes))
+    return list(load_extractor(format_of(path))(path, source, Limits(max_document_bytes=max_bytes)))
 
 
 def texts(pieces):
@@ -205,7 +205,7 @@ def test_markdown_in_a_legacy_encoding_says_which(tmp_path):
     file = tmp_path / "a.md"
     file.write_bytes(("# Дзень\n\n" + "Добры дзень, шаноўныя сябры! Сёння *вельмі* добрае надвор'е.\n" * 40).encode("cp1251"))
 
-    (piece,) = load_extractor("markdown")(file, Source(path=str(file), document="file"), max_bytes=1 << 20)
+    (piece,) = load_extractor("markdown")(file, Source(path=str(file), document="file"), Limits())
 
     assert piece.text.startswith("Дзень")
     assert "вельмі добрае" in piece.text

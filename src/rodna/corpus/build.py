@@ -19,7 +19,7 @@ from rodna.core.files import write_json
 from rodna.core.workspace import Stage
 from rodna.corpus.config import CorpusConfig, Source
 from rodna.corpus.documents import DROPPED, SPLITS, Document, Dropped, JsonLinesWriter, excerpt_of, open_lines
-from rodna.corpus.extractors import Extractor, Piece, Rejected, format_of, load_extractor
+from rodna.corpus.extractors import Extractor, Limits, Piece, Rejected, format_of, load_extractor
 from rodna.corpus.extractors.text import reject_binary
 from rodna.corpus.language import parse_language
 from rodna.corpus.normalize import normalize
@@ -168,9 +168,11 @@ class Reader:
         if file.size_bytes == 0:
             yield Rejected("empty_file", "the file has no bytes", 0)
             return
-        if file.size_bytes > self.config.max_file_bytes:
+        if file.size_bytes > self.config.extract.max_file_bytes:
             yield Rejected(
-                "file_too_large", f"{file.size_bytes:,} bytes; corpus.max_file_bytes is {self.config.max_file_bytes:,}", file.size_bytes
+                "file_too_large",
+                f"{file.size_bytes:,} bytes; corpus.extract.max_file_bytes is {self.config.extract.max_file_bytes:,}",
+                file.size_bytes,
             )
             return
         name = format_of(file.path) if source.format == "auto" else source.format
@@ -180,7 +182,7 @@ class Reader:
         extract: Extractor = load_extractor(name)
         found = False
         try:
-            for piece in extract(file.path, source, max_bytes=self.config.max_document_bytes):
+            for piece in extract(file.path, source, Limits(max_document_bytes=self.config.max_document_bytes)):
                 found = True
                 yield piece
         except (OSError, RodnaError) as error:
@@ -193,8 +195,8 @@ class Reader:
         if isinstance(piece, Rejected):
             return Dropped(identity, source, "extract", piece.reason, piece.detail, piece.size_bytes, excerpt_of(piece.excerpt))
         text = piece.text
-        if self.config.normalize:
-            done = normalize(text, mend=self.config.mend_mojibake)
+        if self.config.normalize.unicode:
+            done = normalize(text, mend=self.config.normalize.mend_mojibake)
             text = done.text
             if done.changes:
                 self.statistics.mended.update(done.changes)
@@ -209,7 +211,7 @@ class Reader:
             detail = f"{size_bytes} bytes; corpus.min_document_bytes is {self.config.min_document_bytes:,}"
             return Dropped(identity, source, "filter", "too_short", detail, size_bytes, excerpt_of(text))
         key = key_of(text)
-        if self.config.deduplicate:
+        if self.config.deduplicate.exact:
             first = self._seen.setdefault(key, len(self._ids))
             if first < len(self._ids):
                 return Dropped(

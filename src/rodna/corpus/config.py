@@ -18,9 +18,88 @@ class Source(Section):
         default="file", description="What one document is: a whole file, text between blank lines, a line, or a stretch of section_bytes."
     )
     section_bytes: int = Field(default=65536, ge=256, description="Where `document` is `section`: about how long each is.")
-    text_field: str = Field(default="text", min_length=1, description="The field of JSON Lines, or column of Parquet, that holds the text.")
+    text_field: str = Field(default="text", min_length=1, description="The field of JSON Lines, or column of a table, that holds the text.")
     licence: str = Field(default="", description="An SPDX identifier or the licence's name; publishing needs one.")
     origin: str = Field(default="", description="Where the text comes from: an address or a sentence.")
+    date: str = Field(default="", description="When it was written or collected.")
+    consent: str = Field(default="", description="Who agreed to this use, and how.")
+
+
+class ExtractConfig(Section):
+    """What a parser may cost before its document is given up."""
+
+    max_file_bytes: int = Field(default=1 << 40, ge=1, description="Larger files are dropped.")
+    max_unpacked_bytes: int = Field(default=1 << 40, ge=1, description="What one archive or compressed file may unpack to.")
+    max_page_bytes: int = Field(default=64 << 20, ge=1024, description="Largest page, record or book a parser takes as a whole.")
+    max_depth: int = Field(default=3, ge=1, description="Archives inside archives.")
+    seconds: float = Field(default=60, gt=0, description="Time a parser has for one document.")
+    memory_mb: int = Field(default=2048, ge=256, description="Memory a parser may take.")
+    ocr: str = Field(default="", description="Tesseract's names of the languages to read scanned pages in, such as `bel` or `lit+eng`.")
+
+
+class NormalizeConfig(Section):
+    """The one form all text takes."""
+
+    unicode: bool = Field(default=True, description="NFC, newlines, control and zero-width characters, stray spaces at line ends.")
+    mend_mojibake: bool = Field(default=True, description="Undo text decoded with the wrong encoding, where there are signs of it.")
+    reflow: bool = Field(default=True, description="Rejoin lines and words that were broken to fit a page's width, where a text shows it.")
+    apostrophes: bool = Field(default=True, description="Write the apostrophe inside words as the corpus mostly does.")
+    homoglyphs: bool = Field(default=True, description="Write look-alike letters of another script in the script of their word.")
+
+
+class LanguageConfig(Section):
+    """Which texts count as being in the language."""
+
+    identifier: str = Field(
+        default="builtin", description="`builtin`, `off`, or the path of a model: from `rodna corpus langid train`, or a fastText `.bin`."
+    )
+
+
+class QualityConfig(Section):
+    """Filters whose thresholds come from the language's own text."""
+
+    seed: tuple[str, ...] = Field(default=(), description="Sources of clean text to fit to; none: all of them, outliers set apart.")
+
+
+class PrivacyConfig(Section):
+    """Personal data that is taken out of the text."""
+
+    remove: tuple[Literal["email", "phone", "card", "iban"], ...] = Field(default=(), description="What to replace with a placeholder.")
+
+
+class DeduplicateConfig(Section):
+    """Which copies go."""
+
+    exact: bool = Field(default=True, description="Drop exact copies of earlier documents, spaces aside.")
+    near: bool = Field(default=True, description="Drop near copies: documents that share most of their shingles with an earlier one.")
+
+
+class DecontaminateConfig(Section):
+    """What must not be in the training text."""
+
+    held_out: bool = Field(default=True, description="Cut from train what validation or test hold too.")
+    benchmarks: tuple[str, ...] = Field(default=(), description="Files or folders of benchmark texts that train must not hold.")
+
+
+class MixConfig(Section):
+    """How much each source weighs in the training text."""
+
+    weights: dict[str, float] = Field(default={}, description="Source -> how many times its text counts; below 1 leaves some out.")
+
+
+class KeepRule(Section):
+    """Documents a speaker wants kept although a step would drop them; every field given must match."""
+
+    reason: str = Field(default="", description="Dropped for this reason.")
+    source: str = Field(default="", description="From this source.")
+    document: str = Field(default="", description="With this id, or an id that matches this pattern (`bible/*`).")
+
+
+class RunnerConfig(Section):
+    """Where the work is done; the result is the same everywhere."""
+
+    name: str = Field(default="local", min_length=1, description="`local`, or an engine: `ray`, `slurm`.")
+    workers: int = Field(default=0, ge=0, description="Processes at a time on this machine; 0: one a core.")
 
 
 class SplitConfig(Section):
@@ -40,15 +119,22 @@ class SplitConfig(Section):
 
 
 class CorpusConfig(Section):
-    """How documents are cleaned and held out."""
+    """How documents are read, cleaned and held out, in the order it is done."""
 
     seed: int = Field(default=0, ge=0, description="Another seed holds out other documents.")
-    split: SplitConfig = SplitConfig()
-    normalize: bool = Field(default=True, description="NFC, newlines, control characters, stray spaces at line ends.")
-    mend_mojibake: bool = Field(default=True, description="Undo text decoded with the wrong encoding, where ftfy finds signs of it.")
-    deduplicate: bool = Field(default=True, description="Drop exact copies of earlier documents, spaces aside.")
-    min_document_bytes: int = Field(default=1, ge=1, description="Shorter documents are dropped.")
+    extract: ExtractConfig = ExtractConfig()
     max_document_bytes: int = Field(
         default=1 << 20, ge=1024, description="Longer documents are cut at a paragraph, line, sentence or space; nothing is lost."
     )
-    max_file_bytes: int = Field(default=1 << 40, ge=1, description="Larger files are dropped.")
+    normalize: NormalizeConfig = NormalizeConfig()
+    steps: tuple[str, ...] = Field(default=(), description="Plugins that judge or change each document, in order.")
+    privacy: PrivacyConfig = PrivacyConfig()
+    language: LanguageConfig = LanguageConfig()
+    min_document_bytes: int = Field(default=1, ge=1, description="Shorter documents are dropped.")
+    quality: QualityConfig = QualityConfig()
+    deduplicate: DeduplicateConfig = DeduplicateConfig()
+    split: SplitConfig = SplitConfig()
+    decontaminate: DecontaminateConfig = DecontaminateConfig()
+    mix: MixConfig = MixConfig()
+    keep: tuple[KeepRule, ...] = Field(default=(), description="What a speaker overruled.")
+    runner: RunnerConfig = RunnerConfig()

@@ -134,10 +134,10 @@ def _look_at(file: SourceFile) -> _Look | None:
 
 
 def _look_at_page(file: SourceFile) -> _Look | None:
-    from rodna.corpus.extractors import Piece
+    from rodna.corpus.extractors import Limits, Piece
     from rodna.corpus.extractors.html import extract
 
-    pieces = [piece for piece in extract(file.path, Source(path="."), max_bytes=1 << 20) if isinstance(piece, Piece)]
+    pieces = [piece for piece in extract(file.path, Source(path="."), Limits()) if isinstance(piece, Piece)]
     text = "".join(piece.text for piece in pieces)[:SAMPLE_CHARACTERS]
     return _Look(file, "html", "file", "each page is one document", Counter(text)) if text.strip() else None
 

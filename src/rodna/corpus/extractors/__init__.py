@@ -1,6 +1,6 @@
-"""Extractors: one file a format, each `extract(path, source) -> Iterator[Piece | Rejected]`."""
+"""Extractors: one file a format, each `extract(path, source, limits) -> Iterator[Piece | Rejected]`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -28,10 +28,33 @@ class Rejected:
     excerpt: str = ""
 
 
+def _always(name: str) -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an extractor may cost, and what it must keep to.
+
+    `max_document_bytes`: longer texts are cut; `max_page_bytes`: what a parser takes as a whole; `max_unpacked_bytes`: what a compressed
+    file may unpack to; `depth`: how many more archives may lie inside each other; `ocr`: Tesseract's languages, "" for none.
+
+    An extractor whose file holds many documents calls `enter` with each one's name before parsing it, and leaves out those it answers
+    False for: that is how a document that a parser did not survive costs nothing but itself.
+    """
+
+    max_document_bytes: int = 1 << 20
+    max_page_bytes: int = 64 << 20
+    max_unpacked_bytes: int = 1 << 40
+    depth: int = 3
+    ocr: str = ""
+    enter: Callable[[str], bool] = _always
+
+
 class Extractor(Protocol):
     """Reads one file; registered under `rodna.extractors`. May raise a `RodnaError` where the whole file is of no use."""
 
-    def __call__(self, path: Path, source: Source, /, *, max_bytes: int) -> Iterator[Piece | Rejected]: ...
+    def __call__(self, path: Path, source: Source, limits: Limits, /) -> Iterator[Piece | Rejected]: ...
 
 
 SUFFIXES = {

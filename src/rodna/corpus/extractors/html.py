@@ -9,7 +9,7 @@ from typing import Any
 from rodna.corpus.config import Source
 from rodna.corpus.cutting import documents_of
 from rodna.corpus.encodings import Encoding, detect, read_text
-from rodna.corpus.extractors import Piece, Rejected
+from rodna.corpus.extractors import Limits, Piece, Rejected
 from rodna.corpus.extractors.text import reject_undecodable
 
 MAX_PAGE_BYTES = 64 * 1024 * 1024
@@ -21,13 +21,13 @@ _SMALL_CHARACTERS = 200
 all of the body's text is taken instead."""
 
 
-def extract(path: Path, source: Source, *, max_bytes: int) -> Iterator[Piece | Rejected]:
+def extract(path: Path, source: Source, limits: Limits) -> Iterator[Piece | Rejected]:
     """Yield the documents of a page: one, unless the source's `document` cuts further.
 
     Args:
         path: the page.
         source: its `document` says what one document is.
-        max_bytes: longer documents are cut.
+        limits: longer documents are cut.
     """
     size_bytes = path.stat().st_size
     if size_bytes > MAX_PAGE_BYTES:
@@ -42,7 +42,7 @@ def extract(path: Path, source: Source, *, max_bytes: int) -> Iterator[Piece | R
     if not text.strip():
         yield Rejected("no_text", "the page has no text outside navigation and scripts", size_bytes, markup)
         return
-    for part in documents_of([text], source, max_bytes=max_bytes):
+    for part in documents_of([text], source, max_bytes=limits.max_document_bytes):
         yield Piece(part, {"title": title} if title else {})
 
 

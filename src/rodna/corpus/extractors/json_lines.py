@@ -11,19 +11,19 @@ from rodna.core.errors import CorpusError
 from rodna.corpus.config import Source
 from rodna.corpus.cutting import cut
 from rodna.corpus.encodings import by_mark
-from rodna.corpus.extractors import Piece, Rejected
+from rodna.corpus.extractors import Limits, Piece, Rejected
 
 MAX_LINE_BYTES = 1 << 28
 MAX_META_CHARACTERS = 500
 
 
-def extract(path: Path, source: Source, *, max_bytes: int) -> Iterator[Piece | Rejected]:
+def extract(path: Path, source: Source, limits: Limits) -> Iterator[Piece | Rejected]:
     """Yield one document for each object, however the source's `document` is set; a line that is no object is rejected.
 
     Args:
         path: UTF-8 (or UTF-16 and UTF-32 with a byte order mark), possibly with blank lines.
         source: its `text_field` names the field; a dotted name reaches into objects.
-        max_bytes: longer texts are cut into several documents.
+        limits: longer texts are cut into several documents.
 
     Raises:
         CorpusError: no object of the file has the field.
@@ -54,7 +54,7 @@ def extract(path: Path, source: Source, *, max_bytes: int) -> Iterator[Piece | R
         if isinstance(text, str):
             found = True
             meta = _meta(values, source.text_field)
-            for part in cut(text, max_bytes) if text.strip() else [text]:
+            for part in cut(text, limits.max_document_bytes) if text.strip() else [text]:
                 yield Piece(part, meta)
         else:
             yield Rejected("no_text", f"line {number}: the field {source.text_field!r} is {_kind(text)}", len(line), _excerpt(line))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rodna.corpus.config import Source
-from rodna.corpus.extractors import Piece, Rejected
+from rodna.corpus.extractors import Limits, Piece, Rejected
 from rodna.corpus.extractors.text import extract_plain
 
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
@@ -29,15 +29,15 @@ _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 _HELD = re.compile("\ue000(\\d+)\ue001")
 
 
-def extract(path: Path, source: Source, *, max_bytes: int) -> Iterator[Piece | Rejected]:
+def extract(path: Path, source: Source, limits: Limits) -> Iterator[Piece | Rejected]:
     """Yield the documents of a Markdown file, without markup.
 
     Args:
         path: the file.
         source: its `document` says what one document is.
-        max_bytes: longer documents are cut.
+        limits: longer documents are cut.
     """
-    return extract_plain(path, source, max_bytes=max_bytes, plain=plain_lines)
+    return extract_plain(path, source, limits=limits, plain=plain_lines)
 
 
 def plain_lines(chunks: Iterable[str]) -> Iterator[str]:

@@ -7,19 +7,19 @@ from typing import Any
 from rodna.core.errors import CorpusError
 from rodna.corpus.config import Source
 from rodna.corpus.cutting import cut
-from rodna.corpus.extractors import Piece, Rejected
+from rodna.corpus.extractors import Limits, Piece, Rejected
 from rodna.corpus.extractors.json_lines import MAX_META_CHARACTERS, missing_field
 
 _BATCH_ROWS = 1024
 
 
-def extract(path: Path, source: Source, *, max_bytes: int) -> Iterator[Piece | Rejected]:
+def extract(path: Path, source: Source, limits: Limits) -> Iterator[Piece | Rejected]:
     """Yield one document for each row.
 
     Args:
         path: a Parquet file.
         source: its `text_field` names the column.
-        max_bytes: longer texts are cut into several documents.
+        limits: longer texts are cut into several documents.
 
     Raises:
         CorpusError: the file is damaged or no Parquet, or has no such column of text.
@@ -45,7 +45,7 @@ def extract(path: Path, source: Source, *, max_bytes: int) -> Iterator[Piece | R
             for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=columns):
                 for row in batch.to_pylist():
                     number += 1
-                    yield from _documents(row, number, source.text_field, max_bytes)
+                    yield from _documents(row, number, source.text_field, limits.max_document_bytes)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise CorpusError(
             f"the Parquet file cannot be read: {str(error).splitlines()[0]}", where=str(path), fix="download or write it again"

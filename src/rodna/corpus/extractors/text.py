@@ -6,22 +6,22 @@ from pathlib import Path
 from rodna.corpus.config import Source
 from rodna.corpus.cutting import documents_of
 from rodna.corpus.encodings import Encoding, detect, read_text
-from rodna.corpus.extractors import Piece, Rejected, kind_of_binary
+from rodna.corpus.extractors import Limits, Piece, Rejected, kind_of_binary
 
 
-def extract(path: Path, source: Source, *, max_bytes: int) -> Iterator[Piece | Rejected]:
+def extract(path: Path, source: Source, limits: Limits) -> Iterator[Piece | Rejected]:
     """Yield the documents of a text file; memory use does not grow with its size.
 
     Args:
         path: the file.
         source: its `document` says what one document is.
-        max_bytes: longer documents are cut.
+        limits: longer documents are cut.
     """
-    return extract_plain(path, source, max_bytes=max_bytes, plain=iter)
+    return extract_plain(path, source, limits=limits, plain=iter)
 
 
 def extract_plain(
-    path: Path, source: Source, *, max_bytes: int, plain: Callable[[Iterable[str]], Iterator[str]]
+    path: Path, source: Source, *, limits: Limits, plain: Callable[[Iterable[str]], Iterator[str]]
 ) -> Iterator[Piece | Rejected]:
     """Yield the documents of a file of text with markup that `plain` removes as it reads."""
     encoding = detect(path)
@@ -29,7 +29,7 @@ def extract_plain(
         yield reject_undecodable(path, encoding)
         return
     meta = {} if encoding.name in ("utf-8", "utf-8-sig") else {"encoding": encoding.name}
-    for text in documents_of(plain(read_text(path, encoding)), source, max_bytes=max_bytes):
+    for text in documents_of(plain(read_text(path, encoding)), source, max_bytes=limits.max_document_bytes):
         yield Piece(text, meta)
 
 
