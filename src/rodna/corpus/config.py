@@ -98,8 +98,15 @@ class KeepRule(Section):
 class RunnerConfig(Section):
     """Where the work is done; the result is the same everywhere."""
 
-    name: str = Field(default="local", min_length=1, description="`local`, or an engine: `ray`, `slurm`.")
-    workers: int = Field(default=0, ge=0, description="Processes at a time on this machine; 0: one a core.")
+    name: Literal["local", "ray", "slurm"] = Field(default="local", description="Processes on this machine, or an engine that is there.")
+    workers: int = Field(default=0, ge=0, description="Tasks at a time; 0: one a core of this machine, or all that the cluster takes.")
+    attempts: int = Field(default=3, ge=1, description="How often a task is begun whose worker dies.")
+    address: str = Field(default="auto", min_length=1, description="Ray: the cluster's address, such as `10.0.0.1:6379`.")
+    options: tuple[str, ...] = Field(
+        default=(), description="Slurm: more options of sbatch, such as `--partition=cpu` or `--time=12:00:00`."
+    )
+    setup: str = Field(default="", description="Slurm: shell lines to run first on each node, such as `module load python`.")
+    task_memory_mb: int = Field(default=2048, ge=256, description="Slurm: the memory a task may take.")
 
 
 class SplitConfig(Section):
