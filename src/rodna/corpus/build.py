@@ -1,252 +1,258 @@
-"""Build a corpus: read every source, normalize, drop copies, hold out a split, count everything.
+"""The three stages of a corpus: documents, cleaned, corpus. Each is skipped where nothing it depends on has changed.
 
-Two passes, so that memory use does not grow with the text: the first writes what is kept to a temporary file and remembers 32 bytes a
-document; the second deals the documents out to the splits.
+`documents` reads the sources, `cleaned` repairs and measures each document, `corpus` chooses and holds out. The first two are the costly
+ones; a changed threshold redoes the last alone.
 """
 
-from array import array
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import zstandard
 
-from rodna.core.artifact import Artifact, create
-from rodna.core.errors import CorpusError, RodnaError
-from rodna.core.files import write_json
-from rodna.core.workspace import Stage
+from rodna.core.artifact import Artifact, Draft, create, digest_of
+from rodna.core.errors import CorpusError, explain_disk_errors
+from rodna.core.files import write_json, write_text
 from rodna.corpus.config import CorpusConfig, Source
-from rodna.corpus.documents import DROPPED, SPLITS, Document, Dropped, JsonLinesWriter, excerpt_of, open_lines
-from rodna.corpus.extractors import Extractor, Limits, Piece, Rejected, format_of, load_extractor
-from rodna.corpus.extractors.text import reject_binary
+from rodna.corpus.decontaminate import fingerprint_benchmarks
+from rodna.corpus.documents import DROPPED, SPLITS
+from rodna.corpus.identify import fingerprint_identifier
 from rodna.corpus.language import parse_language
-from rodna.corpus.normalize import normalize
-from rodna.corpus.sources import SourceFile, fingerprint, walk
-from rodna.corpus.split import SplitPlan, key_of, position_of
-from rodna.corpus.stats import Statistics
+from rodna.corpus.passes import clean, extract, write
+from rodna.corpus.passes.select import select
+from rodna.corpus.runners import run_tasks
+from rodna.corpus.signals import Signals, write_index
+from rodna.corpus.sources import fingerprint
+from rodna.corpus.stats import counts_of, statistics_of_tally
+from rodna.corpus.tally import Tally
 
-KIND = "corpus"
-FORMAT_VERSION = 1
-_KEPT = "kept.jsonl.zst.tmp"
-
-
-def corpus_stage(sources: Mapping[str, Source], config: CorpusConfig, *, language: str, root: Path) -> Stage:
-    """Return the stage that builds this corpus, so that it can be skipped where nothing has changed.
-
-    Raises:
-        CorpusError: a source is missing or empty, or there is none.
-        ConfigError: the language tag is unknown.
-    """
-    _check_sources(sources)
-    tag = parse_language(language).tag
-    digest = fingerprint(sources, root)
-    return Stage(
-        kind=KIND,
-        name=tag,
-        format_version=FORMAT_VERSION,
-        inputs={"sources": digest},
-        config=settings_of(config, tag),
-        make=lambda out: _build(sources, config, out, language=tag, root=root, digest=digest),
-    )
+KINDS = ("documents", "cleaned", "corpus")
+FORMAT_VERSION = 2
+LEVEL = 3
+CUT = "cut"
 
 
-def settings_of(config: CorpusConfig, language: str) -> dict[str, Any]:
-    """Return the settings that a corpus' digest covers."""
-    return {"language": language, **config.model_dump(mode="json")}
-
-
-def build_corpus(sources: Mapping[str, Source], config: CorpusConfig, out: Path, *, language: str, root: Path) -> Artifact:
-    """Read every source and write the corpus to `out`.
-
-    Args:
-        sources: by name; paths are relative to `root`.
-        config: how to clean and to hold out.
-        out: the artifact's folder.
-        language: a BCP-47 tag.
-        root: the workspace's folder.
+def check_sources(sources: Mapping[str, Source]) -> None:
+    """Check that there are sources.
 
     Raises:
-        CorpusError: a source is missing or empty, nothing is left, or there is too little text for the split.
-        ConfigError: the language tag is unknown.
+        CorpusError: there are none.
     """
-    _check_sources(sources)
-    tag = parse_language(language).tag
-    return _build(sources, config, out, language=tag, root=root, digest=fingerprint(sources, root))
-
-
-def _check_sources(sources: Mapping[str, Source]) -> None:
     if not sources:
         raise CorpusError(
             "there is no text: `sources` is empty", where="project.yaml, sources", fix="run `rodna init LANG FOLDER`, or add a source"
         )
 
 
-def _build(sources: Mapping[str, Source], config: CorpusConfig, out: Path, *, language: str, root: Path, digest: str) -> Artifact:
-    settings = settings_of(config, language)
-    with create(out, kind=KIND, format_version=FORMAT_VERSION, inputs={"sources": digest}, config=settings, seed=config.seed) as draft:
-        statistics = Statistics(language, sources)
-        with JsonLinesWriter(draft.path / f"{DROPPED}.jsonl.zst") as dropped, JsonLinesWriter(draft.path / _KEPT, level=1) as kept:
-            reader = Reader(config, language, statistics)
-            for item in reader.read(sources, root):
-                if isinstance(item, Dropped):
-                    statistics.add_dropped(item)
-                    dropped.write(item)
-                else:
-                    kept.write(item)
-                    statistics.add_text(item.text)
-        if not reader.plan.sizes:
-            raise _nothing_left(statistics, out)
-        splits = reader.plan.assign(config.split, where="project.yaml, corpus.split")
-        _deal_out(draft.path, splits, reader, statistics)
-        (draft.path / _KEPT).unlink()
-        statistics.check_balance()
-        write_json(draft.path / "statistics.json", statistics.as_json())
-        draft.counts.update(statistics.counts())
+def settings_of(kind: str, config: CorpusConfig, language: str) -> dict[str, Any]:
+    """Return the settings that the digest of one of the `KINDS` covers: those its stage reads, and no others."""
+    every = config.model_dump(mode="json", exclude={"runner"})
+    form = every.pop("normalize")
+    repairs = {name: form.pop(name) for name in ("apostrophes", "homoglyphs")}
+    extracting = {"normalize": form, **{name: every.pop(name) for name in ("extract", "max_document_bytes")}}
+    cleaning = {"normalize": repairs, **{name: every.pop(name) for name in ("steps", "privacy")}}
+    cleaning["quality"] = {"seed": every["quality"]["seed"]}
+    cleaning["language"] = {"identifier": every["language"].pop("identifier")}
+    chosen = {"documents": extracting, "cleaned": cleaning, "corpus": every}[kind]
+    return {"language": parse_language(language).tag, **chosen}
+
+
+def inputs_of(
+    kind: str, before: Artifact | str, sources: Mapping[str, Source], config: CorpusConfig, root: Path
+) -> dict[str, Artifact | str]:
+    """Return what one of the `KINDS` is made from: the result before it (the sources' fingerprint, for the first), and files named in the settings.
+
+    Raises:
+        CorpusError: such a file is missing.
+    """
+    if kind == "documents":
+        return {"sources": before}
+    if kind == "cleaned":
+        return {"documents": before, "identifier": fingerprint_identifier(config.language, root)}
+    return {"cleaned": before, "benchmarks": fingerprint_benchmarks(config.decontaminate.benchmarks, root)}
+
+
+def make_documents(
+    sources: Mapping[str, Source], config: CorpusConfig, out: Path, *, language: str, root: Path, digest: str = ""
+) -> Artifact:
+    """Read every source into shards of documents.
+
+    Args:
+        sources: by name; paths are relative to `root`.
+        config: how to read.
+        out: the artifact's folder.
+        language: a BCP-47 tag.
+        root: the workspace's folder.
+        digest: of the sources, where it is known already.
+
+    Raises:
+        CorpusError: a source is missing or empty, or nothing in it is text.
+    """
+    check_sources(sources)
+    settings = settings_of("documents", config, language)
+    inputs = inputs_of("documents", digest or fingerprint(sources, root), sources, config, root)
+    with _stage("documents", out, inputs, settings) as (work, draft):
+        tasks = extract.extract_tasks(sources, config, work / "files", language=settings["language"], root=root)
+        results = run_tasks(config.runner, extract.FUNCTION, tasks, work=work)
+        tally = Tally().merge(Tally.from_json(result["tally"]) for result in results)
+        shards = [shard for result in results for shard in result["shards"]]
+        if not shards:
+            raise nothing_left(tally, sources)
+        take(work / "files", draft, [f"{shard['name']}.jsonl.zst" for shard in shards] + [result["evidence"] for result in results])
+        join(work / "files", draft, DROPPED, [f"{result['dropped']}.jsonl.zst" for result in results])
+        write_json(draft.path / "shards.json", {"shards": shards, "evidence": [result["evidence"] for result in results]})
+        write_text(draft.path / "tally.json", json.dumps(tally.as_json(), ensure_ascii=False))
+        draft.counts.update(documents=sum(shard["documents"] for shard in shards), bytes=sum(shard["bytes"] for shard in shards))
         draft.licences.update({name: source.licence for name, source in sources.items()})
     return draft.result
 
 
-def _deal_out(folder: Path, splits: np.ndarray, reader: "Reader", statistics: Statistics) -> None:
-    """Write every kept document to the file of its split, in the order it was read."""
-    names = list(statistics.sources)
-    with ExitStack() as stack:
-        writers = [stack.enter_context(JsonLinesWriter(folder / f"{split}.jsonl.zst")) for split in SPLITS]
-        lines = stack.enter_context(open_lines(folder / _KEPT))
-        every = zip(lines, splits.tolist(), reader.plan.sizes, reader.lengths, reader.sources, strict=True)
-        for line, split, size_bytes, num_characters, source in every:
-            statistics.add_kept(names[source], SPLITS[split], size_bytes, num_characters)
-            writers[split].write_line(line)
+def make_cleaned(
+    documents: Artifact, sources: Mapping[str, Source], config: CorpusConfig, out: Path, *, language: str, root: Path
+) -> Artifact:
+    """Repair and measure every document.
+
+    Raises:
+        CorpusError: nothing is left.
+    """
+    settings = settings_of("cleaned", config, language)
+    with _stage("cleaned", out, inputs_of("cleaned", documents, sources, config, root), settings) as (work, draft):
+        files = work / "files"
+        if not (files / "characters.npz").is_file():
+            clean.fit(documents, config, files, language=settings["language"])
+        shards = json.loads((documents.path / "shards.json").read_text(encoding="utf-8"))["shards"]
+        shared = {
+            "documents": str(documents.path),
+            "fitted": str(files),
+            "out": str(files),
+            "config": config.model_dump(mode="json", include={"steps", "privacy", "language"}),
+            "language": settings["language"],
+            "root": str(root),
+            "sources": list(sources),
+        }
+        results = run_tasks(config.runner, clean.FUNCTION, [{"name": shard["name"], **shared} for shard in shards], work=work)
+        tally = Tally().merge([_tally(documents.path), *(Tally.from_json(result["tally"]) for result in results)])
+        if not any(result["documents"] for result in results):
+            raise nothing_left(tally, sources)
+        columns = ("jsonl.zst", "rows.npy", "sketches.npy", "windows.npy", "lines.npy", "ids.json")
+        names = [f"{result['name']}.{column}" for result in results for column in columns]
+        take(files, draft, [*names, "repairs.json", "characters.npz"])
+        shutil.copyfile(documents.path / f"{DROPPED}.jsonl.zst", files / "before.jsonl.zst")
+        join(files, draft, DROPPED, ["before.jsonl.zst", *(f"{result['dropped']}.jsonl.zst" for result in results)])
+        write_index(draft.path, [{"name": result["name"], "documents": result["documents"]} for result in results])
+        write_text(draft.path / "tally.json", json.dumps(tally.as_json(), ensure_ascii=False))
+        draft.counts.update(documents=sum(result["documents"] for result in results))
+    return draft.result
 
 
-def _nothing_left(statistics: Statistics, out: Path) -> CorpusError:
-    reasons = sorted(statistics.reasons.items(), key=lambda item: -item[1][0])[:5]
-    listed = "; ".join(f"{documents:,} x {reason} ({step})" for (step, reason), (documents, _) in reasons)
-    num_files = sum(counts.files for counts in statistics.by_source.values())
+def make_corpus(
+    cleaned: Artifact, sources: Mapping[str, Source], config: CorpusConfig, out: Path, *, language: str, root: Path
+) -> Artifact:
+    """Choose what is kept and what is held out, and write it.
+
+    Raises:
+        CorpusError: nothing is left, or there is too little text for the split.
+    """
+    settings = settings_of("corpus", config, language)
+    inputs = inputs_of("corpus", cleaned, sources, config, root)
+    with _stage("corpus", out, inputs, settings, seed=config.seed) as (work, draft):
+        files = work / "files"
+        if not (files / "selected.json").is_file():
+            before = _tally(cleaned.path)
+            facts = select(cleaned, config, files, language=settings["language"], sources=tuple(sources), root=root)
+            if not facts["documents"]:
+                raise nothing_left(before, sources)
+            write_json(files / "selected.json", facts)
+        facts = json.loads((files / "selected.json").read_text(encoding="utf-8"))
+        signals = Signals.open(cleaned.path)
+        shared = {"cleaned": str(cleaned.path), "selected": str(files), "out": str(files)}
+        results = run_tasks(config.runner, write.FUNCTION, [{"name": shard.name, **shared} for shard in signals.shards], work=work)
+        tally = Tally().merge([_tally(cleaned.path), *(Tally.from_json(result["tally"]) for result in results)])
+        if not tally.total("kept_documents"):
+            raise nothing_left(tally, sources)
+        tally.check_balance(sources)
+        for split in (*SPLITS, CUT):
+            join(files, draft, split, [result["files"][split] for result in results])
+        shutil.copyfile(cleaned.path / f"{DROPPED}.jsonl.zst", files / "before.jsonl.zst")
+        join(files, draft, DROPPED, ["before.jsonl.zst", *(result["files"][DROPPED] for result in results)])
+        figures = statistics_of_tally(tally, sources, language=settings["language"])
+        write_json(draft.path / "statistics.json", {**figures, "selection": facts})
+        draft.counts.update(counts_of(tally))
+    return draft.result
+
+
+def build_corpus(sources: Mapping[str, Source], config: CorpusConfig, out: Path, *, language: str, root: Path) -> Artifact:
+    """Make a corpus in one go, its intermediate artifacts in a temporary folder beside it.
+
+    Raises:
+        CorpusError: a source is missing or empty, nothing is left, or there is too little text for the split.
+        ConfigError: the language tag is unknown.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", suffix=".parts", dir=out.parent) as folder:
+        documents = make_documents(sources, config, Path(folder) / "documents-00000000", language=language, root=root)
+        cleaned = make_cleaned(documents, sources, config, Path(folder) / "cleaned-00000000", language=language, root=root)
+        return make_corpus(cleaned, sources, config, out, language=language, root=root)
+
+
+@contextmanager
+def _stage(
+    kind: str, out: Path, inputs: Mapping[str, Artifact | str], settings: Mapping[str, Any], *, seed: int = 0
+) -> Iterator[tuple[Path, Draft]]:
+    """Offer a folder for work that survives a crash, and the artifact that is made from it; the folder goes when the artifact is whole."""
+    digests = {role: item if isinstance(item, str) else item.digest for role, item in inputs.items()}
+    digest = digest_of(kind, format_version=FORMAT_VERSION, inputs=digests, config=settings)
+    work = out.parent / f".{out.name}.work"
+    with explain_disk_errors(out):
+        # What is left of a build from other text or settings is of no use any more.
+        for other in out.parent.glob(f".{out.name.rpartition('-')[0]}-*.work"):
+            marker = other / "digest"
+            if other != work or not marker.is_file() or marker.read_text(encoding="utf-8") != digest:
+                shutil.rmtree(other, ignore_errors=True)
+        (work / "files").mkdir(parents=True, exist_ok=True)
+        write_text(work / "digest", digest)
+        with create(out, kind=kind, format_version=FORMAT_VERSION, inputs=inputs, config=settings, seed=seed) as draft:
+            yield work, draft
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def take(folder: Path, draft: Draft, names: Sequence[str]) -> None:
+    """Put finished files into the artifact, as links where the file system has them: until it is whole, they stay where they were made."""
+    for name in names:
+        try:
+            os.link(folder / name, draft.path / name)
+        except OSError:
+            shutil.copyfile(folder / name, draft.path / name)
+
+
+def join(folder: Path, draft: Draft, name: str, parts: Sequence[str]) -> None:
+    """Write the lines of several compressed files as one, in one frame: many readers stop after the first."""
+    # With threads, zstd's output is the same for any number of them.
+    compressor = zstandard.ZstdCompressor(level=LEVEL, threads=2)
+    with (draft.path / f"{name}.jsonl.zst").open("wb") as file, compressor.stream_writer(file) as target:
+        for part in parts:
+            with (folder / part).open("rb") as source, zstandard.ZstdDecompressor().stream_reader(source) as stream:
+                shutil.copyfileobj(stream, target, 1 << 20)  # pyright: ignore[reportArgumentType]
+
+
+def _tally(folder: Path) -> Tally:
+    return Tally.from_json(json.loads((folder / "tally.json").read_text(encoding="utf-8")))
+
+
+def nothing_left(tally: Tally, sources: Mapping[str, Source]) -> CorpusError:
+    """Return the error for sources in which nothing can be learned from."""
+    reasons: dict[str, int] = {}
+    for (_, step, reason), number in tally.table("dropped_documents").items():
+        reasons[f"{reason} ({step})"] = reasons.get(f"{reason} ({step})", 0) + number
+    most = sorted(reasons.items(), key=lambda item: -item[1])[:5]
+    listed = "; ".join(f"{number:,} x {reason}" for reason, number in most)
     return CorpusError(
-        f"no document is left to learn from: {num_files:,} files read, everything in them dropped: {listed or 'they are blank'}",
-        where=", ".join(source.path for source in statistics.sources.values()),
+        f"no document is left to learn from: {tally.total('files'):,} files read, everything in them dropped: {listed or 'they are blank'}",
+        where=", ".join(source.path for source in sources.values()),
         fix="look at the files: are they text in the language? A source's `format`, `document` and `text_field` say how they are read",
     )
-
-
-@dataclass
-class Reader:
-    """Reads sources into documents and drops, and remembers what the split needs."""
-
-    config: CorpusConfig
-    language: str
-    statistics: Statistics
-
-    def __post_init__(self) -> None:
-        self.plan = SplitPlan()
-        # Of each kept document: its length in characters and the number of its source.
-        self.lengths: array[int] = array("q")
-        self.sources: array[int] = array("L")
-        self._seen: dict[bytes, int] = {}
-        self._ids: list[str] = []
-        self._source_number = 0
-
-    def read(self, sources: Mapping[str, Source], root: Path) -> Iterator[Document | Dropped]:
-        """Yield one `Document` or `Dropped` for each document read, source by source, file by file."""
-        for self._source_number, (name, source) in enumerate(sources.items()):
-            for file in walk(source, root, name=name):
-                counts = self.statistics.by_source[name]
-                counts.files += 1
-                counts.size_bytes += file.size_bytes
-                number = 0
-                for piece in self._pieces(file, source):
-                    whole = isinstance(piece, Piece) and is_valid(piece.text)
-                    for part in (piece,) if whole else without_damage(piece):
-                        number += 1
-                        counts.read += 1
-                        yield self._judge(f"{name}/{file.name}#{number}", name, part)
-
-    def _pieces(self, file: SourceFile, source: Source) -> Iterator[Piece | Rejected]:
-        """Yield what a file's extractor finds in it; an error in the file becomes a rejection."""
-        if file.size_bytes == 0:
-            yield Rejected("empty_file", "the file has no bytes", 0)
-            return
-        if file.size_bytes > self.config.extract.max_file_bytes:
-            yield Rejected(
-                "file_too_large",
-                f"{file.size_bytes:,} bytes; corpus.extract.max_file_bytes is {self.config.extract.max_file_bytes:,}",
-                file.size_bytes,
-            )
-            return
-        name = format_of(file.path) if source.format == "auto" else source.format
-        if not name:
-            yield reject_binary(file.path)
-            return
-        extract: Extractor = load_extractor(name)
-        found = False
-        try:
-            for piece in extract(file.path, source, Limits(max_document_bytes=self.config.max_document_bytes)):
-                found = True
-                yield piece
-        except (OSError, RodnaError) as error:
-            found = True
-            yield Rejected("unreadable_file", str(error).replace("\n", " "), file.size_bytes)
-        if not found:
-            yield Rejected("blank_file", "nothing but white space, or no text in it", file.size_bytes)
-
-    def _judge(self, identity: str, source: str, piece: Piece | Rejected) -> Document | Dropped:
-        if isinstance(piece, Rejected):
-            return Dropped(identity, source, "extract", piece.reason, piece.detail, piece.size_bytes, excerpt_of(piece.excerpt))
-        text = piece.text
-        if self.config.normalize.unicode:
-            done = normalize(text, mend=self.config.normalize.mend_mojibake)
-            text = done.text
-            if done.changes:
-                self.statistics.mended.update(done.changes)
-        if "encoding" in piece.meta:
-            self.statistics.encodings[piece.meta["encoding"]] += 1
-        size_bytes = len(text.encode("utf-8"))
-        if not text or text.isspace():
-            return Dropped(
-                identity, source, "normalize", "blank", "nothing is left but white space", len(piece.text.encode()), excerpt_of(piece.text)
-            )
-        if size_bytes < self.config.min_document_bytes:
-            detail = f"{size_bytes} bytes; corpus.min_document_bytes is {self.config.min_document_bytes:,}"
-            return Dropped(identity, source, "filter", "too_short", detail, size_bytes, excerpt_of(text))
-        key = key_of(text)
-        if self.config.deduplicate.exact:
-            first = self._seen.setdefault(key, len(self._ids))
-            if first < len(self._ids):
-                return Dropped(
-                    identity, source, "deduplicate", "duplicate", f"same text as {self._ids[first]}", size_bytes, excerpt_of(text)
-                )
-            self._ids.append(identity)
-        self.plan.add(position_of(key, self.config.seed), size_bytes)
-        self.lengths.append(len(text))
-        self.sources.append(self._source_number)
-        return Document(identity, text, source, self.language, dict(piece.meta))
-
-
-def without_damage(piece: Piece | Rejected) -> Iterator[Piece | Rejected]:
-    """Yield a piece without the lines that hold undecodable bytes, and a rejection for these lines."""
-    if isinstance(piece, Rejected) or is_valid(piece.text):
-        yield piece
-        return
-    lines = piece.text.split("\n")
-    whole = "\n".join(line for line in lines if is_valid(line))
-    if whole and not whole.isspace():
-        yield Piece(whole, piece.meta)
-    damaged = [line for line in lines if not is_valid(line)]
-    text = "\n".join(damaged)
-    bad = [character for character in text if "\ud800" <= character <= "\udfff"]
-    # read_text turns the byte 0xE9 into U+DCE9; other surrogates were written so, as JSON allows.
-    kinds = dict.fromkeys(f"byte 0x{ord(c) - 0xDC00:02X}" if "\udc00" <= c <= "\udcff" else f"U+{ord(c):04X}" for c in bad)
-    where = "1 line" if len(damaged) == 1 else f"{len(damaged):,} lines"
-    detail = f"not valid {piece.meta.get('encoding', 'UTF-8')}: {', '.join(list(kinds)[:5])} ({len(bad):,} in {where})"
-    yield Rejected("undecodable", detail, len(text.encode("utf-8", "surrogatepass")), text)
-
-
-def is_valid(text: str) -> bool:
-    """Return whether a text can be written as UTF-8: it holds no lone surrogate."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -1,15 +1,47 @@
-"""The one form all text takes: NFC, line feeds, no control characters, mojibake mended where there are signs of it.
+"""The one form all text takes: NFC, line feeds, plain spaces, nothing invisible that no script needs; mojibake mended, lines re-flowed.
 
-Nothing here depends on a language: quotation marks, full-width punctuation, ligatures, ZWJ, ZWNJ and direction marks stay as they are.
+Nothing here depends on a language. Quotation marks, full-width punctuation, the ideographic space (visible, and a separator in Han text),
+ZWJ and ZWNJ in scripts that need them, and direction marks in lines written from right to left stay as they are. No-break, thin and other
+blank spaces become the plain space: which of them stands between two words is a matter of layout, and each would be a word boundary
+of its own to a model. Presentation forms, which fonts and PDFs leave behind, become the letters they show; no other compatibility
+character is changed.
 """
 
 import re
 import unicodedata
 from typing import NamedTuple
 
+from rodna.corpus.config import NormalizeConfig
+from rodna.corpus.reflow import reflow
+
 _NEWLINES = re.compile(r"\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
-# C0 and C1 controls but tab and newline, byte order marks, noncharacters and the soft hyphen, which only says where a line may break.
-_REMOVED = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ufeff\ufffe\uffff\u00ad]")
+_SPACES = re.compile("[\xa0\u2000-\u200a\u202f\u205f]")
+# C0 and C1 controls but tab and newline; what marks, joins or parts without being seen; the object replacement and annotation characters;
+# noncharacters; the soft hyphen, which only says where a line may break.
+_REMOVED = re.compile(
+    "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u180e\u200b\u2060-\u2064\u206a-\u206f\ufdd0-\ufdef\ufeff\ufff9-\ufffc\ufffe\uffff]"
+)
+_JOINING = (
+    "\u0600-\u08ff"  # Arabic, Syriac, N'Ko, Mandaic
+    "\u0900-\u0dff\u0f00-\u109f\u1700-\u18af\u1900-\u1cff\ua800-\ua8ff\ua900-\uaaff\uabc0-\uabff"  # Indic, Tibetan, Khmer, Mongolian
+    "\ufb50-\ufdff\ufe70-\ufefe\U00010a00-\U00011fff\U0001e900-\U0001e95f"
+)
+# Emoji are joined by ZWJ; some are older symbols, and a variation selector or skin tone may stand between.
+_EMOJI = "\u2190-\u2bff\u3030\u303d\ufe0e\ufe0f\U0001f000-\U0001faff\U000e0020-\U000e007f"
+_USELESS_JOINERS = re.compile(f"(?<![{_JOINING}])\u200c(?![{_JOINING}])|(?<![{_JOINING}{_EMOJI}])\u200d(?![{_JOINING}])")
+_DIRECTION = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]")
+_OPENS = {
+    "\u202a": "\u202c",
+    "\u202b": "\u202c",
+    "\u202d": "\u202c",
+    "\u202e": "\u202c",
+    "\u2066": "\u2069",
+    "\u2067": "\u2069",
+    "\u2068": "\u2069",
+}
+# Latin and Armenian ligatures, Hebrew and Arabic presentation forms but the word signs (FDF0 and on), and Kangxi radicals (for ideographs).
+_PRESENTATION = re.compile("[\u2f00-\u2fd5\ufb00-\ufb06\ufb13-\ufb17\ufb1d-\ufb28\ufb2a-\ufdc7\ufe70-\ufefc]")
 _MANY_BLANK_LINES = re.compile(r"\n{3,}")
 _MAY_BE_MOJIBAKE = re.compile(
     "[\u0080-\u00bf\u0152-\u0192\u02c6-\u02dc\u2013-\u2122][\u0080-\u00ff\u0152-\u0192\u02c6-\u02dc\u2013-\u2122]|[ÃÂâÐÑÅÄÎÏØÙ][\u0080-\u00bf\u0152-\u0192\u02c6-\u02dc\u2013-\u2122]"
@@ -17,38 +49,97 @@ _MAY_BE_MOJIBAKE = re.compile(
 
 
 class Normalized(NamedTuple):
-    """A text in its final form, and what had to be done to it: any of `nfc`, `controls`, `mojibake`."""
+    """A text in its final form, and what had to be done to it.
+
+    `changes` holds any of `mojibake`, `nfc`, `presentation`, `spaces`, `controls`, `joiners`, `directions`, `reflow`.
+    """
 
     text: str
     changes: tuple[str, ...]
 
 
-def normalize(text: str, *, mend: bool) -> Normalized:
-    """Return a text in the corpus' form; but for mending, doing so twice changes nothing more.
+def normalize(text: str, config: NormalizeConfig, *, wrapped: bool = False) -> Normalized:
+    """Return a text in the corpus' form; but for mending and re-flowing, doing so twice changes nothing more.
 
     Args:
         text: any text without lone surrogates.
-        mend: undo mojibake, line by line.
+        config: what is to be done.
+        wrapped: the lines are known to be those of a page (a PDF's), so that fewer signs of it are asked for.
     """
-    changes: tuple[str, ...] = ()
+    changes: list[str] = []
+    if config.mend_mojibake and not text.isascii() and _MAY_BE_MOJIBAKE.search(text):
+        text = _noted(text, mend_mojibake(text), "mojibake", changes)
+    if config.unicode:
+        text = _one_form(text, changes, keep_breaks=config.reflow)
+    if config.reflow and "\n" in text:
+        text = _noted(text, reflow(text, wrapped=wrapped), "reflow", changes)
+    return Normalized(text, tuple(dict.fromkeys(changes)))
+
+
+def _noted(before: str, after: str, change: str, changes: list[str]) -> str:
+    if before != after:
+        changes.append(change)
+    return after
+
+
+def _one_form(text: str, changes: list[str], *, keep_breaks: bool) -> str:
     if not text.isascii():
-        if mend and _MAY_BE_MOJIBAKE.search(text):
-            mended = mend_mojibake(text)
-            if mended != text:
-                changes, text = ("mojibake",), mended
         if not unicodedata.is_normalized("NFC", text):
-            changes, text = (*changes, "nfc"), unicodedata.normalize("NFC", text)
+            text = _noted(text, unicodedata.normalize("NFC", text), "nfc", changes)
+        if _PRESENTATION.search(text):
+            text = _noted(text, unicodedata.normalize("NFC", _PRESENTATION.sub(_letters_shown, text)), "presentation", changes)
     # isprintable costs a tenth of the searches, and most text has nothing for them.
     if not text.replace("\n", "").isprintable():
-        text = _NEWLINES.sub("\n", text)
-        if _REMOVED.search(text):
-            # Without what stood between them, a letter and its mark may now compose.
-            changes, text = (*changes, "controls"), unicodedata.normalize("NFC", _REMOVED.sub("", text))
+        text = _without_unseen(_NEWLINES.sub("\n", text), changes, keep_breaks=keep_breaks)
     if "\n" in text:
         text = "\n".join([line.rstrip() for line in text.split("\n")])
         if "\n\n\n" in text:
             text = _MANY_BLANK_LINES.sub("\n\n", text)
-    return Normalized(text.strip(), changes)
+    return text.strip()
+
+
+def _without_unseen(text: str, changes: list[str], *, keep_breaks: bool) -> str:
+    """Return the text without what is not seen; NFC again, since a letter and its mark may now meet."""
+    text = _noted(text, _SPACES.sub(" ", text), "spaces", changes)
+    if keep_breaks:
+        # PDFs say by U+FFFE or U+0002 what a soft hyphen says: the word goes on in the next line.
+        text = _noted(text, _BROKEN_BY_SIGN.sub("", text), "reflow", changes)
+    before = text
+    text = _noted(text, _REMOVED.sub("", text), "controls", changes)
+    if _DIRECTION.search(text):
+        text = _noted(text, "\n".join([_directed(line) for line in text.split("\n")]), "directions", changes)
+    text = _noted(text, _USELESS_JOINERS.sub("", text), "joiners", changes)
+    return text if text is before else unicodedata.normalize("NFC", text)
+
+
+_BROKEN_BY_SIGN = re.compile("(?<=\\w)[\xad\ufffe\x02][ \t]*\n[ \t]*(?=\\w)")
+
+
+def _letters_shown(match: re.Match[str]) -> str:
+    """Return the letters a presentation form stands for; a vowel sign shown on its own goes onto the letter before it."""
+    return unicodedata.normalize("NFKC", match.group()).replace(" ", "")
+
+
+def _directed(line: str) -> str:
+    """Return a line without direction marks if nothing in it runs from right to left, without unpaired ones if something does."""
+    if not _DIRECTION.search(line):
+        return line
+    if not _RIGHT_TO_LEFT.search(line.replace("\u061c", "")):
+        return _DIRECTION.sub("", line)
+    kept: list[str] = []
+    opened: list[tuple[int, str]] = []
+    for character in line:
+        closes = _OPENS.get(character)
+        if closes:
+            opened.append((len(kept), closes))
+        elif character in "\u202c\u2069":
+            if not opened or opened[-1][1] != character:
+                continue
+            opened.pop()
+        kept.append(character)
+    for index, _ in opened:
+        kept[index] = ""
+    return "".join(kept)
 
 
 def mend_mojibake(text: str) -> str:
