@@ -36,7 +36,8 @@ def character_match(extracted: str, gold: str) -> Match:
     """Return how many characters of two texts match, in order: their longest common subsequence.
 
     Order counts (text in the wrong place is not matched), spaces do not (lines are wrapped differently in every format), nor do lines of
-    nothing but dashes and the like, nor Unicode's composed and compatible forms (NFKC, soft hyphens). Everything else does: bullets, numbers, punctuation.
+    nothing but dashes and the like, nor Unicode's composed and compatible forms (NFKC, soft
+    hyphens). Everything else does: bullets, numbers, punctuation.
     """
     extracted, gold = _bare(extracted), _bare(gold)
     return Match(_common_subsequence(extracted, gold), len(extracted), len(gold))
