@@ -53,6 +53,26 @@ class LanguageConfig(Section):
     identifier: str = Field(
         default="builtin", description="`builtin`, `off`, or the path of a model: from `rodna corpus langid train`, or a fastText `.bin`."
     )
+    action: Literal["drop", "keep"] = Field(
+        default="drop", description="`drop` what is surely in another language; `keep` only records it."
+    )
+    min_confidence: float = Field(default=0.9, gt=0, le=1, description="Only documents whose language is so probable are dropped.")
+    min_characters: int = Field(default=200, ge=1, description="Shorter documents are never dropped for their language.")
+    mixed_share: float = Field(
+        default=0.1, gt=0, lt=0.5, description="A document is mixed, and kept, where both the language and others have this share of it."
+    )
+    relatives: bool = Field(
+        default=True, description="Accept labels of the same macrolanguage too (`zh` for `yue`): identifiers tell these badly."
+    )
+    known_share: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Where the identifier finds the language in less of the text than this, it does not know it well.",
+    )
+    substantial_share: float = Field(
+        default=0.05, gt=0, le=1, description="In that case every label of so much of the text is taken for the language."
+    )
 
 
 class QualityConfig(Section):
