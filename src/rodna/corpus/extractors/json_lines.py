@@ -53,7 +53,7 @@ def extract(path: Path, source: Source, limits: Limits) -> Iterator[Piece | Reje
         text = field_of(values, source.text_field)
         if isinstance(text, str):
             found = True
-            meta = _meta(values, source.text_field)
+            meta = meta_of(values, source.text_field)
             for part in cut(text, limits.max_document_bytes) if text.strip() else [text]:
                 yield Piece(part, meta)
         else:
@@ -99,7 +99,7 @@ def _lines(path: Path) -> Iterator[bytes]:
                 whole = file.readline(MAX_LINE_BYTES + 1)
 
 
-def _meta(values: dict[str, Any], text_field: str) -> dict[str, Any]:
+def meta_of(values: dict[str, Any], text_field: str) -> dict[str, Any]:
     """Return the short, plain values beside the text: titles, dates, addresses."""
     return {
         key: value
