@@ -29,8 +29,8 @@ def texts(pieces):
         ("a", b"\xef\xbb\xbf<!DOCTYPE html><p>x", "html"),
         ("a.log", b'{"text": "x"}', "json_lines"),
         ("a.txt", b"PAR1....", "parquet"),
-        ("a.txt", b"%PDF-1.4", ""),
-        ("a.docx", b"PK\x03\x04", ""),
+        ("a.txt", b"%PDF-1.4", "pdf"),
+        ("a.docx", b"PK\x03\x04", "docx"),
     ],
 )
 def test_the_format_is_told_by_content_where_unmistakable_then_by_name(tmp_path, name, content, expected):
