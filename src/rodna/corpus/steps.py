@@ -1,0 +1,42 @@
+"""Corpus steps: plugins that judge or change each document, registered under `rodna.corpus_steps`.
+
+A step is made by a factory that is told the language, once a process, and then called with every document. It must depend on nothing
+but the document: documents come in no promised order and to several processes.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from rodna.core import registry
+from rodna.core.registry import PluginError
+from rodna.corpus.documents import Document
+from rodna.corpus.extractors import Rejected
+
+GROUP = "rodna.corpus_steps"
+Step = Callable[[Document], Document | Rejected]
+
+
+class StepFactory(Protocol):
+    """Makes a step for a language, a BCP-47 tag; may raise a `RodnaError` where it cannot serve that language."""
+
+    def __call__(self, language: str, /) -> Step: ...
+
+
+def load_steps(names: Sequence[str], *, language: str) -> list[tuple[str, Step]]:
+    """Return the named steps, in order, each with its name.
+
+    Raises:
+        PluginError: there is none of that name, it cannot be loaded, or what it makes is no step.
+    """
+    steps: list[tuple[str, Step]] = []
+    for name in names:
+        factory = registry.load(GROUP, name)
+        step = factory(language) if callable(factory) else factory
+        if not callable(step):
+            raise PluginError(
+                f"{name!r} makes no corpus step but {type(step).__name__}",
+                where=GROUP,
+                fix="register a function that takes the language and returns a function of a document",
+            )
+        steps.append((name, step))
+    return steps
