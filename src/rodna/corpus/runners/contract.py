@@ -132,7 +132,7 @@ def raise_error(job: Job, failed: Mapping[int, Mapping[str, str]]) -> NoReturn:
     """
     number = min(failed)
     error = failed[number]
-    others = f" (and {len(failed) - 1:,} other tasks failed)" if len(failed) > 1 else ""
+    others = f" ({len(failed) - 1:,} more failed)" if len(failed) > 1 else ""
     if error["type"]:
         known = getattr(errors, error["type"], RunnerError)
         raise known(error["what"] + others, where=error["where"] or job.name(number), fix=error["fix"])
