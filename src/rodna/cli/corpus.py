@@ -14,7 +14,7 @@ app = typer.Typer(no_args_is_help=True, help="Turn sources into clean, de-duplic
 @app.command()
 def build(workspace: WorkspaceOption = HERE, set_: SetOption = NOTHING, dry_run: DryRunOption = False, as_json: JsonOption = False) -> None:
     """Read the sources and write the corpus."""
-    stage_verb(("corpus",), workspace=workspace, overrides=set_, dry_run=dry_run, as_json=as_json)
+    stage_verb(("documents", "cleaned", "corpus"), workspace=workspace, overrides=set_, dry_run=dry_run, as_json=as_json)
 
 
 @app.command()

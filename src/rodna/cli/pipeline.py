@@ -74,6 +74,10 @@ def describe(artifact: Artifact) -> str:
     counts = artifact.counts
     try:
         match artifact.kind:
+            case "documents":
+                return f"{counts['documents']:,} documents read, {human_bytes(counts['bytes'])}"
+            case "cleaned":
+                return f"{counts['documents']:,} documents repaired and measured"
             case "corpus":
                 size = human_bytes(sum(counts[split]["bytes"] for split in ("train", "validation", "test")))
                 return f"{counts['documents_kept']:,} documents kept, {counts['documents_dropped']:,} dropped; {size}"

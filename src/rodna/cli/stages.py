@@ -4,8 +4,7 @@ Digests are computed before anything is built, from the sources' fingerprint onw
 `run` would do.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -16,11 +15,12 @@ from rodna.core.artifact import Artifact, Manifest
 from rodna.core.errors import ArtifactError
 from rodna.core.workspace import Stage, Workspace
 
-StageName = Literal["corpus", "tokenizer", "plan", "tokens", "pretrain", "evaluate", "report"]
+StageName = Literal["documents", "cleaned", "corpus", "tokenizer", "plan", "tokens", "pretrain", "evaluate", "report"]
 STAGES: tuple[StageName, ...] = get_args(StageName)
+CORPUS_STAGES: tuple[StageName, ...] = ("documents", "cleaned", "corpus")
 VERBS: dict[StageName, str] = {
-    "corpus": "corpus build", "tokenizer": "tokenizer train", "plan": "plan", "tokens": "train tokens", "pretrain": "train pretrain",
-    "evaluate": "eval", "report": "report",
+    "documents": "corpus build", "cleaned": "corpus build", "corpus": "corpus build", "tokenizer": "tokenizer train", "plan": "plan",
+    "tokens": "train tokens", "pretrain": "train pretrain", "evaluate": "eval", "report": "report",
 }  # fmt: skip
 """Stage -> the command that does it alone."""
 
@@ -70,12 +70,39 @@ class Stages:
     ) -> Stage:
         return Stage(kind=kind, name=self.project.name, format_version=format_version, inputs=inputs, config=config, make=make)
 
-    def _corpus(self) -> Stage:
-        from rodna.corpus.build import corpus_stage
+    def _documents(self) -> Stage:
+        from rodna.corpus.build import check_sources, make_documents
+        from rodna.corpus.sources import fingerprint
 
+        check_sources(self.project.sources)
+        digest = fingerprint(self.project.sources, self.workspace.root)
+        return self._corpus_part("documents", digest, lambda out: make_documents(out=out, digest=digest, **self._corpus_arguments()))
+
+    def _cleaned(self) -> Stage:
+        from rodna.corpus.build import make_cleaned
+
+        before = self._announced("documents")
+        return self._corpus_part(
+            "cleaned", before, lambda out: make_cleaned(self.artifact("documents"), out=out, **self._corpus_arguments())
+        )
+
+    def _corpus(self) -> Stage:
+        from rodna.corpus.build import make_corpus
+
+        before = self._announced("cleaned")
+        return self._corpus_part("corpus", before, lambda out: make_corpus(self.artifact("cleaned"), out=out, **self._corpus_arguments()))
+
+    def _corpus_arguments(self) -> dict[str, Any]:
         project = self.project
-        stage = corpus_stage(project.sources, project.corpus, language=project.language, root=self.workspace.root)
-        return replace(stage, name=project.name)
+        return {"sources": project.sources, "config": project.corpus, "language": project.language, "root": self.workspace.root}
+
+    def _corpus_part(self, kind: str, before: Artifact | str, make: Callable[[Path], Artifact]) -> Stage:
+        from rodna.corpus import build
+
+        arguments = self._corpus_arguments()
+        root = arguments.pop("root")
+        inputs = build.inputs_of(kind, before, config=self.project.corpus, root=root)
+        return self._make(kind, build.FORMAT_VERSION, inputs, build.settings_of(kind, **arguments), make)
 
     def _tokenizer(self) -> Stage:
         from rodna.tokenizer import train

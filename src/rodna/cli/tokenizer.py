@@ -29,6 +29,7 @@ def compare(
     import json
 
     from rodna.cli.pipeline import run_stages
+    from rodna.cli.stages import CORPUS_STAGES
 
     rows: list[dict[str, Any]] = []
     for algorithm in algorithms:
@@ -36,7 +37,7 @@ def compare(
         for size in ["planned"] if algorithm == "character" else sizes:
             settings = [*set_, f"tokenizer.algorithm={algorithm}", f"tokenizer.vocabulary_size={size}"]
             project, found = open_project(workspace, settings)
-            made = run_stages(project, found, ("corpus", "tokenizer"))["tokenizer"]
+            made = run_stages(project, found, (*CORPUS_STAGES, "tokenizer"))["tokenizer"]
             measures = json.loads((Path(made["path"]) / "measures.json").read_text(encoding="utf-8"))
             rows.append({"algorithm": algorithm, "vocabulary_size": size, "path": made["path"], "measures": measures})
     if as_json:

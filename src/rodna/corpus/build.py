@@ -19,15 +19,13 @@ from rodna.core.artifact import Artifact, Draft, create, digest_of
 from rodna.core.errors import CorpusError, explain_disk_errors
 from rodna.core.files import write_json, write_text
 from rodna.corpus.config import CorpusConfig, Source
-from rodna.corpus.decontaminate import fingerprint_benchmarks
 from rodna.corpus.documents import DROPPED, SPLITS
-from rodna.corpus.identify import fingerprint_identifier
 from rodna.corpus.language import parse_language
 from rodna.corpus.passes import clean, extract, write
 from rodna.corpus.passes.select import select
 from rodna.corpus.runners import run_tasks
 from rodna.corpus.signals import Signals, write_index
-from rodna.corpus.sources import fingerprint
+from rodna.corpus.sources import fingerprint, fingerprint_files
 from rodna.corpus.stats import counts_of, statistics_of_tally
 from rodna.corpus.tally import Tally
 
@@ -49,32 +47,38 @@ def check_sources(sources: Mapping[str, Source]) -> None:
         )
 
 
-def settings_of(kind: str, config: CorpusConfig, language: str) -> dict[str, Any]:
+def settings_of(kind: str, sources: Mapping[str, Source], config: CorpusConfig, language: str) -> dict[str, Any]:
     """Return the settings that the digest of one of the `KINDS` covers: those its stage reads, and no others."""
     every = config.model_dump(mode="json", exclude={"runner"})
     form = every.pop("normalize")
     repairs = {name: form.pop(name) for name in ("apostrophes", "homoglyphs")}
-    extracting = {"normalize": form, **{name: every.pop(name) for name in ("extract", "max_document_bytes")}}
+    extracting = {"normalize": form, **{name: every.pop(name) for name in ("extract", "max_document_bytes")}, "sources": list(sources)}
     cleaning = {"normalize": repairs, **{name: every.pop(name) for name in ("steps", "privacy")}}
     cleaning["quality"] = {"seed": every["quality"]["seed"]}
-    cleaning["language"] = {"identifier": every["language"].pop("identifier")}
+    cleaning["language"] = {name: every["language"].pop(name) for name in ("identifier", "mixed_share")}
     chosen = {"documents": extracting, "cleaned": cleaning, "corpus": every}[kind]
-    return {"language": parse_language(language).tag, **chosen}
+    return {"language_tag": parse_language(language).tag, **chosen}
 
 
-def inputs_of(
-    kind: str, before: Artifact | str, sources: Mapping[str, Source], config: CorpusConfig, root: Path
-) -> dict[str, Artifact | str]:
-    """Return what one of the `KINDS` is made from: the result before it (the sources' fingerprint, for the first), and files named in the settings.
+def inputs_of(kind: str, before: Artifact | str, *, config: CorpusConfig, root: Path) -> dict[str, Artifact | str]:
+    """Return what one of the `KINDS` is made from: the result before it, and files that the settings name.
+
+    Args:
+        kind: of the stage.
+        before: the artifact before it; the fingerprint of the sources, for the first.
+        config: the project's.
+        root: the workspace's folder.
 
     Raises:
-        CorpusError: such a file is missing.
+        CorpusError: a file is missing.
     """
     if kind == "documents":
         return {"sources": before}
     if kind == "cleaned":
-        return {"documents": before, "identifier": fingerprint_identifier(config.language, root)}
-    return {"cleaned": before, "benchmarks": fingerprint_benchmarks(config.decontaminate.benchmarks, root)}
+        paths = [] if config.language.identifier in ("builtin", "off") else [config.language.identifier]
+        return {"documents": before, "identifier": fingerprint_files(paths, root, where="corpus.language.identifier")}
+    paths = config.decontaminate.benchmarks
+    return {"cleaned": before, "benchmarks": fingerprint_files(paths, root, where="corpus.decontaminate.benchmarks")}
 
 
 def make_documents(
@@ -94,10 +98,10 @@ def make_documents(
         CorpusError: a source is missing or empty, or nothing in it is text.
     """
     check_sources(sources)
-    settings = settings_of("documents", config, language)
-    inputs = inputs_of("documents", digest or fingerprint(sources, root), sources, config, root)
+    settings = settings_of("documents", sources, config, language)
+    inputs = inputs_of("documents", digest or fingerprint(sources, root), config=config, root=root)
     with _stage("documents", out, inputs, settings) as (work, draft):
-        tasks = extract.extract_tasks(sources, config, work / "files", language=settings["language"], root=root)
+        tasks = extract.extract_tasks(sources, config, work / "files", language=settings["language_tag"], root=root)
         results = run_tasks(config.runner, extract.FUNCTION, tasks, work=work)
         tally = Tally().merge(Tally.from_json(result["tally"]) for result in results)
         shards = [shard for result in results for shard in result["shards"]]
@@ -120,18 +124,18 @@ def make_cleaned(
     Raises:
         CorpusError: nothing is left.
     """
-    settings = settings_of("cleaned", config, language)
-    with _stage("cleaned", out, inputs_of("cleaned", documents, sources, config, root), settings) as (work, draft):
+    settings = settings_of("cleaned", sources, config, language)
+    with _stage("cleaned", out, inputs_of("cleaned", documents, config=config, root=root), settings) as (work, draft):
         files = work / "files"
         if not (files / "characters.npz").is_file():
-            clean.fit(documents, config, files, language=settings["language"])
+            clean.fit(documents, config, files, language=settings["language_tag"])
         shards = json.loads((documents.path / "shards.json").read_text(encoding="utf-8"))["shards"]
         shared = {
             "documents": str(documents.path),
             "fitted": str(files),
             "out": str(files),
             "config": config.model_dump(mode="json", include={"steps", "privacy", "language"}),
-            "language": settings["language"],
+            "language": settings["language_tag"],
             "root": str(root),
             "sources": list(sources),
         }
@@ -158,13 +162,13 @@ def make_corpus(
     Raises:
         CorpusError: nothing is left, or there is too little text for the split.
     """
-    settings = settings_of("corpus", config, language)
-    inputs = inputs_of("corpus", cleaned, sources, config, root)
+    settings = settings_of("corpus", sources, config, language)
+    inputs = inputs_of("corpus", cleaned, config=config, root=root)
     with _stage("corpus", out, inputs, settings, seed=config.seed) as (work, draft):
         files = work / "files"
         if not (files / "selected.json").is_file():
             before = _tally(cleaned.path)
-            facts = select(cleaned, config, files, language=settings["language"], sources=tuple(sources), root=root)
+            facts = select(cleaned, config, files, language=settings["language_tag"], sources=tuple(sources), root=root)
             if not facts["documents"]:
                 raise nothing_left(before, sources)
             write_json(files / "selected.json", facts)
@@ -180,7 +184,7 @@ def make_corpus(
             join(files, draft, split, [result["files"][split] for result in results])
         shutil.copyfile(cleaned.path / f"{DROPPED}.jsonl.zst", files / "before.jsonl.zst")
         join(files, draft, DROPPED, ["before.jsonl.zst", *(result["files"][DROPPED] for result in results)])
-        figures = statistics_of_tally(tally, sources, language=settings["language"])
+        figures = statistics_of_tally(tally, sources, language=settings["language_tag"])
         write_json(draft.path / "statistics.json", {**figures, "selection": facts})
         draft.counts.update(counts_of(tally))
     return draft.result
@@ -216,8 +220,13 @@ def _stage(
                 shutil.rmtree(other, ignore_errors=True)
         (work / "files").mkdir(parents=True, exist_ok=True)
         write_text(work / "digest", digest)
-        with create(out, kind=kind, format_version=FORMAT_VERSION, inputs=inputs, config=settings, seed=seed) as draft:
-            yield work, draft
+        try:
+            with create(out, kind=kind, format_version=FORMAT_VERSION, inputs=inputs, config=settings, seed=seed) as draft:
+                yield work, draft
+        except BaseException:
+            if not any((work / "results").glob("*.json")):
+                shutil.rmtree(work, ignore_errors=True)
+            raise
         shutil.rmtree(work, ignore_errors=True)
 
 

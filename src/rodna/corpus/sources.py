@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,3 +113,21 @@ def fingerprint(sources: Mapping[str, Source], root: Path) -> str:
         for file in walk(source, root, name=name):
             digest.update(json.dumps([file.name, file.size_bytes, sha256_of(file.path)]).encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
+
+
+def fingerprint_files(paths: Iterable[str], root: Path, *, where: str) -> str:
+    """Return a digest of the names and bytes of files, or of all files in folders, that a setting names; "" for none.
+
+    Raises:
+        CorpusError: one is missing.
+    """
+    digest = hashlib.sha256()
+    found = False
+    for name in paths:
+        path = root / Path(name).expanduser()
+        if not path.exists():
+            raise CorpusError(f"no such file or folder: {name}", where=where, fix="correct the path: it starts at the workspace's folder")
+        for file in [path] if path.is_file() else sorted(item for item in path.rglob("*") if item.is_file()):
+            found = True
+            digest.update(json.dumps([file.relative_to(path.parent).as_posix(), sha256_of(file)]).encode("utf-8", "surrogateescape"))
+    return digest.hexdigest() if found else ""

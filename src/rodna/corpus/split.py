@@ -5,8 +5,6 @@ never be on the other side of the split.
 """
 
 import hashlib
-from array import array
-from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -19,58 +17,56 @@ _MAX_OVERSHOOT = 2.0
 """A document of more than this many times what a split should hold stays in train, while there are others."""
 
 
-def key_of(text: str) -> bytes:
-    """Return the 16 bytes that identify a text, spaces and line breaks aside."""
-    return hashlib.blake2b(" ".join(text.split()).encode("utf-8"), digest_size=16).digest()
+def positions_of(keys: np.ndarray, seed: int) -> np.ndarray:
+    """Return each text's place in [0, 1): uniform over texts, another one for another seed.
+
+    Args:
+        keys: uint64 (D, 2), as `exact.keys_of` gives them.
+        seed: of the corpus.
+
+    Returns:
+        float64, shape (D,).
+    """
+    data, salt = np.ascontiguousarray(keys, dtype="<u8").tobytes(), seed.to_bytes(16, "little")
+    digests = b"".join(hashlib.blake2b(data[at : at + 16], digest_size=8, salt=salt).digest() for at in range(0, len(data), 16))
+    return np.frombuffer(digests, dtype="<u8") / 2**64
 
 
-def position_of(key: bytes, seed: int) -> float:
-    """Return a text's place in [0, 1): uniform over texts, another one for another seed."""
-    digest = hashlib.blake2b(key, digest_size=8, salt=seed.to_bytes(16, "little")).digest()
-    return int.from_bytes(digest, "little") / 2**64
+def assign_splits(positions: np.ndarray, sizes: np.ndarray, config: SplitConfig, *, where: str) -> np.ndarray:
+    """Return the split of each document, as an index into `SPLITS`, uint8 of shape (D,).
 
+    The test split takes positions from 0 up to its share, validation from there. Two exceptions, which only matter where documents are
+    few: a document far larger than the split stays in train, and a split short of half its share or of `min_bytes` takes the
+    next documents by position.
 
-@dataclass
-class SplitPlan:
-    """Collects the place and size of every kept document, then assigns splits."""
+    Args:
+        positions: float64, shape (D,); near copies must share theirs.
+        sizes: UTF-8 bytes, int64, shape (D,).
+        config: the shares.
+        where: the setting, for messages.
 
-    positions: "array[float]" = field(default_factory=lambda: array("d"))
-    sizes: "array[int]" = field(default_factory=lambda: array("q"))
-
-    def add(self, position: float, size_bytes: int) -> None:
-        self.positions.append(position)
-        self.sizes.append(size_bytes)
-
-    def assign(self, config: SplitConfig, *, where: str) -> np.ndarray:
-        """Return the split of each document, as an index into `SPLITS`, uint8 of shape (D,).
-
-        The test split takes positions from 0 up to its share, validation from there. Two exceptions, which only matter where documents are
-        few: a document far larger than the split stays in train, and a split short of half its share or of `min_bytes` takes the
-        next documents by position.
-
-        Raises:
-            CorpusError: there is too little text, or too few documents.
-        """
-        positions, sizes = np.asarray(self.positions, dtype=np.float64), np.asarray(self.sizes, dtype=np.int64)
-        result = np.zeros(len(sizes), dtype=np.uint8)
-        total = int(sizes.sum())
-        shares = {"test": config.test, "validation": config.validation}
-        wanted = {name: max(config.min_bytes, share * total) for name, share in shares.items() if share > 0}
-        needed = sum(wanted.values()) + config.min_bytes
-        if total < needed:
-            raise too_little(total, len(sizes), config, where, "")
-        order = np.argsort(positions, kind="stable")
-        low = 0.0
-        for name, share in shares.items():
-            if share > 0:
-                taken = _take(order, positions, sizes, result, low=low, high=low + share, wanted=wanted[name], min_bytes=config.min_bytes)
-                if taken is None:
-                    raise too_little(total, len(sizes), config, where, name)
-                result[taken] = SPLITS.index(name)
-            low += share
-        if int(sizes[result == 0].sum()) < max(config.min_bytes, 0.1 * total):
-            raise too_little(total, len(sizes), config, where, "train")
-        return result
+    Raises:
+        CorpusError: there is too little text, or too few documents.
+    """
+    result = np.zeros(len(sizes), dtype=np.uint8)
+    total = int(sizes.sum())
+    shares = {"test": config.test, "validation": config.validation}
+    wanted = {name: max(config.min_bytes, share * total) for name, share in shares.items() if share > 0}
+    needed = sum(wanted.values()) + config.min_bytes
+    if total < needed:
+        raise too_little(total, len(sizes), config, where, "")
+    order = np.argsort(positions, kind="stable")
+    low = 0.0
+    for name, share in shares.items():
+        if share > 0:
+            taken = _take(order, positions, sizes, result, low=low, high=low + share, wanted=wanted[name], min_bytes=config.min_bytes)
+            if taken is None:
+                raise too_little(total, len(sizes), config, where, name)
+            result[taken] = SPLITS.index(name)
+        low += share
+    if int(sizes[result == 0].sum()) < max(config.min_bytes, 0.1 * total):
+        raise too_little(total, len(sizes), config, where, "train")
+    return result
 
 
 def _take(

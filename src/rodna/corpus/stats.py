@@ -1,17 +1,14 @@
 """The figures of a corpus: sizes, scripts, characters, lengths, and what was dropped and why."""
 
 from bisect import bisect_right
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-import numpy as np
-
-from rodna.core.errors import CorpusError
 from rodna.corpus.config import Source
-from rodna.corpus.documents import SPLITS, Dropped
+from rodna.corpus.documents import SPLITS
+from rodna.corpus.tally import Table, Tally
 
 SCRIPTS = """
 Adlm Aghb Ahom Arab Armi Armn Avst Bali Bamu Bass Batk Beng Bhks Bopo Brah Bugi Buhd Cakm Cans Cari Cham Cher Chrs Copt Cprt
@@ -26,6 +23,7 @@ Yezi Yiii Zanb
 
 _LENGTH_STEPS = [0, *(10**power * step for power in range(1, 7) for step in (1, 2, 5)), 10_000_000]
 _NUM_LISTED_CHARACTERS = 60
+_NUM_LISTED_DOMAINS = 50
 
 
 def scripts_of(characters: Mapping[str, int]) -> dict[str, float]:
@@ -59,152 +57,127 @@ def _script_pattern() -> Any:
 _COMMON = ("Latn", "Cyrl", "Arab", "Hani", "Deva")
 
 
-@dataclass
-class SourceCounts:
-    """What one source held: files, and documents by fate."""
+def statistics_of_tally(tally: Tally, sources: Mapping[str, Source], *, language: str) -> dict[str, Any]:
+    """Return a corpus' figures in the form of statistics.json."""
+    characters = {key[0]: number for key, number in tally.table("characters").items()}
+    splits = {split: _split(tally, split) for split in SPLITS}
+    return {
+        "language": language,
+        "balance": {
+            "read": tally.total("read_documents"),
+            "kept": tally.total("kept_documents"),
+            "dropped": tally.total("dropped_documents"),
+        },
+        "balance_bytes": {
+            "read": tally.total("read_bytes"),
+            "changed": tally.total("changed_bytes"),
+            "kept": tally.total("kept_bytes"),
+            "dropped": tally.total("dropped_bytes"),
+        },
+        "total": {key: sum(split[key] for split in splits.values()) for key in ("documents", "bytes", "characters")},
+        "splits": splits,
+        "sources": {name: _source(name, source, tally) for name, source in sources.items()},
+        "dropped": [
+            {"step": step, "reason": reason, "documents": documents, "bytes": size}
+            for (step, reason), documents, size in sorted(_reasons(tally), key=lambda item: (-item[1], item[0]))
+        ],
+        "changed": {step: number for step, number in sorted(_by_step(tally).items())},
+        "mended": _plain(tally, "mended"),
+        "repaired": _plain(tally, "repaired"),
+        "redacted": _plain(tally, "redacted"),
+        "encodings": _ranked(tally, "encodings"),
+        "languages": [
+            {"language": key[0], "documents": tally.table("languages")[key], "bytes": size}
+            for key, size in tally.table("language_bytes").most_common()
+        ],
+        "mixed": {"documents": tally.total("mixed", "documents"), "bytes": tally.total("mixed", "bytes")},
+        "domains": [
+            {"source": source, "domain": domain, "bytes": size}
+            for (source, domain), size in tally.table("domains").most_common(_NUM_LISTED_DOMAINS)
+        ],
+        "num_domains": len(tally.table("domains")),
+        "scripts": scripts_of(characters),
+        "characters": _inventory(characters),
+        "lengths": [
+            {"from_bytes": low, "below_bytes": high, "documents": tally.total("lengths", str(low))}
+            for low, high in zip(_LENGTH_STEPS, [*_LENGTH_STEPS[1:], None], strict=True)
+            if tally.total("lengths", str(low))
+        ],
+    }
 
-    files: int = 0
-    size_bytes: int = 0
-    read: int = 0
-    kept: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
-    kept_bytes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
-    kept_characters: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
-    dropped: int = 0
-    dropped_bytes: int = 0
+
+def counts_of(tally: Tally) -> dict[str, Any]:
+    """Return the few numbers that go into the artifact's manifest."""
+    return {split: _split(tally, split) for split in SPLITS} | {
+        "documents_read": tally.total("read_documents"),
+        "documents_kept": tally.total("kept_documents"),
+        "documents_dropped": tally.total("dropped_documents"),
+    }
 
 
-class Statistics:
-    """Collects a corpus' figures while it is built."""
+def _split(tally: Tally, split: str) -> dict[str, int]:
+    """Return what the file of a split holds; copies made for a source's weight are in train, and counted."""
+    measures: tuple[tuple[str, Table, Table], ...] = (
+        ("documents", "kept_documents", "copied_documents"),
+        ("bytes", "kept_bytes", "copied_bytes"),
+        ("characters", "kept_characters", "copied_characters"),
+    )
+    return {
+        name: sum(number for (_, where), number in tally.table(kept).items() if where == split)
+        + (tally.total(copied) if split == "train" else 0)
+        for name, kept, copied in measures
+    }
 
-    def __init__(self, language: str, sources: Mapping[str, Source]) -> None:
-        self.language = language
-        self.sources = dict(sources)
-        self.by_source = {name: SourceCounts() for name in sources}
-        self._by_code = np.zeros(0x110000, dtype=np.int64)
-        self._pending: list[str] = []
-        self._num_pending = 0
-        self.lengths: Counter[int] = Counter()
-        self.reasons: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
-        self.mended: Counter[str] = Counter()
-        self.encodings: Counter[str] = Counter()
 
-    def add_text(self, text: str) -> None:
-        """Count the characters of a kept document."""
-        self._pending.append(text)
-        self._num_pending += len(text)
-        if self._num_pending > 1 << 20:
-            self._count_pending()
+def _source(name: str, source: Source, tally: Tally) -> dict[str, Any]:
+    return {
+        "path": source.path,
+        "licence": source.licence,
+        "origin": source.origin,
+        "date": source.date,
+        "consent": source.consent,
+        "document": source.document,
+        "files": tally.total("files", name),
+        "size_bytes": tally.total("file_bytes", name),
+        "read": tally.total("read_documents", name),
+        "kept": tally.total("kept_documents", name),
+        "dropped": tally.total("dropped_documents", name),
+        "dropped_bytes": tally.total("dropped_bytes", name),
+        "changed_bytes": tally.total("changed_bytes", name),
+        "copied": tally.total("copied_documents", name),
+        "splits": {
+            split: {
+                "documents": tally.total("kept_documents", name, split),
+                "bytes": tally.total("kept_bytes", name, split),
+                "characters": tally.total("kept_characters", name, split),
+            }
+            for split in SPLITS
+        },
+    }
 
-    def _count_pending(self) -> None:
-        codes = np.frombuffer("".join(self._pending).encode("utf-32-le"), dtype=np.uint32)
-        counts = np.bincount(codes, minlength=1)
-        self._by_code[: len(counts)] += counts
-        self._pending, self._num_pending = [], 0
 
-    @property
-    def characters(self) -> dict[str, int]:
-        """How often each character occurs in the kept documents."""
-        self._count_pending()
-        return {chr(code): int(self._by_code[code]) for code in np.flatnonzero(self._by_code)}
+def _reasons(tally: Tally) -> list[tuple[tuple[str, str], int, int]]:
+    documents, sizes = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    for (_, step, reason), number in tally.table("dropped_documents").items():
+        documents[step, reason] += number
+    for (_, step, reason), number in tally.table("dropped_bytes").items():
+        sizes[step, reason] += number
+    return [(key, number, sizes[key]) for key, number in documents.items()]
 
-    def add_kept(self, source: str, split: str, size_bytes: int, num_characters: int) -> None:
-        counts = self.by_source[source]
-        counts.kept[split] += 1
-        counts.kept_bytes[split] += size_bytes
-        counts.kept_characters[split] += num_characters
-        self.lengths[_length_step(size_bytes)] += 1
 
-    def add_dropped(self, dropped: Dropped) -> None:
-        counts = self.by_source[dropped.source]
-        counts.dropped += 1
-        counts.dropped_bytes += dropped.size_bytes
-        entry = self.reasons[dropped.step, dropped.reason]
-        entry[0] += 1
-        entry[1] += dropped.size_bytes
+def _by_step(tally: Tally) -> Counter[str]:
+    steps = Counter[str]()
+    for (_, step), number in tally.table("changed_bytes").items():
+        steps[step] += number
+    return steps
 
-    def check_balance(self) -> None:
-        """Check that every document read was kept or dropped.
 
-        Raises:
-            CorpusError: it was not: a fault of a step, never of the text.
-        """
-        for name, counts in self.by_source.items():
-            kept = sum(counts.kept.values())
-            if counts.read != kept + counts.dropped:
-                raise CorpusError(
-                    f"the counts do not balance: {counts.read:,} documents read, {kept:,} kept, {counts.dropped:,} dropped",
-                    where=f"source {name}",
-                    fix="this is a fault of rodna or of a plugin: please report it with the source's settings",
-                )
+def _plain(tally: Tally, table: Table) -> dict[str, int]:
+    return {key[0]: number for key, number in sorted(tally.table(table).items())}
 
-    def counts(self) -> dict[str, Any]:
-        """Return the few numbers that go into the artifact's manifest."""
-        totals = self._balance()
-        return {split: self._split(split) for split in SPLITS} | {
-            "documents_read": totals["read"],
-            "documents_kept": totals["kept"],
-            "documents_dropped": totals["dropped"],
-        }
 
-    def _balance(self) -> dict[str, int]:
-        sources = self.by_source.values()
-        return {
-            "read": sum(counts.read for counts in sources),
-            "kept": sum(sum(counts.kept.values()) for counts in sources),
-            "dropped": sum(counts.dropped for counts in sources),
-        }
-
-    def _split(self, split: str) -> dict[str, int]:
-        sources = self.by_source.values()
-        return {
-            "documents": sum(counts.kept[split] for counts in sources),
-            "bytes": sum(counts.kept_bytes[split] for counts in sources),
-            "characters": sum(counts.kept_characters[split] for counts in sources),
-        }
-
-    def as_json(self) -> dict[str, Any]:
-        """Return everything, in the form of statistics.json."""
-        splits = {split: self._split(split) for split in SPLITS}
-        characters = self.characters
-        return {
-            "language": self.language,
-            "balance": self._balance(),
-            "total": {key: sum(split[key] for split in splits.values()) for key in ("documents", "bytes", "characters")},
-            "splits": splits,
-            "sources": {name: self._source(name, counts) for name, counts in self.by_source.items()},
-            "dropped": [
-                {"step": step, "reason": reason, "documents": documents, "bytes": size}
-                for (step, reason), (documents, size) in sorted(self.reasons.items(), key=lambda item: (-item[1][0], item[0]))
-            ],
-            "mended": dict(sorted(self.mended.items())),
-            "encodings": dict(self.encodings.most_common()),
-            "scripts": scripts_of(characters),
-            "characters": _inventory(characters),
-            "lengths": [
-                {"from_bytes": low, "below_bytes": high, "documents": self.lengths[low]}
-                for low, high in zip(_LENGTH_STEPS, [*_LENGTH_STEPS[1:], None], strict=True)
-                if self.lengths[low]
-            ],
-        }
-
-    def _source(self, name: str, counts: SourceCounts) -> dict[str, Any]:
-        source = self.sources[name]
-        return {
-            "path": source.path,
-            "licence": source.licence,
-            "origin": source.origin,
-            "document": source.document,
-            "files": counts.files,
-            "size_bytes": counts.size_bytes,
-            "read": counts.read,
-            "kept": sum(counts.kept.values()),
-            "dropped": counts.dropped,
-            "dropped_bytes": counts.dropped_bytes,
-            "splits": {
-                split: {"documents": counts.kept[split], "bytes": counts.kept_bytes[split], "characters": counts.kept_characters[split]}
-                for split in SPLITS
-            },
-        }
+def _ranked(tally: Tally, table: Table) -> dict[str, int]:
+    return {key[0]: number for key, number in tally.table(table).most_common()}
 
 
 def _inventory(characters: Mapping[str, int]) -> dict[str, Any]:
@@ -224,6 +197,6 @@ def _inventory(characters: Mapping[str, int]) -> dict[str, Any]:
     }
 
 
-def _length_step(size_bytes: int) -> int:
+def length_step(size_bytes: int) -> int:
     """Return the start of the histogram's step that a length falls into."""
     return _LENGTH_STEPS[bisect_right(_LENGTH_STEPS, size_bytes) - 1]
