@@ -47,6 +47,7 @@ sources:
 
 corpus:
   split: {min_bytes: 1000}  # the tiniest
+  language: {action: keep}  # no identifier knows invented words
 tokenizer:
   vocabulary_size: 384
 model: {width: 32, num_layers: 1, num_heads: 2, num_kv_heads: 2, head_width: 16, ffn_width: 64, context_length: 64}

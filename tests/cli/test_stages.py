@@ -54,8 +54,8 @@ def test_each_stage_verb_makes_its_artifact_and_prints_its_path(rodna, workspace
 
     assert Path(result.stdout.strip()).parent == workspace / "artifacts" / "corpus"
     assert (Path(result.stdout.strip()) / "manifest.json").is_file()
-    assert "[1/7] corpus: " in result.stderr
-    assert list(states(workspace).values()) == ["done", *["missing"] * 6]
+    assert "[3/9] corpus: " in result.stderr
+    assert list(states(workspace).values()) == [*["done"] * 3, *["missing"] * 6]
 
 
 def test_a_verb_names_the_stage_it_needs_first(rodna, workspace):
@@ -78,21 +78,32 @@ def test_a_second_time_nothing_is_done(rodna, as_json, built):
 def test_a_changed_setting_makes_only_what_depends_on_it_stale_and_says_why(rodna, built, states, details):
     change = ("--set", "tokenizer.vocabulary_size=320")
 
-    assert list(states(built, *change).values())[:4] == ["done", "stale", "stale", "stale"]
+    assert list(states(built, *change).values())[2:6] == ["done", "stale", "stale", "stale"]
     assert details(built, *change)["tokenizer"] == "vocabulary_size: 384 -> 320"
     assert "another tokenizer" in details(built, *change)["tokens"]
-    assert list(states(built).values())[:4] == ["done"] * 4
+    assert list(states(built).values())[:6] == ["done"] * 6
+
+
+def test_a_changed_threshold_of_the_corpus_reads_no_text_again(rodna, built, states):
+    change = ("--set", "corpus.deduplicate.similarity=0.9")
+
+    assert list(states(built, *change).values())[:3] == ["done", "done", "stale"]
+    repaired = ("--set", "corpus.normalize.homoglyphs=false")
+    assert list(states(built, *repaired).values())[:3] == ["done", "stale", "stale"]
+    workers = ("--set", "corpus.runner.workers=1")
+    assert set(list(states(built, *workers).values())[:6]) == {"done"}
 
 
 def test_changed_text_makes_everything_stale_and_a_licence_nothing(rodna, built, states, details):
     project = built / "project.yaml"
     project.write_text(project.read_text(encoding="utf-8").replace("CC0-1.0", "CC-BY-SA-4.0"), encoding="utf-8")
-    assert list(states(built).values())[:4] == ["done"] * 4
+    assert list(states(built).values())[:6] == ["done"] * 6
 
     with (built / "texts" / "cyrillic.txt").open("a", encoding="utf-8") as file:
         file.write("\nновы радок\n")
-    assert list(states(built).values())[:4] == ["stale"] * 4
-    assert details(built)["corpus"] == "another sources"
+    assert list(states(built).values())[:6] == ["stale"] * 6
+    assert details(built)["documents"] == "another sources"
+    assert details(built)["corpus"] == "another cleaned"
 
 
 def test_a_dry_run_says_what_would_be_made_and_makes_nothing(rodna, as_json, workspace):
@@ -107,7 +118,7 @@ def test_a_dry_run_says_what_would_be_made_and_makes_nothing(rodna, as_json, wor
 def test_status_names_the_next_command(rodna, workspace):
     result = rodna("status", "--workspace", workspace / "texts")
 
-    assert "to do    corpus" in result.stdout
+    assert "to do    documents" in result.stdout
     assert "next: `rodna run`" in result.stdout
 
 
@@ -197,7 +208,7 @@ def test_corpus_inspect_and_sample_show_numbers_and_documents(rodna, as_json, bu
     sampled = as_json(rodna("corpus", "sample", "--workspace", built, "--json", "-n", 3, "--split", "test"))
     wrong = rodna("corpus", "sample", "--workspace", built, "--split", "exam")
 
-    assert "kept: 120" in inspected.stdout
+    assert "120" in inspected.stdout
     assert len(sampled) == 3
     assert {"id", "text", "source"} <= set(sampled[0])
     assert wrong.exit_code == 1

@@ -1,3 +1,4 @@
+import itertools
 import json
 from collections import Counter
 
@@ -5,12 +6,12 @@ import pytest
 import zstandard
 
 from rodna.core.artifact import Artifact
-from rodna.core.errors import ArtifactError, ConfigError, CorpusError
-from rodna.core.workspace import Workspace
-from rodna.corpus.build import build_corpus, corpus_stage
+from rodna.core.errors import ArtifactError, ConfigError, CorpusError, RodnaError
+from rodna.corpus.build import KINDS, build_corpus, inputs_of, settings_of
 from rodna.corpus.config import CorpusConfig, ExtractConfig, Source, SplitConfig
 from rodna.corpus.documents import SPLITS, read_documents, read_dropped
 from rodna.corpus.inspect import find_document, sample_documents, sample_dropped, statistics_of
+from rodna.corpus.sources import fingerprint
 
 CONFIG = CorpusConfig(split=SplitConfig(validation=0.1, test=0.1, min_bytes=300))
 
@@ -104,23 +105,48 @@ def test_building_twice_gives_the_same_bytes(corpus, folder, tmp_path):
     assert again.digest == corpus.digest
 
 
-def test_a_stage_is_skipped_until_the_text_or_its_reading_changes(folder, tmp_path):
-    workspace = Workspace(tmp_path)
+def test_the_order_of_sources_and_how_they_are_read_belong_to_the_first_stage(folder, tmp_path):
+    one, two = Source(path="texts/a.txt"), Source(path="texts/b.txt")
+    settings = [settings_of("documents", sources, CONFIG, "be") for sources in ({"a": one, "b": two}, {"b": two, "a": one})]
+    assert settings[0] != settings[1]
+    assert fingerprint({"a": one}, tmp_path) == fingerprint({"a": one.model_copy(update={"licence": "CC0-1.0"})}, tmp_path)
+    assert fingerprint({"a": one}, tmp_path) != fingerprint({"a": one.model_copy(update={"document": "line"})}, tmp_path)
 
-    def stage(**settings):
-        return corpus_stage({"s": Source(path="texts", **settings)}, CONFIG, language="be", root=tmp_path)
 
-    first = stage(document="line")
-    assert first.run(workspace).digest == first.digest
-    assert stage(document="line", licence="CC0-1.0", origin="me").digest == first.digest
-    assert stage(document="blank_line").digest != first.digest
-    (folder / "a.txt").write_text("new", encoding="utf-8")
-    assert stage(document="line").digest != first.digest
+def test_each_setting_of_the_corpus_belongs_to_one_stage():
+    def names(value, start=()):
+        return {name for key, item in value.items() for name in (names(item, (*start, key)) if isinstance(item, dict) else {(*start, key)})}
+
+    sources = {"s": Source(path="texts")}
+    parts = [names(settings_of(kind, sources, CONFIG, "be")) - {("language_tag",), ("sources",)} for kind in KINDS]
+    # Which sources are the seed decides what the model is fitted to, and what the thresholds are.
+    assert [first & second for first, second in itertools.combinations(parts, 2)] == [set(), set(), {("quality", "seed")}]
+    assert set().union(*parts) == names(CONFIG.model_dump(mode="json", exclude={"runner"}))
+
+
+def test_a_benchmark_or_identifier_that_changes_makes_its_stage_again(folder, tmp_path):
+    def inputs(kind, **settings):
+        return inputs_of(kind, "before", config=CorpusConfig.model_validate(settings), root=tmp_path)
+
+    before = inputs("corpus", decontaminate={"benchmarks": ["texts/a.txt"]})
+    (folder / "a.txt").write_text("іншы", encoding="utf-8")
+    assert inputs("corpus", decontaminate={"benchmarks": ["texts/a.txt"]}) != before
+    with pytest.raises(CorpusError, match="no such file or folder: nowhere") as error:
+        inputs("cleaned", language={"identifier": "nowhere"})
+    assert error.value.where == "corpus.language.identifier"
 
 
 def test_the_artifact_holds_nothing_but_what_is_announced(corpus):
     names = {path.name for path in corpus.path.iterdir()}
-    assert names == {"train.jsonl.zst", "validation.jsonl.zst", "test.jsonl.zst", "dropped.jsonl.zst", "statistics.json", "manifest.json"}
+    assert names == {
+        "train.jsonl.zst",
+        "validation.jsonl.zst",
+        "test.jsonl.zst",
+        "dropped.jsonl.zst",
+        "cut.jsonl.zst",
+        "statistics.json",
+        "manifest.json",
+    }
     Artifact.open(corpus.path, kind="corpus").verify()
 
 
@@ -182,7 +208,7 @@ def test_a_folder_of_useless_files_says_why_each_was_dropped(tmp_path):
     (tmp_path / "b.pdf").write_bytes(b"%PDF-1.4 ...")
     error = failing_build(tmp_path, {"s": Source(path="*.*")})
     assert error.what == (
-        "no document is left to learn from: 2 files read, everything in them dropped: 1 x empty_file (extract); 1 x not_text (extract)"
+        "no document is left to learn from: 2 files read, everything in them dropped: 1 x damaged (extract); 1 x empty_file (extract)"
     )
 
 
@@ -194,11 +220,10 @@ def test_a_text_too_small_for_the_split_leaves_nothing_behind(tmp_path):
 
 def test_an_unknown_format_names_the_known_ones(tmp_path):
     (tmp_path / "a.txt").write_text("x", encoding="utf-8")
-    from rodna.core.registry import PluginError
 
-    with pytest.raises(PluginError, match="unknown extractor: 'docx'") as error:
-        build_corpus({"s": Source(path="a.txt", format="docx")}, CONFIG, tmp_path / "out-00000000", language="be", root=tmp_path)
-    assert "html, json_lines, markdown, parquet, text" in error.value.fix
+    with pytest.raises(RodnaError, match="unknown extractor: 'word'") as error:
+        build_corpus({"s": Source(path="a.txt", format="word")}, CONFIG, tmp_path / "out-00000000", language="be", root=tmp_path)
+    assert "html, json, json_lines, markdown, mediawiki" in error.value.fix
 
 
 def test_documents_shorter_than_wanted_are_dropped_and_counted(folder, tmp_path):
