@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from rodna.core.config import Section
 
 DocumentUnit = Literal["file", "blank_line", "line", "section"]
+QualityReason = Literal["wrong_script", "too_few_letters", "too_repetitive", "unlikely_text", "not_running_text"]
 
 
 class Source(Section):
@@ -78,7 +79,12 @@ class LanguageConfig(Section):
 class QualityConfig(Section):
     """Filters whose thresholds come from the language's own text."""
 
+    filter: bool = Field(default=True, description="Drop what lies far outside the language's own text.")
     seed: tuple[str, ...] = Field(default=(), description="Sources of clean text to fit to; none: all of them, outliers set apart.")
+    tail: float = Field(default=0.001, ge=0, lt=0.5, description="With a seed: the share of it each threshold may leave outside.")
+    distance: float = Field(default=6, gt=0, description="Without: how many standard deviations of the bulk of the text is too far out.")
+    min_characters: int = Field(default=32, ge=1, description="Shorter documents are too short to judge, and kept.")
+    ignore: tuple[QualityReason, ...] = Field(default=(), description="Reasons that drop nothing.")
 
 
 class PrivacyConfig(Section):
@@ -91,7 +97,15 @@ class DeduplicateConfig(Section):
     """Which copies go."""
 
     exact: bool = Field(default=True, description="Drop exact copies of earlier documents, spaces aside.")
-    near: bool = Field(default=True, description="Drop near copies: documents that share most of their shingles with an earlier one.")
+    near: bool = Field(default=True, description="Drop near copies: documents most of whose text another, that is kept, has too.")
+    similarity: float = Field(
+        default=0.7, ge=0.4, le=0.99, description="Share of its shingles (runs of 8 letters) another must have for a document to go."
+    )
+    keep: Literal["longest", "first"] = Field(default="longest", description="Which of several near copies stays.")
+    lines: int = Field(default=0, ge=0, description="Cut lines that stand in this many documents from all but the first; 0: none.")
+    passages: int = Field(
+        default=0, ge=0, description="Cut passages of this many characters that stand in an earlier document too; 0: none. Try 400."
+    )
 
 
 class DecontaminateConfig(Section):
@@ -99,12 +113,20 @@ class DecontaminateConfig(Section):
 
     held_out: bool = Field(default=True, description="Cut from train what validation or test hold too.")
     benchmarks: tuple[str, ...] = Field(default=(), description="Files or folders of benchmark texts that train must not hold.")
+    max_share: float = Field(default=0.5, gt=0, le=1, description="Training documents of which more is held out, or in a benchmark, go.")
+    min_characters: int = Field(default=100, ge=1, description="Shorter passages shared with a held-out document stay.")
 
 
 class MixConfig(Section):
     """How much each source weighs in the training text."""
 
     weights: dict[str, float] = Field(default={}, description="Source -> how many times its text counts; below 1 leaves some out.")
+    max_share: float = Field(default=1, gt=0, le=1, description="Most of the training text that one source may be; the rest is left out.")
+    max_shares: dict[str, float] = Field(default={}, description="The same for single sources.")
+    alpha: float = Field(
+        default=1, gt=0, le=1, description="Below 1: shares follow size to this power, smaller sources are repeated; 0.3 to 0.7 is usual."
+    )
+    max_repeats: float = Field(default=4, ge=1, le=255, description="Most times `alpha` may repeat a text.")
 
 
 class KeepRule(Section):

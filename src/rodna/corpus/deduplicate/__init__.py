@@ -1,0 +1,1 @@
+"""Finding text that is there more than once: whole documents, near copies, lines and passages."""

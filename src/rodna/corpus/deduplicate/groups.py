@@ -1,0 +1,75 @@
+"""Going through all windows or lines of a corpus by hash, so many at a time."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from rodna.corpus.signals import Column, Signals
+
+_ROWS_AT_A_TIME = 1 << 22
+"""About 300 MB with what sorting needs."""
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Windows or lines in the order of their hashes; those of one hash in the order of their documents.
+
+    Attributes:
+        hashes: uint64 (N,).
+        documents: int64 (N,), counted over all shards.
+        starts, lengths: int64 (N,), where they are in their documents, in code points.
+        begins: int64 (G,), where each group of equal hashes begins.
+    """
+
+    hashes: np.ndarray
+    documents: np.ndarray
+    starts: np.ndarray
+    lengths: np.ndarray
+    begins: np.ndarray
+
+    def spread(self, values: np.ndarray) -> np.ndarray:
+        """Return one value a group as one a row."""
+        return np.repeat(values, np.diff(np.append(self.begins, len(self.hashes))))
+
+
+def groups_of(store: Signals, kind: Column, wanted: np.ndarray) -> Iterator[Groups]:
+    """Yield all windows or lines of the wanted documents, a range of hashes at a time.
+
+    Args:
+        store: the corpus.
+        kind: which.
+        wanted: bool (D,).
+    """
+    columns = [store.column(kind, shard) for shard in store.shards]
+    num_rows = sum(map(len, columns))
+    num_ranges = max(1, -(-num_rows // _ROWS_AT_A_TIME))
+    bounds = [(index << 64) // num_ranges for index in range(num_ranges + 1)]
+    sorted_columns = [bool((column["hash"][1:] >= column["hash"][:-1]).all()) for column in columns]
+    for low, high in itertools.pairwise(bounds):
+        parts = []
+        for shard, column, is_sorted in zip(store.shards, columns, sorted_columns, strict=True):
+            rows = _range(column, low, high, is_sorted)
+            documents = rows["document"].astype(np.int64) + shard.first
+            inside = wanted[documents]
+            parts.append((rows[inside], documents[inside]))
+        yield _grouped(parts)
+
+
+def _range(column: np.ndarray, low: int, high: int, is_sorted: bool) -> np.ndarray:
+    """Return the rows whose hashes are in [low, high)."""
+    hashes, last = column["hash"], np.uint64(high - 1)
+    if not is_sorted:
+        return column[(hashes >= np.uint64(low)) & (hashes <= last)]
+    return column[np.searchsorted(hashes, np.uint64(low)) : np.searchsorted(hashes, last, side="right")]
+
+
+def _grouped(parts: list[tuple[np.ndarray, np.ndarray]]) -> Groups:
+    rows = np.concatenate([part for part, _ in parts])
+    documents = np.concatenate([part for _, part in parts])
+    hashes = np.ascontiguousarray(rows["hash"])
+    order = np.lexsort((rows["start"], documents, hashes))
+    hashes, rows, documents = hashes[order], rows[order], documents[order]
+    begins = np.flatnonzero(np.concatenate(([True], hashes[1:] != hashes[:-1]))) if len(hashes) else np.zeros(0, dtype=np.int64)
+    return Groups(hashes, documents, rows["start"].astype(np.int64), rows["length"].astype(np.int64), begins)
