@@ -4,6 +4,7 @@ Workers are started with their own entry, so the program that calls this needs n
 they hold none of its memory or locks. A killed worker costs the time of its task.
 """
 
+import contextlib
 import json
 import math
 import os
@@ -61,7 +62,11 @@ def _side_by_side(job: Job, todo: list[int], num_workers: int, attempts: int) ->
         for worker in workers:
             worker.stop()
         for thread in threads:
-            thread.join()
+            # One that was never started cannot be waited for.
+            if thread.ident is not None:
+                thread.join()
+        for worker in workers:
+            worker.close()
 
 
 class _Worker:
@@ -96,6 +101,11 @@ class _Worker:
                 self._process.kill()
                 self._process.wait()
 
+    def close(self) -> None:
+        """Close the pipes; the thread that uses them has ended."""
+        if self._process is not None:
+            _close_pipes(self._process)
+
     def _do(self, number: int) -> Reply | None:
         """Return a task's reply, or None where it was stopped."""
         how = ""
@@ -123,12 +133,22 @@ class _Worker:
             if self._stopped:
                 return None
             if self._process is None or self._process.poll() is not None:
+                if self._process is not None:
+                    _close_pipes(self._process)
                 with self._log.open("ab") as log:
                     # In a session of its own: Ctrl-C reaches the parent alone, which then stops its workers in order.
                     self._process = subprocess.Popen(
                         _COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, encoding="utf-8", start_new_session=True
                     )
             return self._process
+
+
+def _close_pipes(process: subprocess.Popen[str]) -> None:
+    for pipe in (process.stdin, process.stdout):
+        # What was not yet written when the process died cannot be written any more.
+        with contextlib.suppress(BrokenPipeError):
+            if pipe is not None:
+                pipe.close()
 
 
 def _how_it_died(code: int) -> str:

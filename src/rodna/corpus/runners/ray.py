@@ -82,7 +82,7 @@ def _connected(address: str) -> Generator[None]:
     """Connect to the cluster, and leave it afterwards where it was not connected to before."""
     try:
         import ray
-        from ray.exceptions import AuthenticationError, RayError
+        from ray.exceptions import RayError
     except ImportError as error:
         raise RunnerError(f"Ray is not installed: {error}", where="corpus.runner", fix="run `pip install 'rodna[ray]'`") from error
     if ray.is_initialized():
@@ -91,17 +91,12 @@ def _connected(address: str) -> Generator[None]:
     try:
         _knock(address)
         ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    except AuthenticationError as error:
-        raise RunnerError(
-            f"the Ray cluster asks for a token: {_first_line(error)}",
-            where=f"corpus.runner.address: {address}",
-            fix="set RAY_AUTH_MODE=token, and copy ~/.ray/auth_token from the machine that started the cluster",
-        ) from error
     except (OSError, RuntimeError, ValueError, RayError) as error:
         raise RunnerError(
             f"no Ray cluster can be reached: {_first_line(error)}",
             where=f"corpus.runner.address: {address}",
-            fix="start one (`ray start --head`), run this on one of its machines, or give its address; docs/cluster.md shows how",
+            fix="start one (`ray start --head`), run this on one of its machines, or give its address. Where it asks for a token, set "
+            "RAY_AUTH_MODE=token and copy ~/.ray/auth_token from the machine that started it. See docs/cluster.md",
         ) from error
     try:
         yield

@@ -56,7 +56,7 @@ def run(runner: RunnerConfig, job: Job, todo: list[int]) -> Generator[tuple[int,
             if process.poll() is None:
                 _cancel_leftover(job.work)
                 process.kill()
-                process.wait()
+            process.communicate()
         (job.work / _JOB_ID).unlink(missing_ok=True)
         if failed or not missing:
             break
@@ -91,11 +91,9 @@ def _submit(runner: RunnerConfig, job: Job, numbers: list[int]) -> subprocess.Po
     ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", start_new_session=True)
     assert process.stdout is not None
-    assert process.stderr is not None
     identity = process.stdout.readline().strip().partition(";")[0]
     if not identity:
-        refusal = process.stderr.read().strip()
-        process.wait()
+        refusal = process.communicate()[1].strip()
         raise RunnerError(
             f"Slurm refused the job: {refusal or f'sbatch ended with code {process.returncode}'}",
             where=shlex.join(command),
