@@ -48,8 +48,11 @@ _MEDIA_FILE = re.compile(
 )
 _LANGUAGE_CODE = re.compile(r"[a-z]{2,3}(?:-[a-z]{2,10})*$|simple$")
 _VARIANT = re.compile(r"\s*[a-z]{2,3}(?:-[a-z]+)*\s*:\s*([^;]*)")
-_NUMBER = re.compile(r"[\d.,\s\u2212+-]*\d[\d.,\s]*$")
+_NUMBER = re.compile(r"[.,\s\u2212+-]*\d[\d.,\s\u2212+-]*$")
+_OTHER_MEANING = re.compile(r"(?<!\s)\s?[(（][^()（）]*[)）]$")
 _LETTER = regex.compile(r"\p{L}")
+_UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]")
+_OPENERS = "([{«\"'“„‘—–-/（「"
 
 
 @dataclass(slots=True)
@@ -82,7 +85,7 @@ def _without_tags(text: str) -> str:
         out.append(text[position:start])
         position = end
         if match[2] is None and match[5] is None:
-            position = _after_comment(text, start, end)
+            position = _after_comment(text, start, end, closers)
             continue
         name = (match[2] or match[5]).lower()
         is_closing, is_whole = bool(match[1] or match[4]), text[end - 2] == "/"
@@ -103,9 +106,9 @@ def _is_bullet(text: str, start: int) -> bool:
     return text[max(0, start - 1) : start] in ("*", "#", ":", ";")
 
 
-def _after_comment(text: str, start: int, end: int) -> int:
+def _after_comment(text: str, start: int, end: int, closers: dict[str, int]) -> int:
     """Return where text goes on after a comment; one that is never closed hides nothing, one alone on its line leaves no blank line."""
-    close = text.find("-->", end)
+    close = closers["!"] = text.find("-->", end) if closers.get("!", 0) >= 0 else -1
     if close < 0:
         return end
     after = close + 3
@@ -226,7 +229,8 @@ class _Scanner:
                 count -= 2
                 self._close_link(end - count)
             else:
-                self.out.append("]" if count == 1 else "")
+                if count == 1:
+                    self.out.append("]")
                 count -= min(count, 2)
 
     def _close_if(self, kind: str, token: str, end: int) -> None:
@@ -238,7 +242,7 @@ class _Scanner:
         if flags and set(flags[0].strip()) & set("HT-"):
             return
         variant = _VARIANT.match(content)
-        self.out.append(variant[1].strip() if variant else content)
+        self.out.append((variant[1].strip() if variant else content) or GONE)
 
     def _segments(self, frame: _Frame) -> list[str]:
         """Take a bracket's content off the output, parted at its bars."""
@@ -275,7 +279,8 @@ class _Scanner:
         elif kind in ("link", "template") and mark[0] == "|":
             for _ in range(mark.count("|")):
                 self._mark()
-            self.out.append(mark.lstrip("|"))
+            if mark[-1] != "|":
+                self.out.append(mark.lstrip("|"))
         else:
             self.out.append(STRAY if mark[0] == "|" else mark)
 
@@ -307,7 +312,7 @@ class _Scanner:
     def _close_link(self, end: int) -> None:
         frame = self._pop()
         target, *labels = self._segments(frame)
-        target = target.strip()
+        target = " ".join(target.split())
         prefix, colon, rest = target.lstrip(":").partition(":")
         namespace = self.namespaces.get(prefix.strip().replace("_", " ").lower(), 0) if colon else 0
         if not target.startswith(":"):
@@ -324,8 +329,8 @@ class _Scanner:
         shown = target.lstrip(":").lstrip("#")
         if labels or (colon and prefix.islower() and namespace == 0 and not rest.startswith((" ", "//"))):
             # The pipe trick, and pages of other wikis.
-            shown = rest if colon else re.sub(r"\s*[(（][^()（）]*[)）]$", "", shown)
-        self.out.append(shown.replace("_", " "))
+            shown = rest if colon else _OTHER_MEANING.sub("", shown)
+        self.out.append(shown.replace("_", " ") or GONE)
 
     def _before(self, index: int) -> str:
         """Return the character that the output before a piece ends with, a newline at its beginning."""
@@ -341,7 +346,7 @@ class _Scanner:
         after = self.text[end : end + 1]
         name, *values = self._segments(frame)
         if frame.width == 3:
-            self.out.append(values[0] if values else GONE)
+            self.out.append((values and values[0]) or GONE)
             return
         is_block = before == "\n" and after in ("\n", "", "{")
         self.out.append((block_template if is_block else inline_template)(name.strip(), values, before))
@@ -380,16 +385,19 @@ def inline_template(name: str, values: list[str], before: str) -> str:
         if colon and _NUMBER.match(argument) and "#" not in function:
             return argument.strip()
         return "|" if name == "!" else "=" if name == "=" else entity if len(entity) <= 2 and not entity.isspace() else GONE
-    sentences = [value for value in unnamed if reads_as_text(value)]
-    if sentences and before != ".":
-        return sentences[0]
-    if not (before.isspace() or before in "([{«\"'“„‘—–-/" or len(unnamed) == 1):
-        return GONE
+    takes_place = before.isspace() or before in _OPENERS
     first, *others = unnamed
+    sentence = next((value for value in unnamed if reads_as_text(value)), "")
+    if sentence:
+        # A note that hangs on to a word is read after the line, like a caption.
+        return sentence if takes_place else f"{CAPTION_START}{sentence}{CAPTION_END}"
+    if not takes_place:
+        return first if not others and _UNSPACED.match(first) else GONE
     if _NUMBER.match(first):
-        if others and _LETTER.search(others[0]) and len(others[0]) <= 12:
+        if others and len(others[0]) <= 12 and _LETTER.search(others[0]):
             return f"{first} {others[0]}"
-        return first if not others else "-".join(unnamed) if all(map(_NUMBER.match, unnamed)) and len(unnamed) == 3 else GONE
+        return "-".join(unnamed) if len(unnamed) == 3 and all(map(_NUMBER.match, unnamed)) else first if not others else GONE
     if others and _LANGUAGE_CODE.match(first):
-        first = others[0]
-    return first if before.isspace() or before in "([{«\"'“„‘—–-/" or not first.isascii() else GONE
+        return others[0]
+    # Formulas come in pieces.
+    return "".join(unnamed) if max(map(len, unnamed)) <= 3 else first

@@ -20,7 +20,9 @@ _GONE_BEFORE_MARK = re.compile(f"[ \u00a0]*{GONE}+[ \u00a0]*(?=[\\s,.;:!?)\\]»�
 _GONE_IN_WORD = re.compile(rf"(?<=\w){GONE}+(?=\w)")
 _EMPTY_BRACKETS = re.compile(r"[ \u00a0]?[(（][\s,;:、，；：]*[)）]")
 _OPENING = re.compile(r"([(（])[\s,;、，；]+")
-_SPACES = re.compile(r"[ \t\u00a0]+")
+_HELD = re.compile("[\ufdd0-\ufdef]")
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+_BLANK_LINES = re.compile(r"\n{3,}")
 _WORD = regex.compile(r"\p{L}[\p{L}\p{M}]*")
 _UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]")
 _ENDS_SENTENCE = regex.compile(r"(?:\p{Sentence_Terminal}|[。！？｡…])[\p{Pe}\p{Pf}\"'”’»]*\s*$")
@@ -54,7 +56,7 @@ def reads_as_text(value: str, *, strict: bool = False) -> bool:
 def tidy(text: str) -> str:
     """Return the text with its last marks removed, headings that nothing follows left out, one line a paragraph or list item."""
     if "&" in text:
-        text = html.unescape(text)
+        text = _ENTITY.sub(lambda match: html.unescape(match[0]), text)
     headings: list[tuple[int, str]] = []
     out: list[str] = []
     for line in _lines(text):
@@ -71,8 +73,8 @@ def tidy(text: str) -> str:
             out.extend(("", title, ""))
         headings.clear()
         out.append(line)
-    joined = "\n".join(out).translate(_UNPROTECT)
-    return re.sub(r"\n{3,}", "\n\n", joined).strip("\n")
+    joined = _BLANK_LINES.sub("\n\n", "\n".join(out)).strip("\n")
+    return joined.translate(_UNPROTECT) if _HELD.search(joined) else joined
 
 
 def _heading(line: str) -> tuple[int, str]:
@@ -99,7 +101,10 @@ def _lines(text: str) -> Iterator[str]:
         cleaned = _clean(line)
         if cleaned or not captions:
             yield cleaned
-        yield from (_clean(caption) for caption in captions if reads_as_text(caption))
+        for caption in captions:
+            if reads_as_text(caption):
+                # A picture's words belong to no paragraph of the text.
+                yield from ("", _clean(caption), "")
 
 
 def _clean(line: str) -> str:
@@ -107,7 +112,11 @@ def _clean(line: str) -> str:
         line = _QUOTES.sub(lambda match: "'" * (1 if len(match[0]) == 4 else max(0, len(match[0]) - 5)), line)
     if "__" in line:
         line = _MAGIC_WORD.sub(lambda match: match[0] if match[0] != match[0].upper() else "", line)
+    # Runs of spaces go first: what follows looks at one at a time.
+    line = " ".join(line.split())
     if GONE in line:
         line = _GONE_IN_WORD.sub(" ", _GONE_BEFORE_MARK.sub("", line)).replace(GONE, "")
-    line = _OPENING.sub(r"\1", _EMPTY_BRACKETS.sub("", line))
-    return _SPACES.sub(" ", line).strip()
+        line = " ".join(line.split())
+    if "(" in line or "（" in line:
+        line = _OPENING.sub(r"\1", _EMPTY_BRACKETS.sub("", line))
+    return line.strip()
