@@ -8,6 +8,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import regex
@@ -183,15 +184,15 @@ def _fit_apostrophes(evidence: Evidence, notes: list[str]) -> tuple[dict[str, st
     """Return the apostrophe by the letter before it, and the characters that must not be changed.
 
     One character is the apostrophe of the whole corpus: the most frequent. A letter before it has another where the corpus hardly
-    ever (less than `_EXCLUSIVE`) writes the common one there, as Uzbek has one sign after o and g and another elsewhere; then letters with too little
-    evidence are left alone. A modifier letter that also begins or ends words is a letter of the language (ʻokina, ejectives).
+    ever (less than `_EXCLUSIVE`) writes the common one there, as Uzbek has one sign after o and g and another elsewhere; then letters with
+    too little evidence are left alone. A modifier letter that also begins or ends words is a letter of the language (ʻokina, ejectives).
     """
     total: Counter[str] = Counter()
     contexts: dict[str, Counter[str]] = {}
     for pair, count in sorted(evidence.apostrophes.items()):
         total[pair[-1]] += count
         contexts.setdefault(pair[:-1], Counter())[pair[-1]] += count
-    if not total:
+    if total.total() < _MIN_CONTEXT:
         return {}, ""
     kept = "".join(c for c in sorted(total) if evidence.edges[c] >= max(5, _AT_EDGES * (total[c] + evidence.edges[c])))
     common, count = min(total.items(), key=lambda item: (-item[1], item[0]))
@@ -268,7 +269,7 @@ def _by_letters(word: str, script: str, letters: Mapping[str, Mapping[str, str]]
     strange = sum(counts.values()) - counts[script]
     parts = ["" if not (found := script_of(letter)) else found for letter in word]
     parts = [part for part in parts if part]
-    seams = sum(a != b for a, b in zip(parts, parts[1:], strict=False))
+    seams = sum(a != b for a, b in pairwise(parts))
     if seams == 1 and strange > 1:
         stem = word[:strange] if parts[0] != script else word[-strange:]
         if strange >= counts[script] or (stem.isupper() and not word.isupper()):
