@@ -8,9 +8,10 @@ import logging
 import os
 import secrets
 import socket
+import sys
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,8 @@ def run(runner: RunnerConfig, job: Job, todo: list[int]) -> Generator[tuple[int,
     Raises:
         RunnerError: Ray is not installed, the cluster cannot be reached, or one of its nodes cannot do the work.
     """
-    with _connected(runner.address):
+    # What Ray says of dead workers it prints on stdout, which is for data.
+    with redirect_stdout(sys.stderr), _connected(runner.address):
         _check_nodes(job)
         yield from _work_off(runner, job, todo)
 
