@@ -67,7 +67,9 @@ def extract(path: Path, source: Source, limits: Limits) -> Iterator[Piece | Reje
 
 def _documents(row: list[str], column: int, names: Sequence[str], meta: dict[str, str], max_bytes: int) -> Iterator[Piece | Rejected]:
     if column >= len(row):
-        yield Rejected("no_text", f"a row of {len(row)} cells has no cell {column + 1}", len("".join(row).encode("utf-8", "replace")), " ".join(row))
+        yield Rejected(
+            "no_text", f"a row of {len(row)} cells has no cell {column + 1}", len("".join(row).encode("utf-8", "replace")), " ".join(row)
+        )
         return
     beside = {
         name: value

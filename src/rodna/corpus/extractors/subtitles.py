@@ -23,7 +23,10 @@ _UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Kh
 _PAUSE_MS = 2500
 """A sentence that no mark ends is over where nobody speaks for so long."""
 _FULL_LINE = 400
-"""Speech without any full stop (speech recognition writes none) is cut at the next pause after so many characters."""
+"""Speech without any full stop (speech recognition writes none) is cut at the next cue after so many characters."""
+_PUNCTUATED_SHARE = 0.1
+"""Where fewer cues end as sentences do, nobody wrote full stops (as in most Chinese and Thai subtitles): a cue ends a line unless the next
+one follows without a gap."""
 
 
 def extract(path: Path, source: Source, limits: Limits) -> Iterator[Piece | Rejected]:
@@ -88,13 +91,16 @@ def dialogue(cues: Iterable[tuple[int, int, list[str]]]) -> Iterator[str]:
     A line of a cue goes on in the next cue until a mark ends its sentence, a dash opens another speaker's turn, or there is a pause.
     Rolling captions, which show the last line of a cue again, are said once.
     """
+    cues = list(cues)
+    num_ended = sum(_SENTENCE_END.search(lines[-1]) is not None for _, _, lines in cues)
+    pause_ms = _PAUSE_MS if num_ended >= _PUNCTUATED_SHARE * len(cues) else 0
     said, shown, last_end = "", list[str](), 0
     for start, end, lines in cues:
         fresh = lines[_overlap(shown, lines) :]
         for number, line in enumerate(fresh):
             turn = _DASH.sub("", line) if _DASH.match(line) else ""
-            pause = number == 0 and start - last_end > _PAUSE_MS
-            if said and (turn or pause or _SENTENCE_END.search(said) or (len(said) > _FULL_LINE and number == 0 and start > last_end)):
+            pause = number == 0 and start - last_end > pause_ms
+            if said and (turn or pause or _SENTENCE_END.search(said) or (len(said) > _FULL_LINE and number == 0)):
                 yield said
                 said = ""
             said = _joined(said, turn or line)

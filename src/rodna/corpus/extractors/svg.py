@@ -64,13 +64,13 @@ def _paragraphs(block: Any) -> Iterator[str]:
 
 
 def _walk(block: Any) -> Iterator[tuple[str, Any]]:
-    from lxml import etree
+    import lxml.etree
 
-    return etree.iterwalk(block, events=("start", "end"))
+    return lxml.etree.iterwalk(block, events=("start", "end"))
 
 
 def _starts_line(node: Any) -> bool:
     """Return whether a `tspan` begins a new line: it says so, or stands at a height of its own."""
     return local_name(node) == "tspan" and any(
-        key.rpartition("}")[2] == "role" and value == "line" or (key == "y" and "x" in node.attrib) for key, value in node.attrib.items()
+        (key.rpartition("}")[2] == "role" and value == "line") or (key == "y" and "x" in node.attrib) for key, value in node.attrib.items()
     )

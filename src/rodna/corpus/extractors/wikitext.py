@@ -346,7 +346,7 @@ class _Scanner:
         after = self.text[end : end + 1]
         name, *values = self._segments(frame)
         if frame.width == 3:
-            self.out.append((values and values[0]) or GONE)
+            self.out.append(values[0] if values and values[0] else GONE)
             return
         is_block = before == "\n" and after in ("\n", "", "{")
         self.out.append((block_template if is_block else inline_template)(name.strip(), values, before))

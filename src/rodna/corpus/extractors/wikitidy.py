@@ -119,4 +119,4 @@ def _clean(line: str) -> str:
         line = " ".join(line.split())
     if "(" in line or "（" in line:
         line = _OPENING.sub(r"\1", _EMPTY_BRACKETS.sub("", line))
-    return line.strip()
+    return line.strip() if line.strip("{}[]|! ") else ""

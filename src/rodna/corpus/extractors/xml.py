@@ -43,16 +43,18 @@ def extract(path: Path, source: Source, limits: Limits) -> Iterator[Piece | Reje
 
 def parse(path: Path, limits: Limits) -> Any:
     """Return the root element of an XML file, or its rejection."""
-    from lxml import etree
+    import lxml.etree
 
     size_bytes = path.stat().st_size
     if size_bytes > limits.max_page_bytes:
         return Rejected("page_too_large", f"{size_bytes:,} bytes; XML is read whole, up to {limits.max_page_bytes:,}", size_bytes)
-    parser = etree.XMLParser(resolve_entities="internal", no_network=True, load_dtd=False, huge_tree=False, remove_comments=True, remove_pis=True)
+    parser = lxml.etree.XMLParser(
+        resolve_entities="internal", no_network=True, load_dtd=False, huge_tree=False, remove_comments=True, remove_pis=True
+    )
     try:
         with path.open("rb") as file:
-            root = etree.parse(file, parser).getroot()
-    except (etree.XMLSyntaxError, ValueError, OSError) as error:
+            root = lxml.etree.parse(file, parser).getroot()
+    except (lxml.etree.XMLSyntaxError, ValueError, OSError) as error:
         message = str(error).splitlines()[0] if str(error) else "empty"
         is_bomb = "ntit" in message and ("amplification" in message or "loop" in message)
         reason = "xml_bomb" if is_bomb else "too_deep" if "depth" in message.lower() else "invalid_xml"
@@ -121,10 +123,7 @@ def _is_line_of_words(node: Any) -> bool:
     """Return whether an element's children hold one word each."""
     if node.text and not node.text.isspace():
         return False
-    for child in node:
-        if len(child) or (child.tail and not child.tail.isspace()) or len((child.text or "").split()) > 1:
-            return False
-    return True
+    return not any(len(child) or (child.tail and not child.tail.isspace()) or len((child.text or "").split()) > 1 for child in node)
 
 
 def _words(node: Any) -> str:
