@@ -2,7 +2,8 @@
 
 A text shows by its own lines whether it was broken so: a line is *full* if the next line's first word would not have fitted into the page's
 width. In broken prose nearly all lines but a paragraph's last are full, whatever the width, and they end in the middle of a sentence.
-Verse, lists, tables, dialogue and a sentence a line are not like that, and are left alone, in a text of their own or between the prose of a book.
+Verse, lists, tables, dialogue and a sentence a line are not like that, and are left alone, in a text of their own or between a book's
+prose.
 
 No letter is lost or added: only line breaks, the spaces beside them and hyphens at the end of a line change.
 """
@@ -19,8 +20,8 @@ _MIN_WIDTH, _MIN_WIDTH_UNSPACED = 30, 15
 _MIN_PAIRS = 4
 _SAMPLE = 512
 _MAX_WORD = 20
-# Shares of lines, measured on 68 texts in seven languages: of wrapped ones at least 0.30 fit one width, 0.10 or fewer are longer than it, and
-# 0.55 or more go on with a small letter; Milton has 0.43, 0.08, 0.00, small-letter sentences a line (Kinyarwanda) 0.26, 0.28, 0.90.
+# Shares of lines, measured on 68 texts in seven languages: of wrapped ones at least 0.30 fit one width, 0.10 or fewer are longer than
+# it, and 0.55 or more go on with a small letter; Milton has 0.43, 0.08, 0.00, small-letter sentences a line (Kinyarwanda) 0.26, 0.28, 0.90.
 _FULL, _FULL_UNCASED, _FULL_SMALL, _FULL_KNOWN = 0.5, 0.65, 0.28, 0.2
 _MID_SENTENCE = 0.5
 _SMALL = 0.6
@@ -37,7 +38,7 @@ _BROKEN_WORD = regex.compile(rf"([\p{{L}}\p{{M}}][\p{{L}}\p{{M}}'’ʼ\-‐]*)[{
 _FIRST_WORD = regex.compile(r"[\p{L}\p{M}]+(?:['’ʼ\-‐][\p{L}\p{M}]+)*")
 _ENDS_SENTENCE = regex.compile(r"[\p{Sentence_Terminal}:][\p{Pe}\p{Pf}\p{Pi}\"'*_]*$")
 _NEW_ITEM = regex.compile(r"\s*(?:[-–—―•*·‣◦▪►●○■□–>|#+]|\(?\d{1,3}[.):]|\(?\p{L}[.)]\s|\p{Lu}+:|[ivx]+[.)]\s)")
-_TABLE = re.compile(r"\S(?: {3,}|\t+)\S|\|.*\|")
+_TABLE = re.compile(r"\S(?: {4,}|\t+)\S|\S {3,}\S.*\S {3,}\S|\|.*\|")
 
 
 def reflow(text: str, *, wrapped: bool = False) -> str:
@@ -221,7 +222,8 @@ class _Page:
         """Return what stands between the halves of a broken word: nothing, or its hyphen where the word has one.
 
         The text's other words decide. Its hyphen stays where it occurs so elsewhere, before a capital, in a compound, and where both halves
-        are words and the whole is not; with a space after it where the text writes `- und` elsewhere, too.
+        are words, the whole is not, and the text has enough hyphens for some to be at line ends; with a space after it where the text
+        writes `- und` elsewhere, too.
         """
         if sign in _ONLY_BREAKS:
             return ""
@@ -231,7 +233,7 @@ class _Page:
         if right.lower() in self._after_suspended:
             return f"{sign} "
         capital = right[0].isupper() and not left.isupper()
-        both = self._words[left.lower()] and self._words[right.lower()]
+        both = self._has_own_hyphens and self._words[left.lower()] and self._words[right.lower()]
         return sign if capital or both or "-" in left or "‐" in left else ""
 
     @cached_property
@@ -246,6 +248,17 @@ class _Page:
             broken = line[-1:] in _HYPHENS and bool(line)
             words.update(found[:-1] if broken else found)
         return words
+
+    @cached_property
+    def _has_own_hyphens(self) -> bool:
+        """Return whether a hyphen between two words at a line's end is more likely the word's own than the printer's.
+
+        Compounds fall on line ends as often as other words do; about one printer's break in seven lies between two words of the text.
+        """
+        compounds = sum(count for word, count in self._words.items() if "-" in word)
+        own = compounds * sum(length > 0 for length in self.lengths) / max(1, self._words.total())
+        broken = sum(self.lengths[i + 1] > 0 and self._is_broken_word(i) for i in range(len(self.lines) - 1))
+        return own >= (broken - own) / 7
 
     @cached_property
     def _after_suspended(self) -> frozenset[str]:

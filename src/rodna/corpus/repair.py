@@ -36,9 +36,9 @@ _AT_EDGES = 0.05
 class Evidence:
     """What a corpus shows about its apostrophes and its letters; counted shard by shard, then merged.
 
-    `apostrophes`: (letter before + character) -> times between letters; `edges`: modifier letters at the start or end of a word;
-    `words`: words of one script, from a sample; `mixed`: words of several scripts; `readable`: words of another script than their text that
-    could be read in it -> times where their place asks for that, and times elsewhere.
+    `apostrophes`: (source, tab, letter before, character) -> times between letters; `edges`: modifier letters at the start or end of a
+    word; `words`: words of one script, from a sample; `mixed`: words of several scripts; `fitting`, `elsewhere`: words of another script
+    than their text that could be read in it, times their place asks for that and times it does not.
     """
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Evidence:
         """Count one document, after `normalize`."""
         self.num_documents += 1
         self.num_characters += len(text)
-        self._add_apostrophes(text)
+        self._add_apostrophes(text, source)
         for suspect in suspects(text):
             counter = self.mixed if suspect.mixed else self.fitting if suspect.fits else self.elsewhere
             counter[suspect.word] += 1
@@ -65,7 +65,7 @@ class Evidence:
             self.words.update(WORD.findall(text))
         self._prune(2)
 
-    def _add_apostrophes(self, text: str) -> None:
+    def _add_apostrophes(self, text: str, source: str) -> None:
         if text.isascii() and "'" not in text and "`" not in text:
             return
         for match in _APOSTROPHE.finditer(text):
@@ -73,7 +73,7 @@ class Evidence:
             before, after = text[index - 1 : index], text[index + 1 : index + 2]
             if before.isalpha() and after.isalpha():
                 if not _UNSPACED.match(before) and not _UNSPACED.match(after):
-                    self.apostrophes[before.lower()[:1] + character] += 1
+                    self.apostrophes[f"{source}\t{before.lower()[:1]}{character}"] += 1
             elif unicodedata.category(character) == "Lm" and (before.isalpha() or after.isalpha()):
                 self.edges[character] += 1
 
@@ -112,7 +112,7 @@ class Evidence:
 
 
 _COUNTERS = {
-    "apostrophes": 4096,
+    "apostrophes": 20_000,
     "edges": 64,
     "words": MAX_WORDS,
     "mixed": MAX_SUSPECTS,
@@ -183,15 +183,22 @@ def fit_repairs(evidence: Evidence, language: LanguageTag, config: NormalizeConf
 def _fit_apostrophes(evidence: Evidence, notes: list[str]) -> tuple[dict[str, str], str]:
     """Return the apostrophe by the letter before it, and the characters that must not be changed.
 
-    One character is the apostrophe of the whole corpus: the most frequent. A letter before it has another where the corpus hardly
-    ever (less than `_EXCLUSIVE`) writes the common one there, as Uzbek has one sign after o and g and another elsewhere; then letters with
-    too little evidence are left alone. A modifier letter that also begins or ends words is a letter of the language (ʻokina, ejectives).
+    One character is the apostrophe of the whole corpus: the most frequent. A letter before it has another where the common one is
+    hardly ever found (less than `_EXCLUSIVE` of what its share in the same sources makes one expect), as Uzbek has one sign after o and g
+    and another elsewhere; then letters with too little evidence are left alone. A modifier letter that also begins or ends words is a
+    letter of the language (ʻokina, ejectives).
     """
     total: Counter[str] = Counter()
+    sources: dict[str, Counter[str]] = {}
     contexts: dict[str, Counter[str]] = {}
-    for pair, count in sorted(evidence.apostrophes.items()):
-        total[pair[-1]] += count
-        contexts.setdefault(pair[:-1], Counter())[pair[-1]] += count
+    by_source: dict[str, Counter[str]] = {}
+    for key, count in sorted(evidence.apostrophes.items()):
+        source, pair = key.rsplit("\t", 1)
+        letter, character = pair[:-1], pair[-1]
+        total[character] += count
+        sources.setdefault(source, Counter())[character] += count
+        contexts.setdefault(letter, Counter())[character] += count
+        by_source.setdefault(letter, Counter())[source] += count
     if total.total() < _MIN_CONTEXT:
         return {}, ""
     kept = "".join(c for c in sorted(total) if evidence.edges[c] >= max(5, _AT_EDGES * (total[c] + evidence.edges[c])))
@@ -204,15 +211,15 @@ def _fit_apostrophes(evidence: Evidence, notes: list[str]) -> tuple[dict[str, st
         return {}, kept
     chosen: dict[str, str] = {}
     for letter, counts in sorted(contexts.items()):
-        if counts.total() >= _MIN_CONTEXT and counts[common] < _EXCLUSIVE * counts.total():
+        expected = sum(n * sources[source][common] / sources[source].total() for source, n in by_source[letter].items())
+        if expected >= _MIN_CONTEXT and counts[common] < _EXCLUSIVE * expected:
             chosen[letter] = min(counts.items(), key=lambda item: (-item[1], item[0]))[0]
-    if chosen:
-        plain = [a for a in sorted(contexts) if a not in chosen and contexts[a].total() >= _MIN_CONTEXT]
-        chosen |= dict.fromkeys(plain, common)
-        notes.append(f"the apostrophe depends on the letter before it: {' '.join(a + b for a, b in sorted(chosen.items()))} ({seen})")
-        return chosen, kept
-    notes.append(f"the apostrophe is {common} ({seen})")
-    return {"": common}, kept
+    if not chosen:
+        notes.append(f"the apostrophe is {common} ({seen})")
+        return {"": common}, kept
+    chosen |= {a: common for a in sorted(contexts) if a not in chosen and contexts[a][common] >= _MIN_CONTEXT}
+    notes.append(f"the apostrophe depends on the letter before it: {' '.join(a + b for a, b in sorted(chosen.items()))} ({seen})")
+    return chosen, kept
 
 
 def _fit_letters(evidence: Evidence) -> dict[str, dict[str, str]]:
