@@ -174,7 +174,7 @@ def make_corpus(
             write_json(files / "selected.json", facts)
         facts = json.loads((files / "selected.json").read_text(encoding="utf-8"))
         signals = Signals.open(cleaned.path)
-        shared = {"cleaned": str(cleaned.path), "selected": str(files), "out": str(files)}
+        shared = {"cleaned": str(cleaned.path), "selected": str(files), "out": str(files), "sources": list(sources)}
         results = run_tasks(config.runner, write.FUNCTION, [{"name": shard.name, **shared} for shard in signals.shards], work=work)
         tally = Tally().merge([_tally(cleaned.path), *(Tally.from_json(result["tally"]) for result in results)])
         if not tally.total("kept_documents"):

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
+import orjson
 import zstandard
 
 from rodna.core.artifact import damaged
@@ -18,7 +19,6 @@ Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 DROPPED = "dropped"
 EXCERPT_CHARACTERS = 200
-_encode = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,20 @@ class Dropped:
     excerpt: str
 
 
+def encode(item: Any) -> bytes:
+    """Return a dataclass of plain values as one line of JSON, its newline included."""
+    # vars, not asdict: a copy of every field would double the cost of writing.
+    try:
+        return orjson.dumps(vars(item), option=orjson.OPT_APPEND_NEWLINE)
+    except TypeError:  # an integer of more than 64 bits, from a table or a JSON file
+        return json.dumps(vars(item), ensure_ascii=False).encode("utf-8") + b"\n"
+
+
+def decode(line: bytes) -> Document:
+    """Return the document that a line holds."""
+    return Document(**orjson.loads(line))
+
+
 def excerpt_of(text: str) -> str:
     """Return the start of a text on one line, short enough for a table, safe to print and to store as UTF-8."""
     short = " ".join(text[: EXCERPT_CHARACTERS * 2].split())[:EXCERPT_CHARACTERS]
@@ -77,8 +91,7 @@ class JsonLinesWriter:
             self._file.close()
 
     def write(self, item: Document | Dropped) -> None:
-        # vars, not asdict: a copy of every field would double the cost of writing.
-        self._stream.write(_encode(vars(item)).encode("utf-8") + b"\n")
+        self._stream.write(encode(item))
 
     def write_line(self, line: bytes) -> None:
         """Write one line as it is, its newline included."""
@@ -123,6 +136,6 @@ def _read(artifact_path: Path, name: str) -> Iterator[dict[str, Any]]:
     try:
         with open_lines(path) as lines:
             for line in lines:
-                yield json.loads(line)
-    except (zstandard.ZstdError, json.JSONDecodeError, UnicodeDecodeError) as error:
+                yield orjson.loads(line)
+    except (zstandard.ZstdError, orjson.JSONDecodeError, UnicodeDecodeError) as error:
         raise damaged(artifact_path, f"{path.name} cannot be read: {error}") from error

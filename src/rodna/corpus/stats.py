@@ -1,6 +1,5 @@
 """The figures of a corpus: sizes, scripts, characters, lengths, and what was dropped and why."""
 
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping
 from functools import cache
@@ -21,7 +20,7 @@ Yezi Yiii Zanb
 """.split()  # noqa: SIM905 - a list of 150 quoted codes is no easier to read
 """ISO 15924 codes of the scripts of Unicode 13, in alphabetical order."""
 
-_LENGTH_STEPS = [0, *(10**power * step for power in range(1, 7) for step in (1, 2, 5)), 10_000_000]
+LENGTH_STEPS = [0, *(10**power * step for power in range(1, 7) for step in (1, 2, 5)), 10_000_000]
 _NUM_LISTED_CHARACTERS = 60
 _NUM_LISTED_DOMAINS = 50
 
@@ -100,7 +99,7 @@ def statistics_of_tally(tally: Tally, sources: Mapping[str, Source], *, language
         "characters": _inventory(characters),
         "lengths": [
             {"from_bytes": low, "below_bytes": high, "documents": tally.total("lengths", str(low))}
-            for low, high in zip(_LENGTH_STEPS, [*_LENGTH_STEPS[1:], None], strict=True)
+            for low, high in zip(LENGTH_STEPS, [*LENGTH_STEPS[1:], None], strict=True)
             if tally.total("lengths", str(low))
         ],
     }
@@ -195,8 +194,3 @@ def _inventory(characters: Mapping[str, int]) -> dict[str, Any]:
         "num_seen_once": sum(count == 1 for _, count in ranked),
         "most_frequent": [[character, count] for character, count in ranked[:_NUM_LISTED_CHARACTERS]],
     }
-
-
-def length_step(size_bytes: int) -> int:
-    """Return the start of the histogram's step that a length falls into."""
-    return _LENGTH_STEPS[bisect_right(_LENGTH_STEPS, size_bytes) - 1]

@@ -46,7 +46,11 @@ class Tally:
 
     def add(self, table: Table, *key: str, number: int = 1) -> None:
         if number:
-            self._tables.setdefault(table, Counter())[key] += number
+            # Called several times a document: no counter is made in vain.
+            counts = self._tables.get(table)
+            if counts is None:
+                counts = self._tables[table] = Counter()
+            counts[key] += number
 
     def drop(self, source: str, step: str, reason: str, size_bytes: int) -> None:
         """Count a document that goes no further."""

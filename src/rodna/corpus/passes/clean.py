@@ -14,7 +14,7 @@ from rodna.core.files import write_bytes, write_json
 from rodna.corpus.config import CorpusConfig
 from rodna.corpus.deduplicate.exact import keys_of
 from rodna.corpus.deduplicate.near import SKETCH, sketch
-from rodna.corpus.deduplicate.passages import lines_of, windows_of
+from rodna.corpus.deduplicate.passages import by_hash, lines_of, windows_of
 from rodna.corpus.documents import Document, Dropped, excerpt_of
 from rodna.corpus.extractors import Rejected
 from rodna.corpus.identify import IDENTIFIED, load_identifier
@@ -54,7 +54,7 @@ def seed_texts(folder: Path, shards: Sequence[Mapping[str, Any]], sources: Seque
     each = SEED_BYTES // max(1, len(chosen)) if total > SEED_BYTES else total + 1
     for shard in chosen:
         taken = 0
-        for document in read_shard(folder, shard["name"]):
+        for document, _ in read_shard(folder, shard["name"]):
             if sources and document.source not in sources:
                 continue
             yield document.text
@@ -79,12 +79,15 @@ def clean_task(task: Mapping[str, Any]) -> dict[str, Any]:
     with ShardWriter(out, name) as kept, ShardWriter(out, f"{name}.dropped") as dropped:
         for batch in in_batches(read_shard(Path(task["documents"]), name)):
             documents: list[Document] = []
-            for document in batch:
+            for document, line in batch:
                 item = cleaner.clean(document, tally)
                 if isinstance(item, Dropped):
                     dropped.write(item, item.size_bytes)
+                    continue
+                documents.append(item)
+                if item is document:
+                    kept.write_line(line)
                 else:
-                    documents.append(item)
                     kept.write(item, 0)
             if documents:
                 rows.append(cleaner.rows(documents))
@@ -97,7 +100,8 @@ def clean_task(task: Mapping[str, Any]) -> dict[str, Any]:
             first += len(documents)
     empty = {"rows": np.zeros(0, ROW), "sketches": np.zeros(0, SKETCH), "windows": windows_of([]), "lines": lines_of([])}
     for kind, parts in {"rows": rows, **columns}.items():
-        write_column(out, name, kind, np.concatenate(parts) if parts else empty[kind])
+        values = np.concatenate(parts) if parts else empty[kind]
+        write_column(out, name, kind, by_hash(values) if kind in ("windows", "lines") else values)
     write_bytes(out / f"{name}.ids.json", json.dumps(ids, ensure_ascii=False).encode())
     return {"name": name, "documents": first, "dropped": f"{name}.dropped", "tally": tally.as_json()}
 

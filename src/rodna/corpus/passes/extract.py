@@ -1,5 +1,6 @@
 """First pass: from files to documents in the one form all text takes."""
 
+import atexit
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -124,13 +125,14 @@ class _Reader:
         done = normalize(piece.text, self.config.normalize, wrapped=bool(meta.pop("wrapped", False)))
         for change in done.changes:
             self.tally.add("mended", change)
-        if "encoding" in meta:
+        if meta and "encoding" in meta:
             self.tally.add("encodings", meta["encoding"])
         if not done.text or done.text.isspace():
             self.tally.drop(source, "normalize", "blank", read_bytes)
             detail = "nothing is left but white space"
             return Dropped(identity, source, "normalize", "blank", detail, read_bytes, excerpt_of(piece.text))
-        self.tally.add("changed_bytes", source, "normalize", number=len(done.text.encode()) - read_bytes)
+        if done.text is not piece.text:
+            self.tally.add("changed_bytes", source, "normalize", number=len(done.text.encode()) - read_bytes)
         self.evidence.add(done.text, source)
         return Document(identity, done.text, source, self.language, meta)
 
@@ -138,7 +140,9 @@ class _Reader:
 @cache
 def _isolated(settings: str, max_document_bytes: int) -> Isolated:
     """Return this process' child for parsers: one for all of its tasks, since starting it costs more than reading a page."""
-    return Isolated(ExtractConfig.model_validate_json(settings), max_document_bytes=max_document_bytes)
+    isolated = Isolated(ExtractConfig.model_validate_json(settings), max_document_bytes=max_document_bytes)
+    atexit.register(isolated.close)
+    return isolated
 
 
 def without_damage(piece: Piece | Rejected) -> Iterator[Piece | Rejected]:

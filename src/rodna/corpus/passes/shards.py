@@ -1,17 +1,17 @@
 """Shards of documents: files of a few ten megabytes of text each, written once, renamed when whole."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from rodna.core.errors import explain_disk_errors
-from rodna.corpus.documents import Document, Dropped, JsonLinesWriter, open_lines
+from rodna.corpus.documents import Document, Dropped, JsonLinesWriter, decode, open_lines
 
 SHARD_BYTES = 32 << 20
 BATCH_BYTES = 4 << 20
 BATCH_DOCUMENTS = 8192
+Stored = tuple[Document, bytes]
 
 
 class ShardWriter:
@@ -72,20 +72,20 @@ class RollingWriter:
             self._current = None
 
 
-def read_shard(folder: Path, name: str) -> Iterator[Document]:
-    """Yield the documents of one shard."""
+def read_shard(folder: Path, name: str) -> Iterator[Stored]:
+    """Yield the documents of one shard, each with the line it is stored as: what no step changes is written again as it is."""
     with open_lines(folder / f"{name}.jsonl.zst") as lines:
         for line in lines:
-            yield Document(**json.loads(line))
+            yield decode(line), line
 
 
-def in_batches(documents: Iterator[Document]) -> Iterator[list[Document]]:
+def in_batches(documents: Iterator[Stored]) -> Iterator[list[Stored]]:
     """Yield documents in lists large enough to work on at once, small enough to hold."""
-    batch: list[Document] = []
+    batch: list[Stored] = []
     num_characters = 0
-    for document in documents:
-        batch.append(document)
-        num_characters += len(document.text)
+    for stored in documents:
+        batch.append(stored)
+        num_characters += len(stored[0].text)
         if num_characters >= BATCH_BYTES or len(batch) >= BATCH_DOCUMENTS:
             yield batch
             batch, num_characters = [], 0

@@ -1,9 +1,9 @@
 """Third pass: carry out what was decided over the whole corpus, document by document."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,24 +17,13 @@ from rodna.corpus.passes.select import CUT_STEPS, REASONS, Judgement
 from rodna.corpus.passes.shards import ShardWriter, read_shard
 from rodna.corpus.quality.thresholds import explain_quality
 from rodna.corpus.signals import Signals
-from rodna.corpus.stats import length_step
-from rodna.corpus.tally import Tally
+from rodna.corpus.stats import LENGTH_STEPS
+from rodna.corpus.tally import Table, Tally
 
 FUNCTION = "rodna.corpus.passes.write:write_task"
-LEVEL = 5
-
-
-@dataclass(frozen=True)
-class Cut:
-    """A passage taken out of a document that was kept: because of what, and where else it stands."""
-
-    id: str
-    source: str
-    step: str
-    reason: str
-    detail: str
-    size_bytes: int
-    excerpt: str
+LEVEL = 1
+GONE = 255
+"""The fate of a document of which nothing is left once its passages are cut."""
 
 
 def write_task(task: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,42 +32,50 @@ def write_task(task: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         `name`; `tally`; `files`: split or kind -> name of the shard's file.
     """
-    cleaned, out, name = Path(task["cleaned"]), Path(task["out"]), task["name"]
+    cleaned, selected, out, name = Path(task["cleaned"]), Path(task["selected"]), Path(task["out"]), task["name"]
     signals = Signals.open(cleaned)
-    shard = next(shard for shard in signals.shards if shard.name == name)
-    writer = _Writer(Judgement.load(Path(task["selected"])), Tally())
-    writer.open_shard(Path(task["selected"]), name, signals.rows(shard))
+    rows = signals.rows(next(shard for shard in signals.shards if shard.name == name))
+    writer = _Writer(selected, name, np.asarray(rows), task["sources"])
     with ExitStack() as stack:
         files = {kind: stack.enter_context(ShardWriter(out, f"{name}.{kind}", level=LEVEL)) for kind in (*SPLITS, "dropped", "cut")}
-        for number, document in enumerate(read_shard(cleaned, name)):
-            for kind, item in writer.items(number, document):
-                files[kind].write(item, 0)
-    writer.count_characters(last=True)
+        plain = writer.plain.tolist()
+        for number, (document, line) in enumerate(read_shard(cleaned, name)):
+            if plain[number]:
+                writer.see(document, document.text)
+                files[SPLITS[writer.splits[number]]].write_line(line)
+            else:
+                for kind, item in writer.items(number, document):
+                    files[kind].write(item, 0)
+    writer.count()
     return {"name": name, "tally": writer.tally.as_json(), "files": {kind: file.path.name for kind, file in files.items()}}
 
 
 class _Writer:
-    """Turns a decision about a document into what is written of it."""
+    """Turns the decisions about a shard's documents into what is written of them, and counts it.
 
-    def __init__(self, judgement: Judgement, tally: Tally) -> None:
-        self.judgement, self.tally = judgement, tally
+    `plain`, bool (D,): which documents go out as they came in.
+    """
+
+    def __init__(self, selected: Path, name: str, rows: np.ndarray, sources: Sequence[str]) -> None:
+        self.judgement, self.tally, self.sources = Judgement.load(selected), Tally(), sources
+        self._rows = rows
+        self._sizes, self._characters = rows["size_bytes"].astype(np.int64), rows["num_characters"].astype(np.int64)
+        decisions = np.load(selected / f"{name}.decisions.npy", allow_pickle=False)
+        self._fate, self._repeats, self.splits = decisions["fate"], decisions["repeats"], decisions["split"]
+        self._passages = np.load(selected / f"{name}.passages.npy", allow_pickle=False)
+        self._bounds = np.searchsorted(self._passages["document"], np.arange(len(rows) + 1))
+        self._others = json.loads((selected / f"{name}.others.json").read_text(encoding="utf-8"))
+        is_cut = self._bounds[1:] > self._bounds[:-1]
+        self.plain = (self._fate == 0) & (self._repeats == 1) & ~is_cut & ~rows["mixed"]
         self._by_code = np.zeros(0x110000, dtype=np.int64)
         self._pending: list[str] = []
         self._num_pending = 0
 
-    def open_shard(self, selected: Path, name: str, rows: np.ndarray) -> None:
-        self._rows = rows
-        self._decisions = np.load(selected / f"{name}.decisions.npy", allow_pickle=False)
-        self._passages = np.load(selected / f"{name}.passages.npy", allow_pickle=False)
-        self._bounds = np.searchsorted(self._passages["document"], np.arange(len(rows) + 1))
-        self._others = json.loads((selected / f"{name}.others.json").read_text(encoding="utf-8"))
-
-    def items(self, number: int, document: Document) -> Any:
+    def items(self, number: int, document: Document) -> Iterator[tuple[str, Document | Dropped]]:
         """Yield (split or kind, item) for all that is to be written about a document."""
-        decision, size_bytes = self._decisions[number], int(self._rows["size_bytes"][number])
-        step, reason = REASONS[decision["fate"]]
+        step, reason = REASONS[self._fate[number]]
         if reason:
-            yield "dropped", self._drop(document, step, reason, self._explain(number, step, reason), size_bytes)
+            yield "dropped", self._drop(number, document, step, reason, self._explain(number, step, reason))
             return
         first, last = self._bounds[number], self._bounds[number + 1]
         text = document.text
@@ -86,26 +83,67 @@ class _Writer:
             text, cuts = self._cut(document, self._passages[first:last])
             if not text:
                 detail = "all of it stands in other documents: " + ", ".join(dict.fromkeys(cut.detail for cut in cuts))[:200]
-                yield "dropped", self._drop(document, cuts[0].step, "nothing_new", detail, size_bytes)
+                self._fate[number] = GONE
+                yield "dropped", self._drop(number, document, cuts[0].step, "nothing_new", detail)
                 return
-            for cut in cuts:
-                yield "cut", cut
-            self._count_changes(document.source, cuts, len(text.encode()) - size_bytes)
-            size_bytes = len(text.encode())
-        split = SPLITS[decision["split"]]
+            yield from (("cut", cut) for cut in cuts)
+            size = len(text.encode())
+            self._count_changes(document.source, cuts, size - int(self._sizes[number]))
+            self._sizes[number], self._characters[number] = size, len(text)
         meta = dict(document.meta)
         if self._rows["mixed"][number]:
             meta["share"] = round(float(self._rows["share"][number]), 3)
-        self._count(document, text, size_bytes, split, number)
+        self.see(document, text)
         kept = replace(document, text=text, meta=meta)
+        split = SPLITS[self.splits[number]]
         yield split, kept
-        for copy in range(2, int(decision["repeats"]) + 1):
-            self.tally.add("copied_documents", document.source)
-            self.tally.add("copied_bytes", document.source, number=size_bytes)
-            self.tally.add("copied_characters", document.source, number=len(text))
+        for copy in range(2, int(self._repeats[number]) + 1):
             yield split, replace(kept, id=f"{document.id}~{copy}")
 
-    def _drop(self, document: Document, step: str, reason: str, detail: str, size_bytes: int) -> Dropped:
+    def see(self, document: Document, text: str) -> None:
+        """Count the characters of a kept text, and where it was published."""
+        if document.meta and (domain := domain_of(document)):
+            self.tally.add("domains", document.source, domain, number=len(text.encode()))
+        self._pending.append(text)
+        self._num_pending += len(text)
+        if self._num_pending > 1 << 20:
+            self._count_characters()
+
+    def count(self) -> None:
+        """Count what was kept of the shard as a whole: cheaper by far than document by document."""
+        self._count_characters()
+        for code in np.flatnonzero(self._by_code):
+            self.tally.add("characters", chr(code), number=int(self._by_code[code]))
+        kept = np.flatnonzero(self._fate == 0)
+        rows, sizes, characters = self._rows[kept], self._sizes[kept], self._characters[kept]
+        source, split, one = rows["source"].astype(np.int64), self.splits[kept], np.ones(len(kept))
+
+        def of_split(group: int) -> tuple[str, str]:
+            return self.sources[group // len(SPLITS)], SPLITS[group % len(SPLITS)]
+
+        def of_language(group: int) -> tuple[str]:
+            return (self.judgement.labels[group - 1] if group else "",)
+
+        where = source * len(SPLITS) + split
+        for table, weights in (("kept_documents", one), ("kept_bytes", sizes), ("kept_characters", characters)):
+            self._sum(table, where, weights, of_split)
+        self._sum("lengths", np.searchsorted(LENGTH_STEPS, sizes, side="right") - 1, one, lambda step: (str(LENGTH_STEPS[step]),))
+        for table, weights in (("languages", one), ("language_bytes", sizes)):
+            self._sum(table, rows["label"].astype(np.int64) + 1, weights, of_language)
+        self.tally.add("mixed", "documents", number=int(rows["mixed"].sum()))
+        self.tally.add("mixed", "bytes", number=int(sizes[rows["mixed"]].sum()))
+        copies = self._repeats[kept].astype(np.int64) - 1
+        for table, weights in (("copied_documents", one), ("copied_bytes", sizes), ("copied_characters", characters)):
+            self._sum(table, source, copies * weights, lambda number: (self.sources[number],))
+
+    def _sum(self, table: Table, groups: np.ndarray, weights: np.ndarray, name: Callable[[int], tuple[str, ...]]) -> None:
+        """Add the weights of each group to a table, under the group's name."""
+        sums = np.bincount(groups, weights=weights)
+        for group in np.flatnonzero(sums).tolist():
+            self.tally.add(table, *name(group), number=int(sums[group]))
+
+    def _drop(self, number: int, document: Document, step: str, reason: str, detail: str) -> Dropped:
+        size_bytes = int(self._sizes[number])
         self.tally.drop(document.source, step, reason, size_bytes)
         return Dropped(document.id, document.source, step, reason, detail, size_bytes, excerpt_of(document.text))
 
@@ -127,10 +165,10 @@ class _Writer:
             return f"most of it stands in {other}"
         return other
 
-    def _cut(self, document: Document, passages: np.ndarray) -> tuple[str, list[Cut]]:
+    def _cut(self, document: Document, passages: np.ndarray) -> tuple[str, list[Dropped]]:
         """Return a text without its passages, and what each was."""
         parts: list[str] = []
-        cuts: list[Cut] = []
+        cuts: list[Dropped] = []
         end = 0
         for passage in passages:
             start, stop = snapped(document.text, max(int(passage["start"]), end), int(passage["end"]))
@@ -141,7 +179,7 @@ class _Writer:
             reason = PASSAGE_KINDS[passage["kind"]]
             other = self._others[f"{reason}:{passage['other']}"]
             cuts.append(
-                Cut(document.id, document.source, CUT_STEPS[reason], reason, f"stands in {other}", len(text.encode()), excerpt_of(text))
+                Dropped(document.id, document.source, CUT_STEPS[reason], reason, f"stands in {other}", len(text.encode()), excerpt_of(text))
             )
         parts.append(document.text[end:])
         kept = "".join(parts)
@@ -149,42 +187,17 @@ class _Writer:
             kept = kept.replace("\n\n\n", "\n\n")
         return kept.strip(), cuts
 
-    def _count_changes(self, source: str, cuts: list[Cut], change: int) -> None:
+    def _count_changes(self, source: str, cuts: list[Dropped], change: int) -> None:
         """Count the bytes cut by step; the white space that went with them falls to the first."""
         for cut in cuts:
             self.tally.add("changed_bytes", source, cut.step, number=-cut.size_bytes)
         self.tally.add("changed_bytes", source, cuts[0].step, number=change + sum(cut.size_bytes for cut in cuts))
 
-    def _count(self, document: Document, text: str, size_bytes: int, split: str, number: int) -> None:
-        tally, row = self.tally, self._rows[number]
-        tally.add("kept_documents", document.source, split)
-        tally.add("kept_bytes", document.source, split, number=size_bytes)
-        tally.add("kept_characters", document.source, split, number=len(text))
-        tally.add("lengths", str(length_step(size_bytes)))
-        label = int(row["label"])
-        language = self.judgement.labels[label] if label >= 0 else ""
-        tally.add("languages", language)
-        tally.add("language_bytes", language, number=size_bytes)
-        if row["mixed"]:
-            tally.add("mixed", "documents")
-            tally.add("mixed", "bytes", number=size_bytes)
-        domain = domain_of(document)
-        if domain:
-            tally.add("domains", document.source, domain, number=size_bytes)
-        self._pending.append(text)
-        self._num_pending += len(text)
-        if self._num_pending > 1 << 20:
-            self.count_characters()
-
-    def count_characters(self, *, last: bool = False) -> None:
-        """Count the characters of the texts put aside; the last time, put the counts into the tally."""
+    def _count_characters(self) -> None:
         codes = np.frombuffer("".join(self._pending).encode("utf-32-le"), dtype=np.uint32)
         counts = np.bincount(codes, minlength=1)
         self._by_code[: len(counts)] += counts
         self._pending, self._num_pending = [], 0
-        if last:
-            for code in np.flatnonzero(self._by_code):
-                self.tally.add("characters", chr(code), number=int(self._by_code[code]))
 
 
 def domain_of(document: Document) -> str:
