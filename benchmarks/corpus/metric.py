@@ -4,6 +4,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+_MARKS = re.compile(r"^\s*[*+•◦▪▫‣·∙○●■–—-]\s+", re.MULTILINE)
 _RULES = re.compile(r"^\s*([-=_*~+·.–—])\1{2,}\s*$", re.MULTILINE)
 
 
@@ -36,15 +37,15 @@ def character_match(extracted: str, gold: str) -> Match:
     """Return how many characters of two texts match, in order: their longest common subsequence.
 
     Order counts (text in the wrong place is not matched), spaces do not (lines are wrapped differently in every format), nor do lines of
-    nothing but dashes and the like, nor Unicode's composed and compatible forms (NFKC, soft
-    hyphens). Everything else does: bullets, numbers, punctuation.
+    nothing but dashes and the like, nor marks before list items (renderers choose them), nor Unicode's composed and compatible forms (NFKC, soft
+    hyphens). Everything else does: numbers, punctuation.
     """
     extracted, gold = _bare(extracted), _bare(gold)
     return Match(_common_subsequence(extracted, gold), len(extracted), len(gold))
 
 
 def _bare(text: str) -> str:
-    text = unicodedata.normalize("NFKC", _RULES.sub("", text))
+    text = unicodedata.normalize("NFKC", _MARKS.sub("", _RULES.sub("", text)))
     return "".join(text.replace("\u00ad", "").replace("\u200b", "").split())
 
 

@@ -185,7 +185,7 @@ def test_a_tiny_page_keeps_all_of_its_text(tmp_path):
     path = tmp_path / "a.html"
     path.write_text("<p>Добры<br>дзень</p><ul><li>раз<li>два</ul><style>p{}</style>", encoding="utf-8")
     (piece,) = read(path)
-    assert piece.text == "Добры\nдзень\nраз\nдва"
+    assert piece.text == "Добры\nдзень\n\nраз\nдва"
 
 
 def test_a_page_in_a_declared_legacy_encoding_is_decoded_so(tmp_path):
