@@ -20,7 +20,7 @@ _NUMBER = regex.compile(r"\p{N}+|\b[ivxlcdm]+\b", regex.IGNORECASE)
 _NOTE = regex.compile(r"(?:[\p{No}\d]{1,3}|[*†‡§¶]{1,3})(?=\s?\p{L}|\s?\p{P})")
 _ENDS_SENTENCE = regex.compile(r"[\p{Sentence_Terminal}:][\p{Pe}\p{Pf}\"']*\s*$")
 _ITEM = regex.compile(r"[\p{So}\p{Sm}\p{Pd}•‣◦·*▪■●○∙-]\s")
-_PRINTED_LINK = re.compile(r"\s?\(((?:[a-z]+://|mailto:)[^()\s]*(?:\s[^()\s]+){0,5})\s*\)")
+_PRINTED_LINK = re.compile(r"\s?\(((?:[a-z]+://|mailto:)[^()\s]*(?:\s[^()\s]+){0,5})\s*\)(\s?[.,;:)]|)")
 
 
 @dataclass(slots=True)
@@ -83,8 +83,21 @@ def _by_place(lines: list[Line]) -> list[Line]:
     return [rows[index] for index in sorted(range(len(rows)), key=keys.__getitem__)]
 
 
+def _body_size(pages: list[list[Line]]) -> float:
+    """Return the line size that most of the text is set in."""
+    sizes: Counter[float] = Counter()
+    for page in pages:
+        for line in page:
+            sizes[round(line.size, 1)] += len(line.text)
+    return sizes.most_common(1)[0][0] if sizes else 0.0
+
+
 def _without_running_heads(pages: list[list[Line]]) -> list[list[Line]]:
-    """Take away the outermost lines of pages that repeat, numbers aside, at the same height; from the edge inwards."""
+    """Take away the outermost lines of pages that repeat, numbers aside, at the same height; from the edge inwards.
+
+    What is set larger than the text heads a chapter ("Chapter 7"), not a page.
+    """
+    largest = 1.3 * _body_size(pages)
     for _ in range(_OUTERMOST):
         seen: Counter[tuple[str, int]] = Counter()
         edges: list[tuple[list[Line], list[Line]]] = []
@@ -93,7 +106,7 @@ def _without_running_heads(pages: list[list[Line]]) -> list[list[Line]]:
                 edges.append(([], []))
                 continue
             top, bottom = max(line.base for line in page), min(line.base for line in page)
-            edge = [line for line in page if line.base > top - 2 or line.base < bottom + 2]
+            edge = [line for line in page if (line.base > top - 2 or line.base < bottom + 2) and line.size < largest]
             edges.append((page, edge))
             seen.update({_edge_key(line) for line in edge})
         gone = False
@@ -114,15 +127,13 @@ def _edge_key(line: Line) -> tuple[str, int]:
 
 def _with_notes_after_chapters(pages: list[list[Line]]) -> list[list[Line]]:
     """Move the notes at pages' feet behind the chapter they belong to, so that a paragraph that crosses a page is not cut in two."""
-    sizes: Counter[float] = Counter()
-    for page in pages:
-        for line in page:
-            sizes[round(line.size, 1)] += len(line.text)
-    body = sizes.most_common(1)[0][0] if sizes else 0.0
+    body = _body_size(pages)
+    tops = Counter(round(page[0].size, 1) for page in pages if page and page[0].size > 1.2 * body)
+    chapter = max((size for size, count in tops.items() if count > 1), default=float("inf"))
     result: list[list[Line]] = []
     notes: list[Line] = []
     for page in pages:
-        if notes and page and page[0].size > 1.4 * body:
+        if notes and page and page[0].size > 0.85 * chapter:
             result.append(notes)
             notes = []
         first = len(page)
@@ -220,4 +231,7 @@ def _bare_link(link: str) -> str:
 
 
 def _without_printed_links(text: str, links: frozenset[str]) -> str:
-    return _PRINTED_LINK.sub(lambda match: "" if _bare_link(match[1]) in links else match[0], text) if links else text
+    if not links:
+        return text
+    # A space that only parted the address from a stop goes too.
+    return _PRINTED_LINK.sub(lambda match: match[2].lstrip() if _bare_link(match[1]) in links else match[0], text)
