@@ -31,7 +31,7 @@ PATTERNS = {
     "subtitle time": re.compile(r"\d\d:\d\d:\d\d[.,]\d{2,3}\s*-->\s*\d\d:\d\d"),
     "subtitle override": re.compile(r"\{\\(?:an?\d|pos\(|fad\(|[ibus][01]|c&H)[^{}\n]*\}"),
     "style sheet": re.compile(r"^[.#]?[\w-]+\s*\{\s*(?:[\w-]+\s*:[^;{}\n]+;\s*)+\}", re.MULTILINE),
-    "script": re.compile(r"\b(?:document\.(?:getElementById|write)\(|window\.\w+\s*=|function\s*\(\)\s*\{)"),
+    "script": re.compile(r"\b(?:document\.(?:getElementById|write)\([^\n]*\);|\bfunction\s*\(\)\s*\{[^\n]*;)"),
     "WARC header": re.compile(r"^WARC/1\.[01]$|^WARC-(?:Type|Record-ID|Date): ", re.MULTILINE),
     "object replacement": re.compile("[\ufffc\ufdd0-\ufdef]"),
 }

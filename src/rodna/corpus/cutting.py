@@ -13,6 +13,7 @@ _LINE = re.compile(r"\n")
 _SEPARATORS: dict[DocumentUnit, re.Pattern[str]] = {"blank_line": _BLANK_LINE, "line": _LINE}
 _SENTENCE_END = regex.compile(r"[。！？｡][\p{Pe}\p{Pf}\"']*|\p{Sentence_Terminal}[\p{Pe}\p{Pf}\"']*\s")
 _SPACE = regex.compile(r"\s")
+CHUNK_CHARACTERS = 1 << 20
 _JOINERS = "\u200c\u200d"
 
 
@@ -26,28 +27,49 @@ def documents_of(chunks: Iterable[str], source: Source, *, max_bytes: int) -> It
     """
     limit = min(source.section_bytes, max_bytes) if source.document == "section" else max_bytes
     separator = _SEPARATORS.get(source.document)
-    rest = ""
-    for chunk in chunks:
+    rest, searched = "", 0
+    for chunk in _small(chunks):
         rest += chunk
         if separator is not None:
-            *whole, rest = separator.split(rest)
-            for text in whole:
-                yield from cut(text, limit)
-        while len(rest) > limit:
-            end = place_to_cut(rest, limit)
-            yield rest[:end]
-            rest = rest[end:]
+            start = 0
+            for match in separator.finditer(rest, searched):
+                yield from cut(rest[start : match.start()], limit)
+                start = match.end()
+            rest = rest[start:]
+            # White space at the end may be the beginning of a separator; nothing before it is looked at twice.
+            trailing = len(chunk) - len(chunk.rstrip())
+            searched = max(0, searched - start) if trailing == len(chunk) else max(0, len(rest) - trailing)
+        start = 0
+        while len(rest) - start > limit:
+            end = start + place_to_cut(rest[start : start + limit + 1], limit)
+            yield rest[start:end]
+            start = end
+        if start:
+            rest, searched = rest[start:], max(0, searched - start)
     yield from cut(rest, limit)
+
+
+def _small(chunks: Iterable[str]) -> Iterator[str]:
+    """Yield the same text in pieces of at most a million characters, so that what is left over is never long to copy."""
+    for chunk in chunks:
+        for start in range(0, len(chunk), CHUNK_CHARACTERS):
+            yield chunk[start : start + CHUNK_CHARACTERS]
 
 
 def cut(text: str, limit: int) -> Iterator[str]:
     """Yield a text whole, or in parts of at most `limit` UTF-8 bytes; blank parts are left out."""
-    while len(text) > limit or (len(text) * 4 > limit and len(text.encode("utf-8", "surrogatepass")) > limit):
-        end = place_to_cut(text, limit)
-        yield text[:end]
-        text = text[end:]
-    if text and not text.isspace():
+    start = 0
+    while _is_longer(text, start, limit):
+        end = start + place_to_cut(text[start : start + limit + 1], limit)
+        yield text[start:end]
+        start = end
+    if start < len(text) and not (text := text[start:]).isspace():
         yield text
+
+
+def _is_longer(text: str, start: int, limit: int) -> bool:
+    length = len(text) - start
+    return length > limit or (length * 4 > limit and len(text[start:].encode("utf-8", "surrogatepass")) > limit)
 
 
 def place_to_cut(text: str, limit: int) -> int:

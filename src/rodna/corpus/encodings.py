@@ -1,6 +1,7 @@
 """Which encoding a file is in. Encodings are guessed from the bytes, never from the language."""
 
 import codecs
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import IncrementalNewlineDecoder
@@ -27,6 +28,7 @@ BINARY_SHARE = 0.01
 _CONTROLS = bytes(sorted(set(range(32)) - {7, 8, 9, 10, 12, 13, 26, 27}))
 
 
+_DOUBLE_BYTE = frozenset({"cp932", "shift_jis", "euc_jp", "gb18030", "gb2312", "gbk", "big5", "big5hkscs", "cp950", "euc_kr", "cp949"})
 _ESCAPE = "rodna.escape"
 
 
@@ -113,8 +115,10 @@ def scan_utf8(path: Path) -> tuple[int, int, bytes]:
     num_good, num_bad, sample = 0, 0, bytearray()
     decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
     with path.open("rb") as file:
+        left = os.fstat(file.fileno()).st_size
         while True:
-            data = file.read(CHUNK_BYTES)
+            data = file.read(min(CHUNK_BYTES, left))
+            left -= len(data)
             text = decoder.decode(data, final=not data)
             if not text.isascii():
                 bad = 0
@@ -158,9 +162,27 @@ def guess(sample: bytes) -> Encoding:
     times = confidence / western if western else float("inf")
     if name in _WESTERN or not (times >= CLEARLY_LIKELIER or (times >= SOMEWHAT_LIKELIER and _reads_as(language, sample, name))):
         return Encoding("cp1252", western)
-    if confidence < MIN_CONFIDENCE:
+    if confidence < MIN_CONFIDENCE and not _is_east_asian_text(sample, name):
         return Encoding("", confidence, len(sample), guess=name)
     return Encoding(name, confidence)
+
+
+def _is_east_asian_text(sample: bytes, encoding: str) -> bool:
+    """Return whether the bytes are valid in a double-byte encoding and give nothing beyond ASCII but East Asian letters and marks.
+
+    That is unlikely by chance, and short texts (a table of names) have too few of the letters that a guess goes by.
+    """
+    if encoding not in _DOUBLE_BYTE:
+        return False
+    try:
+        text = sample.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    beyond = [character for character in text if character > "\x7f"]
+    common = sum(
+        "\u3000" <= c <= "\u30ff" or "\u4e00" <= c <= "\u9fff" or "\uac00" <= c <= "\ud7a3" or "\uff01" <= c <= "\uff5e" for c in beyond
+    )
+    return len(beyond) >= 4 and common == len(beyond)
 
 
 def _reads_as(language: str, sample: bytes, encoding: str) -> bool:
@@ -170,11 +192,16 @@ def _reads_as(language: str, sample: bytes, encoding: str) -> bool:
 
 
 def read_text(path: Path, encoding: Encoding) -> Iterator[str]:
-    """Yield a file's text in pieces of about a megabyte, newlines as line feeds; bytes that are not valid come as lone surrogates."""
+    """Yield a file's text in pieces of about a megabyte, newlines as line feeds; bytes that are not valid come as lone surrogates.
+
+    A file that grows meanwhile is read up to the length it had at first, one that shrinks up to its new end.
+    """
     decoder = IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding.name)(_ESCAPE), translate=True)
     with path.open("rb") as file:
+        left = os.fstat(file.fileno()).st_size
         while True:
-            data = file.read(CHUNK_BYTES)
+            data = file.read(min(CHUNK_BYTES, left))
+            left -= len(data)
             text = decoder.decode(data, final=not data)
             if not data:
                 # What is left over at the end is half a character of a file that was cut.

@@ -126,8 +126,7 @@ def _parsed(records: Iterable[str | Rejected], delimiter: str) -> Iterator[list[
             lines = [line + "\n" for line in record.split("\n")]
             quoting = csv.QUOTE_MINIMAL if record.count('"') % 2 == 0 else csv.QUOTE_NONE
             try:
-                for row in csv.reader(lines, delimiter=delimiter, quoting=quoting):
-                    yield row
+                yield from csv.reader(lines, delimiter=delimiter, quoting=quoting)
             except csv.Error as error:
                 yield Rejected("invalid_row", str(error), len(record), record[:400])
 

@@ -12,8 +12,6 @@ from rodna.corpus.extractors import Limits, Piece, Rejected
 from rodna.corpus.extractors.json_lines import field_of, meta_of, missing_field
 from rodna.corpus.extractors.text import reject_undecodable
 
-MAX_DEPTH = 200
-
 
 def extract(path: Path, source: Source, limits: Limits) -> Iterator[Piece | Rejected]:
     """Yield one document for each object that has the text field, at any depth, in the order of the file; a notebook's prose as one.
@@ -40,7 +38,7 @@ def extract(path: Path, source: Source, limits: Limits) -> Iterator[Piece | Reje
         value = json.loads(markup)
     except (ValueError, RecursionError) as error:
         reason = "too_deep" if isinstance(error, RecursionError) else "invalid_json"
-        what = "arrays within arrays without end" if reason == "too_deep" else str(error)
+        what = "arrays or objects inside each other without end" if reason == "too_deep" else str(error)
         yield Rejected(reason, what, size_bytes, markup[:400])
         return
     if isinstance(value, dict) and isinstance(value.get("cells"), list) and "nbformat" in value:

@@ -11,20 +11,22 @@ from rodna.corpus.extractors.text import extract_plain
 
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
 _RULE = re.compile(r"^ {0,3}(?:(?:\*[ \t]*){3,}|(?:-[ \t]*){3,}|(?:_[ \t]*){3,}|=+[ \t]*)$")
-_HEADING = re.compile(r"^ {0,3}#{1,6}[ \t]+(.*?)(?:[ \t]+#+)?[ \t]*$")
+_HEADING = re.compile(r"^ {0,3}#{1,6}[ \t]+")
+_MAX_LINE = 8192
+"""Longer lines are read in parts: marks that open and never close cost time with the square of a line's length."""
 _QUOTE = re.compile(r"^ {0,3}(?:>[ \t]?)+")
 _BULLET = re.compile(r"^([ \t]*)[-*+][ \t]+(?:\[[ xX]\][ \t]+)?")
 _REFERENCE = re.compile(r"^ {0,3}\[[^\]\n]+\]:[ \t]*\S+(?:[ \t]+[\"'(].*[\"')])?[ \t]*$")
 _TABLE_RULE = re.compile(r"^[ \t]*\|?(?:[ \t]*:?-+:?[ \t]*\|)+(?:[ \t]*:?-+:?[ \t]*)?$")
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
-_TAG = re.compile(r"</?[A-Za-z][A-Za-z0-9-]*(?:\s+[^<>\n]*)?/?>")
+_CLOSES_STRONG, _CLOSES_UNDERSCORED = re.compile(r"[^\s\\*]\*"), re.compile(r"[^\s\\_]_(?!\w)")
+_TAG = re.compile(r"</?[A-Za-z][A-Za-z0-9-]*(?:\s[^<>\n]*)?/?>")
 _AUTOLINK = re.compile(r"<((?:https?|ftp|mailto):[^\s<>]+)>")
-_CODE = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)")
+_CODE = re.compile(r"(?<!`)(`+)(?!`)(.{1,1000}?)(?<!`)\1(?!`)")
 _IMAGE = re.compile(r"!\[([^\[\]\n]*)\](?:\((?:[^()\n]|\([^()\n]*\))*\)|\[[^\]\n]*\])")
 _LINK = re.compile(r"\[((?:[^\[\]\n]|\[[^\[\]\n]*\])+)\](?:\((?:[^()\n]|\([^()\n]*\))*\)|\[[^\]\n]*\])")
-_STRONG = re.compile(r"(?<![\\*\d])(\*{1,3})(?=[^\s*])(.+?)(?<=[^\s\\*])\1(?!\*)")
-_UNDERSCORED = re.compile(r"(?<![\w\\])(_{1,3})(?=[^\s_])(.+?)(?<=[^\s\\_])\1(?!\w)")
-_STRUCK = re.compile(r"~~(?=\S)(.+?)(?<=\S)~~")
+_STRONG = re.compile(r"(?<![\\*\d])(\*{1,3})(?=[^\s*])(.{1,1000}?)(?<=[^\s\\*])\1(?!\*)")
+_UNDERSCORED = re.compile(r"(?<![\w\\])(_{1,3})(?=[^\s_])(.{1,1000}?)(?<=[^\s\\_])\1(?!\w)")
+_STRUCK = re.compile(r"~~(?=[^\s~])([^~\n]{1,1000}?)(?<=\S)~~")
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 _HELD = re.compile("\ue000(\\d+)\ue001")
 
@@ -43,7 +45,9 @@ def extract(path: Path, source: Source, limits: Limits) -> Iterator[Piece | Reje
 def plain_lines(chunks: Iterable[str]) -> Iterator[str]:
     """Yield a Markdown file's lines as plain text, each with its newline; front matter and link definitions are left out."""
     fence, number, in_front_matter, in_comment = "", 0, False, False
-    for line in _lines(chunks):
+    for whole in _lines(chunks):
+        line = whole.removesuffix("\n")
+        newline = whole[len(line) :]
         number += 1
         if number == 1 and line.rstrip() == "---":
             in_front_matter = True
@@ -56,7 +60,7 @@ def plain_lines(chunks: Iterable[str]) -> Iterator[str]:
             if found and line.strip() == found[1] and found[1].startswith(fence):
                 fence = ""
             else:
-                yield line + "\n"
+                yield line + newline
             continue
         if found and not (found[1][0] == "`" and "`" in line[found.end() :]):
             fence = found[1]
@@ -66,11 +70,36 @@ def plain_lines(chunks: Iterable[str]) -> Iterator[str]:
             if not end:
                 continue
             in_comment = False
-        line = _COMMENT.sub("", line)
         if "<!--" in line:
-            line, in_comment = line.partition("<!--")[0], True
-        if not (_RULE.match(line) or _REFERENCE.match(line) or _TABLE_RULE.match(line)):
-            yield plain_line(line) + "\n"
+            line, in_comment = _without_comments(line)
+        if len(line) > _MAX_LINE:
+            yield from (plain_line(part) for part in _parts(line))
+            yield newline
+        elif not (_RULE.match(line) or _REFERENCE.match(line) or _TABLE_RULE.match(line)):
+            yield plain_line(line) + newline
+
+
+def _without_comments(line: str) -> tuple[str, bool]:
+    """Return a line without its comments, and whether the last of them goes on in the next line."""
+    kept, position = [], 0
+    while (start := line.find("<!--", position)) >= 0:
+        kept.append(line[position:start])
+        end = line.find("-->", start + 4)
+        if end < 0:
+            return "".join(kept), True
+        position = end + 3
+    return "".join(kept) + line[position:], False
+
+
+def _parts(line: str) -> Iterator[str]:
+    """Yield a long line in parts, each up to a space where there is one."""
+    start = 0
+    while len(line) - start > _MAX_LINE:
+        space = line.rfind(" ", start + _MAX_LINE // 2, start + _MAX_LINE)
+        end = space if space > 0 else start + _MAX_LINE
+        yield line[start:end]
+        start = end
+    yield line[start:]
 
 
 def plain_line(line: str) -> str:
@@ -78,7 +107,9 @@ def plain_line(line: str) -> str:
     line = _QUOTE.sub("", line)
     heading = _HEADING.match(line)
     if heading:
-        line = heading[1]
+        title = line[heading.end() :].rstrip()
+        without = title.rstrip("#")
+        line = without.rstrip() if without[-1:] in ("", " ", "\t") else title
     line = _BULLET.sub(r"\1", line)
     if line.lstrip().startswith("|") and line.rstrip().endswith("|"):
         line = " ".join(cell.strip() for cell in line.strip().strip("|").split("|")).strip()
@@ -99,19 +130,23 @@ def plain_line(line: str) -> str:
     line = _IMAGE.sub(r"\1", line)
     line = _LINK.sub(r"\1", line)
     for _ in range(3):
-        line = _STRUCK.sub(r"\1", _UNDERSCORED.sub(r"\2", _STRONG.sub(r"\2", line)))
+        # Most marks that open nothing (a list's `* `, a product's `a * b`) are told by there being none that closes.
+        line = _STRONG.sub(r"\2", line) if _CLOSES_STRONG.search(line) else line
+        line = _UNDERSCORED.sub(r"\2", line) if _CLOSES_UNDERSCORED.search(line) else line
+        line = _STRUCK.sub(r"\1", line)
     line = html.unescape(line)
     return _HELD.sub(lambda match: held[int(match[1])], line)
 
 
 def _lines(chunks: Iterable[str]) -> Iterator[str]:
+    """Yield lines, each with its newline; an endless one in parts of about a megabyte, for nobody writes markup across megabytes."""
     rest = ""
     for chunk in chunks:
         *whole, rest = (rest + chunk).split("\n")
-        yield from whole
-        # Nobody writes markup across megabytes: such a line is passed on in pieces.
+        yield from (line + "\n" for line in whole)
         if len(rest) > 1 << 20:
-            yield rest
-            rest = ""
+            end = rest.rfind(" ", len(rest) // 2) + 1 or len(rest)
+            yield rest[:end]
+            rest = rest[end:]
     if rest:
-        yield rest
+        yield rest + "\n"

@@ -59,7 +59,8 @@ def _paragraphs(block: Any) -> Iterator[str]:
             parts.append((node.tail or "").replace("\n", " ") if node is not block else "")
     for line in "".join(parts).split("\n"):
         line = " ".join(line.split())
-        if line:
+        # A list's bullets are drawn as texts of their own.
+        if any(map(str.isalnum, line)):
             yield line
 
 

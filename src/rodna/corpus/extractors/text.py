@@ -1,5 +1,6 @@
 """Plain text, in any encoding."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -7,6 +8,9 @@ from rodna.corpus.config import Source
 from rodna.corpus.cutting import documents_of
 from rodna.corpus.encodings import Encoding, detect, read_text
 from rodna.corpus.extractors import Limits, Piece, Rejected, kind_of_binary
+
+MIN_ENTITIES = 3
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 
 
 def extract(path: Path, source: Source, limits: Limits) -> Iterator[Piece | Rejected]:
@@ -30,7 +34,21 @@ def extract_plain(
         return
     meta = {} if encoding.name in ("utf-8", "utf-8-sig") else {"encoding": encoding.name}
     for text in documents_of(plain(read_text(path, encoding)), source, max_bytes=limits.max_document_bytes):
-        yield Piece(text, meta)
+        yield Piece(decode_entities(text), meta)
+
+
+def decode_entities(text: str) -> str:
+    """Return a text with its HTML entities (`&nbsp;`, `&#39;`) decoded, where it shows that somebody encoded all of it.
+
+    That is so where every ampersand begins an entity that HTML knows, and there are several: a text that merely mentions one stays.
+    """
+    import html
+
+    num_marks = text.count("&")
+    if num_marks < MIN_ENTITIES:
+        return text
+    entities = _ENTITY.findall(text)
+    return html.unescape(text) if len(entities) == num_marks and all(html.unescape(entity) != entity for entity in set(entities)) else text
 
 
 def reject_undecodable(path: Path, encoding: Encoding) -> Rejected:

@@ -1,4 +1,4 @@
-"""XML of any kind: TEI, DocBook, Mallard, feeds, records. What is a paragraph is told by the file itself, not by the names of its elements."""
+"""XML of any kind: TEI, DocBook, feeds, records. What is a paragraph is told by the file itself, not by the names of its elements."""
 
 import re
 from collections import Counter
