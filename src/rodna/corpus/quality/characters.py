@@ -4,7 +4,6 @@ Two models are fitted, each to one half of the documents, and each judges the do
 that saw it. Which half a text belongs to follows from the text itself, so that nobody needs to remember what the models were fitted to.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Self
 
 import numpy as np
 
-from rodna.corpus.quality.alphabet import NEWLINE, Alphabet, code_points
+from rodna.corpus.quality.alphabet import NEWLINE, SPACE, Alphabet, code_points
 
 ORDER = 4
 DISCOUNT = 0.75
@@ -24,6 +23,9 @@ MIN_HALF_CHARACTERS = 20_000
 """A model of less text than this says little; bits per character are then not measured."""
 BITS_STEPS, BACKOFF_STEPS = 12.0, 16.0
 MAX_BITS = 255 / BITS_STEPS
+SPACE_SHARE = 0.08
+"""Where fewer of the characters are spaces, spaces do not part words (Chinese, Japanese, Thai, Khmer)."""
+SHORT_LINE_WORDS, SHORT_LINE_CHARACTERS = 4, 8
 SEPARATOR = "\n" * (ORDER - 1)
 _MAX_SLOTS_LOG2 = 22
 _TELLING_CHARACTERS = 1024
@@ -60,11 +62,11 @@ class _Half:
 class CharacterModel:
     """What a language's text is like, character by character.
 
-    `spaced`: whether its words are parted by spaces.
+    `spaced`: whether its words are parted by spaces; `short_line`: the characters of a few words.
     """
 
-    def __init__(self, alphabet: Alphabet, halves: tuple[_Half, _Half], *, spaced: bool) -> None:
-        self.alphabet, self.halves, self.spaced = alphabet, halves, spaced
+    def __init__(self, alphabet: Alphabet, halves: tuple[_Half, _Half], *, spaced: bool, short_line: int) -> None:
+        self.alphabet, self.halves, self.spaced, self.short_line = alphabet, halves, spaced, short_line
 
     @classmethod
     def fit(cls, texts: Iterable[str]) -> Self:
@@ -78,17 +80,16 @@ class CharacterModel:
                 break
         joined = SEPARATOR + SEPARATOR.join([*seed, ""])
         codes = code_points(joined)
-        counts = np.bincount(codes, minlength=1)
-        present = np.flatnonzero(counts)
-        at_end = codes[np.flatnonzero((codes[1:] == ord("\n")) & (codes[:-1] != ord("\n")))]
-        alphabet = Alphabet.of(
-            Counter(dict(zip(present.tolist(), counts[present].tolist(), strict=True))), Counter(at_end.tolist())
-        )
+        alphabet = Alphabet.of(codes[ORDER - 1 :], np.repeat(np.arange(len(seed)), [len(text) + ORDER - 1 for text in seed]))
         batch = lay_out(seed, alphabet)
         half_of = halves_of(batch)
-        num_spaces = int(np.count_nonzero(alphabet.kinds[batch.ids] == 5))
+        blank = alphabet.kinds[batch.ids] >= SPACE
+        num_words = max(1, int(np.count_nonzero(blank[:-1] & ~blank[1:])))
+        word_length = np.count_nonzero(~blank) / num_words
+        spaced = int(np.count_nonzero(alphabet.kinds[batch.ids] == SPACE)) >= SPACE_SHARE * total
+        short_line = round(SHORT_LINE_WORDS * (word_length + 1)) if spaced else SHORT_LINE_CHARACTERS
         halves = [_fit_half([text for text, half in zip(seed, half_of, strict=True) if half != number], alphabet) for number in (0, 1)]
-        return cls(alphabet, (halves[0], halves[1]), spaced=num_spaces * 20 > total)
+        return cls(alphabet, (halves[0], halves[1]), spaced=spaced, short_line=short_line)
 
     def bits(self, batch: Batch, keys: np.ndarray) -> np.ndarray:
         """Return the bits of every character of a batch, in steps of 1 / `BITS_STEPS`, uint8, shape (N,).
@@ -114,11 +115,15 @@ class CharacterModel:
 
     def save(self, path: Path) -> None:
         """Write the model; the same model gives the same bytes."""
-        strings = {"characters": self.alphabet.characters, "final": self.alphabet.final_characters, "scripts": " ".join(self.alphabet.scripts)}
+        strings = {
+            "characters": self.alphabet.characters,
+            "final": self.alphabet.final_characters,
+            "scripts": " ".join(self.alphabet.scripts),
+        }
         arrays = {name: np.frombuffer(text.encode("utf-8", "surrogatepass"), dtype=np.uint8) for name, text in strings.items()}
         for number, half in enumerate(self.halves):
             arrays |= {f"slots_{number}": half.slots, f"single_{number}": half.single}
-            arrays[f"sizes_{number}"] = np.array([half.num_characters, self.spaced], dtype=np.int64)
+            arrays[f"sizes_{number}"] = np.array([half.num_characters, self.spaced, self.short_line], dtype=np.int64)
         temporary = path.with_name(f".{path.name}.tmp")
         with temporary.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
@@ -140,7 +145,8 @@ class CharacterModel:
                 strings = {name: arrays[name].tobytes().decode("utf-8", "surrogatepass") for name in ("characters", "final", "scripts")}
                 alphabet = Alphabet(strings["characters"], tuple(strings["scripts"].split()), strings["final"])
                 halves = [_Half(arrays[f"slots_{n}"], arrays[f"single_{n}"], int(arrays[f"sizes_{n}"][0])) for n in (0, 1)]
-                return cls(alphabet, (halves[0], halves[1]), spaced=bool(arrays["sizes_0"][1]))
+                _, spaced, short_line = arrays["sizes_0"].tolist()
+                return cls(alphabet, (halves[0], halves[1]), spaced=bool(spaced), short_line=short_line)
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise damaged(path.parent, f"{path.name} cannot be read: {error}") from error
 
@@ -224,7 +230,7 @@ def _fit_half(texts: Sequence[str], alphabet: Alphabet) -> _Half:
     where = _positions(batch.starts, batch.ends)
     grams, counts = np.unique(keys_of(batch.ids)[where], return_counts=True)
     levels = [(grams, counts)]
-    for order in range(ORDER - 1, 0, -1):
+    for _ in range(ORDER - 1):
         # The newest character is highest, so what shares its newest `order` characters already lies together.
         higher, number = levels[0]
         shorter = higher >> np.uint64(16)
@@ -237,7 +243,6 @@ def _fit_half(texts: Sequence[str], alphabet: Alphabet) -> _Half:
     single += max(DISCOUNT * len(grams) / total, 1 / total) / (alphabet.size + _NUM_OTHER_CHARACTERS)
     probabilities = single[grams.astype(np.int64)]
     entries: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    backoffs = np.zeros(len(grams))
     for order in range(1, ORDER):
         higher, number = levels[order]
         contexts = higher & np.uint64((1 << (16 * order)) - 1)
@@ -246,16 +251,23 @@ def _fit_half(texts: Sequence[str], alphabet: Alphabet) -> _Half:
         weight = DISCOUNT * np.bincount(inverse) / np.maximum(context_counts, 1)
         lower = levels[order - 1][0]
         entries.append(_entries(lower, levels[order - 1][1], probabilities, seen, context_counts, weight, order))
-        probabilities = np.maximum(number - DISCOUNT, 0) / context_counts[inverse] + weight[inverse] * probabilities[
-            np.searchsorted(lower, higher >> np.uint64(16))
-        ]
+        probabilities = (
+            np.maximum(number - DISCOUNT, 0) / context_counts[inverse]
+            + weight[inverse] * probabilities[np.searchsorted(lower, higher >> np.uint64(16))]
+        )
     none = np.zeros(0)
     entries.append(_entries(*levels[-1], probabilities, none.astype(np.uint64), none, none, ORDER))
     return _Half(_table(entries), -np.log2(single).astype(np.float32), len(where))
 
 
 def _entries(
-    grams: np.ndarray, counts: np.ndarray, probabilities: np.ndarray, contexts: np.ndarray, context_counts: np.ndarray, weight: np.ndarray, order: int
+    grams: np.ndarray,
+    counts: np.ndarray,
+    probabilities: np.ndarray,
+    contexts: np.ndarray,
+    context_counts: np.ndarray,
+    weight: np.ndarray,
+    order: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return hash, count and value of every n-gram of one order, whether it was seen as a text's part, as a context or as both."""
     bits = np.minimum(np.rint(-np.log2(probabilities) * BITS_STEPS), 254).astype(np.uint32)

@@ -6,51 +6,51 @@ from typing import Literal
 
 import numpy as np
 
+from rodna.corpus.config import QualityReason
 from rodna.corpus.quality.alphabet import DIGIT, NEWLINE, NUM_KINDS, OTHER, OWN, PUNCTUATION, SPACE, SYMBOL
 from rodna.corpus.quality.characters import BITS_STEPS, Batch, CharacterModel, keys_of, lay_out
-
-Reason = Literal["wrong_script", "too_few_letters", "too_repetitive", "unlikely_text", "not_running_text"]
 
 
 @dataclass(frozen=True)
 class Measure:
     """One measure: which side of it is bad, the reason a document is dropped for, and how a person is told.
 
-    `least` is how far from the text's median a value must at least lie to be bad, however alike the text's own values are; `weak`
-    measures drop a document only together with another.
+    `least` is how far from the text's median a value must at least lie to be bad, however alike the text's own values are. Set by what
+    real texts of seven languages hold (benchmarks/corpus/quality.py): genealogies, refrains, lists inside prose, spelled-out numbers.
     """
 
     name: str
     bad: Literal["high", "low"]
-    reason: Reason
+    reason: QualityReason
     least: float
     says: str
 
 
 TABLE = (
-    Measure("bits", "high", "unlikely_text", 0.8, "bits per character under a model of the language's text"),
-    Measure("other_script", "high", "wrong_script", 0.3, "share of letters in other scripts"),
-    Measure("letters", "low", "too_few_letters", 0.2, "share of letters among what is not white space"),
-    Measure("digits", "high", "too_few_letters", 0.2, "share of digits among what is not white space"),
-    Measure("symbols", "high", "too_few_letters", 0.1, "share of symbols and unreadable characters among what is not white space"),
+    Measure("bits", "high", "unlikely_text", 2.0, "bits per character under a model of the language's text"),
+    Measure("other_script", "high", "wrong_script", 0.5, "share of letters in other scripts"),
+    Measure("letters", "low", "too_few_letters", 0.3, "share of letters among what is not white space"),
+    Measure("digits", "high", "too_few_letters", 0.3, "share of digits among what is not white space"),
+    Measure("symbols", "high", "too_few_letters", 0.15, "share of symbols and unreadable characters among what is not white space"),
     Measure("punctuation", "high", "not_running_text", 0.1, "share of punctuation among what is not white space"),
-    Measure("long_words", "high", "not_running_text", 4.0, "mean length of what stands between spaces, in characters"),
-    Measure("short_words", "low", "not_running_text", 1.5, "mean length of what stands between spaces, in characters"),
-    Measure("ended_lines", "low", "not_running_text", 0.4, "share of lines that end as the language's sentences do"),
-    Measure("line_length", "low", "not_running_text", 0.5, "typical length of a line, as its natural logarithm in characters"),
-    Measure("repeated_lines", "high", "too_repetitive", 0.3, "share of the text in lines that occurred before"),
-    Measure("repeated_phrases", "high", "too_repetitive", 0.2, "share of phrases that occur more than once nearby"),
-    Measure("common_word", "high", "too_repetitive", 0.1, "share of the commonest word"),
+    Measure("long_words", "high", "not_running_text", 8.0, "mean length of what stands between spaces, in characters"),
+    Measure("short_words", "low", "not_running_text", 2.0, "mean length of what stands between spaces, in characters"),
+    Measure("list_lines", "high", "not_running_text", 0.6, "share of lines of a few words that do not end as the language's lines do"),
+    Measure("repeated_lines", "high", "too_repetitive", 0.5, "share of the text in lines that occurred before"),
+    Measure("repeated_phrases", "high", "too_repetitive", 0.5, "share of phrases that occur more than once nearby"),
+    Measure("common_word", "high", "too_repetitive", 0.4, "share of the commonest word"),
 )
 MEASURES: tuple[str, ...] = ("characters", *(measure.name for measure in TABLE))
 """The columns of what `measure` returns; `characters` is the length, which thresholds depend on."""
 
 MIN_LINES = 5
 """Documents of fewer lines are not measured by their lines."""
+MIN_WORDS, MIN_WORDS_CHARACTERS = 4, 100
+"""Documents of fewer words and fewer characters are not measured by the length of their words."""
 BLOCK_CHARACTERS = 2048
 """Repetition is looked for within stretches of this length, so that long documents do not look repetitive for being long."""
 PHRASE_CHARACTERS, PHRASE_CHARACTERS_UNSPACED = 12, 6
-MIN_PHRASES = 20
+MIN_PHRASES = 8
 
 
 def measure(texts: Sequence[str], model: CharacterModel) -> np.ndarray:
@@ -87,6 +87,7 @@ def measure(texts: Sequence[str], model: CharacterModel) -> np.ndarray:
     if model.spaced:
         begins = np.flatnonzero(blank[:-1] & ~blank[1:]) + 1
         words = np.bincount(document[begins], minlength=len(texts))
+        words = np.where((words >= MIN_WORDS) | (lengths >= MIN_WORDS_CHARACTERS), words, 0)
         column["long_words"][:] = column["short_words"][:] = _ratio(visible, words)
     else:
         begins = np.flatnonzero(~blank)
@@ -123,8 +124,8 @@ def _measure_lines(column: dict[str, np.ndarray], kinds: np.ndarray, batch: Batc
     last, before = batch.ids[line_ends - 1], batch.ids[line_ends - 2]
     ended = final[last] | ((kinds[line_ends - 1] == PUNCTUATION) & final[before])
     number = np.where(number >= MIN_LINES, number, 0)
-    column["ended_lines"][:] = _ratio(np.bincount(document, weights=ended, minlength=len(number)), number)
-    column["line_length"][:] = _ratio(np.bincount(document, weights=np.log(lengths), minlength=len(number)), number)
+    listed = ~ended & (lengths <= model.short_line)
+    column["list_lines"][:] = _ratio(np.bincount(document, weights=listed, minlength=len(number)), number)
     hashed = _hash_of_stretches(batch.ids, line_ends - lengths, line_ends)
     order = np.lexsort((np.arange(len(hashed)), hashed, document))
     same = (hashed[order][1:] == hashed[order][:-1]) & (document[order][1:] == document[order][:-1])
@@ -141,7 +142,9 @@ def _hash_of_stretches(ids: np.ndarray, starts: np.ndarray, ends: np.ndarray) ->
     if not len(starts):
         return np.zeros(0, dtype=np.uint64)
     # Characters are mixed with how far they are from the stretch's start, then added up.
-    offsets = (np.arange(len(ids), dtype=np.int64) - np.repeat(np.append(0, starts), np.diff(np.concatenate([[0], starts, [len(ids)]])))).astype(np.uint64)
+    offsets = (
+        np.arange(len(ids), dtype=np.int64) - np.repeat(np.append(0, starts), np.diff(np.concatenate([[0], starts, [len(ids)]])))
+    ).astype(np.uint64)
     mixed = (ids + np.uint64(1)) * (offsets * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0xBF58476D1CE4E5B9))
     mixed ^= mixed >> np.uint64(31)
     return np.add.reduceat(mixed, np.stack([starts, ends], axis=1).ravel())[::2]
