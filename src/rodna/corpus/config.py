@@ -82,8 +82,8 @@ class QualityConfig(Section):
     filter: bool = Field(default=True, description="Drop what lies far outside the language's own text.")
     seed: tuple[str, ...] = Field(default=(), description="Sources of clean text to fit to; none: all of them, outliers set apart.")
     tail: float = Field(default=0.001, ge=0, lt=0.5, description="With a seed: the share of it each threshold may leave outside.")
-    distance: float = Field(default=6, gt=0, description="Without: how many standard deviations of the bulk of the text is too far out.")
-    min_characters: int = Field(default=32, ge=1, description="Shorter documents are too short to judge, and kept.")
+    distance: float = Field(default=6, gt=0, description="How many standard deviations of the middle of the text is too far out.")
+    min_characters: int = Field(default=16, ge=1, description="Shorter documents are too short to judge, and kept.")
     ignore: tuple[QualityReason, ...] = Field(default=(), description="Reasons that drop nothing.")
 
 
@@ -99,7 +99,7 @@ class DeduplicateConfig(Section):
     exact: bool = Field(default=True, description="Drop exact copies of earlier documents, spaces aside.")
     near: bool = Field(default=True, description="Drop near copies: documents most of whose text another, that is kept, has too.")
     similarity: float = Field(
-        default=0.7, ge=0.4, le=0.99, description="Share of its shingles (runs of 8 letters) another must have for a document to go."
+        default=0.65, ge=0.4, le=0.99, description="Share of its shingles (runs of 8 letters) another must have for a document to go."
     )
     keep: Literal["longest", "first"] = Field(default="longest", description="Which of several near copies stays.")
     lines: int = Field(default=0, ge=0, description="Cut lines that stand in this many documents from all but the first; 0: none.")
