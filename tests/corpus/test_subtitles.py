@@ -52,7 +52,8 @@ def test_webvtt_substation_and_microdvd_are_read_too(tmp_path):
     vtt = "WEBVTT\n\nNOTE схавана\n\nSTYLE\n::cue {color: red}\n\n1\n00:01.000 --> 00:02.000 align:start\n<v Ян>Добры <c.x>дзень</c>.\n"
     assert lines(tmp_path, vtt, "a.vtt") == ["Добры дзень."]
     ass = (
-        "[Script Info]\nScriptType: v4.00+\n\n[V4+ Styles]\nFormat: Name\nStyle: Default\n\n[Events]\nFormat: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\n"
+        "[Script Info]\nScriptType: v4.00+\n\n[V4+ Styles]\nFormat: Name\nStyle: Default\n\n[Events]\n"
+        "Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\n"
         "Comment: 0,0:00:00.00,0:00:01.00,Default,,0,0,0,,схавана\n"
         "Dialogue: 0,0:00:01.00,0:00:02.00,Default,,0,0,0,,{\\i1}Адзін{\\i0}\\Nдва.\n"
         "Dialogue: 0,0:00:02.00,0:00:03.00,Default,,0,0,0,,{\\p1}m 0 0 l 100 0{\\p0}\n"

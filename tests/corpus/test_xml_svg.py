@@ -26,7 +26,8 @@ def test_docbook_paragraphs_lists_and_inline_elements(tmp_path):
 
 def test_tei_words_make_a_line_and_the_header_is_left_out(tmp_path):
     content = """<TEI xmlns="http://www.tei-c.org/ns/1.0"><teiHeader><p>Права</p></teiHeader><text><body>
-      <s><w>Кот</w><pc>,</pc><w>які</w><w>спіць</w><pc>.</pc></s><s><w>Добра</w><pc>!</pc></s><p>Звычайны <hi>абзац</hi> тут.</p></body></text></TEI>"""
+      <s><w>Кот</w><pc>,</pc><w>які</w><w>спіць</w><pc>.</pc></s><s><w>Добра</w><pc>!</pc></s>
+      <p>Звычайны <hi>абзац</hi> тут.</p></body></text></TEI>"""
     assert lines(tmp_path, content) == ["Кот, які спіць.", "Добра!", "Звычайны абзац тут."]
 
 
@@ -46,7 +47,8 @@ def test_a_feed_gives_a_document_an_item(tmp_path):
     assert item.text.strip() == long.strip()
     assert item.meta == {"title": "Навіна", "url": "https://x.example/1", "date": "Mon, 1 Jan 2024"}
     assert (empty.reason, empty.detail) == ("no_text", "item 2 of the feed has no text: Пустая")
-    atom = '<feed xmlns="http://www.w3.org/2005/Atom"><entry><title>Т</title><link href="https://y.example"/><summary>Проста словы.</summary></entry></feed>'
+    entry = '<title>Т</title><link href="https://y.example"/><summary>Проста словы.</summary>'
+    atom = f'<feed xmlns="http://www.w3.org/2005/Atom"><entry>{entry}</entry></feed>'
     assert read(tmp_path, atom) == [Piece("Проста словы.", {"title": "Т", "url": "https://y.example"})]
 
 
@@ -81,7 +83,8 @@ def test_a_drawing_gives_its_lines_in_order(tmp_path):
     content = """<svg xmlns="http://www.w3.org/2000/svg" xmlns:s="http://sodipodi.sourceforge.net/DTD/sodipodi-0.dtd"><title>Карта</title>
       <defs><style>.a {fill: red}</style></defs><metadata><x>Схавана</x></metadata><desc>Апісанне карты</desc>
       <text x="1" y="1"><tspan s:role="line">Першы</tspan><tspan s:role="line">Другі <tspan style="x">радок</tspan></tspan></text>
-      <flowRoot><flowPara>Абзац адзін</flowPara><flowPara>Абзац два</flowPara></flowRoot><g><text>Надпіс<title>падказка</title></text></g></svg>"""
+      <flowRoot><flowPara>Абзац адзін</flowPara><flowPara>Абзац два</flowPara></flowRoot>
+      <g><text>Надпіс<title>падказка</title></text></g></svg>"""
     (piece,) = read(tmp_path, content, svg)
     assert piece == Piece("Апісанне карты\nПершы\nДругі радок\nАбзац адзін\nАбзац два\nНадпіс", {"title": "Карта"})
     (rejected,) = read(tmp_path, "<svg><path d='m1'/></svg>", svg)

@@ -17,7 +17,8 @@ from rodna.corpus.extractors.json_lines import MAX_META_CHARACTERS, missing_fiel
 from rodna.corpus.extractors.text import reject_undecodable
 
 DEFAULT_FIELD = "text"
-_DELIMITERS = ",\t;|"
+_DELIMITERS = "\t;|,"
+"""Where several would do, the one that text has less of: sentences have as many commas as they like."""
 _SAMPLE_ROWS = 200
 _NUMERIC = re.compile(r"[\s\d.,:/%+\-–—€$£]*$")
 _SPACE = regex.compile(r"\s")
@@ -84,7 +85,7 @@ def _documents(row: list[str], column: int, names: Sequence[str], meta: dict[str
 def _records(chunks: Iterable[str], max_bytes: int) -> Iterator[str | Rejected]:
     """Yield the rows of a file, each with the newlines inside its quotes; one that is too long is given up, its rest skipped."""
     rest, held, held_size, is_open, lost, number = "", list[str](), 0, False, 0, 1
-    limit = max_bytes // 4  # code points: each may take four bytes
+    limit = max_bytes
     for chunk in chunks:
         lines = chunk.split("\n")
         lines[0] = rest + lines[0] if len(rest) < limit else lines[0]
@@ -92,7 +93,8 @@ def _records(chunks: Iterable[str], max_bytes: int) -> Iterator[str | Rejected]:
         if len(rest) > limit:
             lost, rest = lost + len(rest), ""
         for line in whole:
-            if lost:
+            if lost or len(line) > limit or (len(line) * 4 > limit and len(line.encode("utf-8", "surrogatepass")) > limit):
+                lost = lost or len(line)
                 yield Rejected("row_too_long", f"row {number} has more than {max_bytes:,} bytes", lost)
                 lost, held, held_size, is_open, number = 0, [], 0, False, number + 1
                 continue
@@ -126,7 +128,7 @@ def _parsed(records: Iterable[str | Rejected], delimiter: str) -> Iterator[list[
             lines = [line + "\n" for line in record.split("\n")]
             quoting = csv.QUOTE_MINIMAL if record.count('"') % 2 == 0 else csv.QUOTE_NONE
             try:
-                yield from csv.reader(lines, delimiter=delimiter, quoting=quoting)
+                yield from filter(None, csv.reader(lines, delimiter=delimiter, quoting=quoting))
             except csv.Error as error:
                 yield Rejected("invalid_row", str(error), len(record), record[:400])
 
