@@ -52,8 +52,10 @@ def _extract(path: Path, source: Source, limits: Limits, name: str) -> Iterator[
 
     def enter(member: str) -> bool:
         nonlocal is_silent
-        is_silent = False
-        return limits.enter(member)
+        may = limits.enter(member)
+        # What is left out has been reported by who leaves it out.
+        is_silent = is_silent and may
+        return may
 
     for item in load_extractor(extractor)(path, source, replace(limits, enter=enter)):
         is_silent = False

@@ -199,7 +199,7 @@ def _goes_on(last: Line, line: Line, after: Line | None, leading: float, margin:
         return False
     if abs(last.base - line.base) < 0.5 * last.size:
         return True
-    is_indented = 0.8 * line.size < line.left - last.left < 6 * line.size and (after is None or abs(after.left - last.left) < 2)
+    is_indented = 0.8 * line.size < line.left - last.left < 6 * line.size and after is not None and abs(after.left - last.left) < 2
     if is_indented and not _ITEM.match(last.text):
         return False
     return not (is_short and _ENDS_SENTENCE.search(last.text))
@@ -219,6 +219,8 @@ def _rejoined(text: str) -> str:
         whole, parted = known[(before + after).lower()], known[f"{before}-{after}".lower()]
         if whole != parted:
             return before + after if whole > parted else f"{before}-{after}"
+        if min(len(before), len(after)) > 2 and known[before.lower()] and known[after.lower()]:
+            return f"{before}-{after}"  # two words of their own: a compound
         # An upper-case letter or a number begins a word of its own.
         return before + after if before[-1:].isalpha() and after[:1].isalpha() and not after[:1].isupper() else f"{before}-{after}"
 
