@@ -12,8 +12,8 @@ HTML_NAMES = (
 )
 
 PATTERNS = {
-    "wiki link": re.compile(r"\[\[[^\[\]\n]{1,300}\]\]"),
-    "wiki template": re.compile(r"\{\{[^{}\n]{1,300}\}\}|^\{\{[\w ]+$", re.MULTILINE),
+    "wiki link": re.compile(r"\[\[:?[^\W\d_][^\[\]\n]{0,300}\]\]"),
+    "wiki template": re.compile(r"\{\{[#\w][^{}\n]{0,300}\}\}|^\{\{[\w ]+$", re.MULTILINE),
     "wiki table": re.compile(r"^(?:\{\|.*|\|\}|\|-+|\|\+.*|\|[^|\n]*\|\|.*)$", re.MULTILINE),
     "wiki heading": re.compile(r"^(={2,6})[^=\n]+\1[ \t]*$", re.MULTILINE),
     "wiki emphasis": re.compile(r"(?<!')'{2,3}(?!')[^'\n]{1,200}(?<!')'{2,3}(?!')"),
