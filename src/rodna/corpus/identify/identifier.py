@@ -23,11 +23,11 @@ class Scorer(Protocol):
     labels: tuple[str, ...]
 
     def score(self, units: Units) -> npt.NDArray[np.float32]:
-        """Return evidence, shape (units, labels): log-likelihoods that add up over units."""
+        """Return evidence, shape (units, columns): log-likelihoods and the like, that add up over units."""
         ...
 
     def probabilities(self, scores: npt.NDArray[np.float32], num_letters: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
-        """Return calibrated probabilities, shape of the scores; rows that sum to less than 1 leave room for unknown languages."""
+        """Return calibrated probabilities, shape (rows, labels); rows that sum to less than 1 leave room for unknown languages."""
         ...
 
 
@@ -72,7 +72,10 @@ class Identifier:
         same_U = self._looks_right(units, scores_UL, np.repeat(best, np.diff(starts, append=units.num_units)))
         share = np.add.reduceat(units.num_letters_U * same_U, starts) / letters
         rows["share"][documents] = share
-        second = self._second(np.add.reduceat(scores_UL * ~same_U[:, None], starts, axis=0), share, best)
+        others_DL = self._scorer.probabilities(
+            np.add.reduceat(scores_UL * ~same_U[:, None], starts, axis=0), np.add.reduceat(units.num_letters_U * ~same_U, starts)
+        )
+        second = self._second(others_DL, share, best)
         rows["second"][documents] = second
         rows["mixed"][documents] = (share >= self._mixed_share) & (share <= 1 - self._mixed_share)
         return rows

@@ -65,6 +65,7 @@ def explain_language(row: Any, labels: Sequence[str], reason: int) -> str:
     """Return what a person needs to judge the verdict on one document."""
     if row["label"] < 0:
         return "no language could be told"
-    second = f", then {name_of(labels[row['second']])}" if row["second"] >= 0 else ""
+    first, other = int(row["label"]), int(row["second"])
+    second = f", then {name_of(labels[other])}" if other >= 0 else ""
     share = f"; {float(row['share']):.0%} of its letters look right"
-    return f"looks like {name_of(labels[row['label']])} (confidence {float(row['confidence']):.2f}){second}{share if reason else ''}"
+    return f"looks like {name_of(labels[first])} (confidence {float(row['confidence']):.2f}){second}{share if reason else ''}"

@@ -64,7 +64,7 @@ def _macrolanguages() -> dict[str, str]:
     registry = files("langcodes").joinpath("data/language-subtag-registry.txt").read_text(encoding="utf-8")
     found: dict[str, str] = {}
     for entry in registry.split("%%"):
-        fields = dict(line.partition(": ")[::2] for line in entry.splitlines() if ": " in line)
+        fields = {line.partition(": ")[0]: line.partition(": ")[2] for line in entry.splitlines() if ": " in line}
         if fields.get("Type") == "language" and "Macrolanguage" in fields:
             found[fields["Subtag"]] = fields["Macrolanguage"]
     return found

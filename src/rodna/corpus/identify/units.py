@@ -24,8 +24,8 @@ SEPARATOR = 10
 class Units:
     """Parts of lines, pooled by script. A unit's letters are all in the language's script, or all in others.
 
-    `points_P` (uint32) are the code points of all sampled lines, each line ended by a space and a line feed; `unit_P` (int32) the unit
-    of each, -1 where a line has no letters; `document_U` (int32, ascending) and `num_letters_U`, `foreign_U` (letters of another script).
+    `points_P` (uint32) are the code points of all sampled lines, each line between two spaces and ended by a line feed; `unit_P` (int32)
+    the unit of each, -1 where a line has no letters; `document_U` (int32, ascending); `num_letters_U`; `foreign_U`: in another script.
     """
 
     points_P: npt.NDArray[np.uint32]
@@ -56,7 +56,7 @@ def units_of(texts: Sequence[str], scripts: tuple[str, ...]) -> Units:
         found = [_prepared(line) for line in sample(text) if line]
         lines += found
         num_lines_D.append(len(found))
-    joined = "".join(f"{line} \n" for line in lines)
+    joined = "".join(f" {line} \n" for line in lines)
     points_P = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
     line_P = np.cumsum(points_P == SEPARATOR, dtype=np.int32)
     line_P -= points_P == SEPARATOR
