@@ -35,6 +35,7 @@ from rodna.corpus.isolation_child import (
     FRAME,
     NOTES,
     NOTES_BYTES,
+    OUT_OF_MEMORY,
     PIECE,
     RAISED,
     REJECTED,
@@ -171,7 +172,7 @@ class Isolated:
             if num_documents > reading.drop:
                 # Nothing more to leave out: have the documents made before the failure once more, and stop there.
                 yield from self._rest(reading, num_documents)
-            where = f"after {num_documents:,} documents: " if num_documents else ""
+            where = f"after document {num_documents:,}: " if num_documents else ""
             yield Rejected(reason, where + detail, reading.state[0])
             return
 
@@ -333,7 +334,7 @@ def _cause_of_death(child: _Child) -> tuple[str, str]:
     child.errors.seek(0)
     said = child.errors.read(1 << 20)
     if code == -signal.SIGKILL or any(sign in said for sign in _NO_MEMORY):
-        return "parser_out_of_memory", "it took more memory than allowed (extract.memory_mb)"
+        return "parser_out_of_memory", OUT_OF_MEMORY
     if code < 0:
         with contextlib.suppress(ValueError):
             return "parser_crashed", f"ended by {signal.Signals(-code).name}"

@@ -28,6 +28,7 @@ NOTES = struct.Struct("<QQQI")
 documents it had made when it entered the last; the length of that one's name, which follows."""
 NOTES_BYTES = 4096
 BUFFER_BYTES = 1 << 20
+OUT_OF_MEMORY = "it took more memory than allowed (extract.memory_mb)"
 _CHECK_BYTES = 64 << 20
 """After so much text, look whether the file is still the same: one that grows as it is read would never end."""
 State = tuple[int, int, int, int]
@@ -111,19 +112,6 @@ class _Answer:
                 start += os.write(self._pipe, view[start:])
 
 
-def _extracted(path: Path, source: Source, limits: Limits) -> Iterator[Piece | Rejected]:
-    from rodna.corpus.extractors import format_of, load_extractor
-
-    try:
-        from rodna.corpus.extractors.dispatch import extract_file  # pyright: ignore[reportMissingImports]
-    except ImportError:
-        from rodna.corpus.extractors.text import extract as extract_text
-
-        name = source.format if source.format != "auto" else format_of(path)
-        return iter((load_extractor(name) if name else extract_text)(path, source, limits))
-    return extract_file(path, source, limits)
-
-
 def _answer(request: dict[str, Any], answer: _Answer) -> bool:
     """Extract one file; return whether this process is still sound."""
     path, state = Path(request["path"]), request["state"]
@@ -133,9 +121,9 @@ def _answer(request: dict[str, Any], answer: _Answer) -> bool:
         _extract(path, Source.model_validate(request["source"]), limits, request, answer)
     except (BrokenPipeError, KeyboardInterrupt):
         raise
-    except MemoryError as error:
+    except MemoryError:
         is_sound = False
-        answer.frame(FAILED, _failure("parser_out_of_memory", str(error)))
+        answer.frame(FAILED, _failure("parser_out_of_memory", OUT_OF_MEMORY))
     except PluginError as error:
         answer.frame(RAISED, json.dumps(["PluginError", error.what, error.where, error.fix]).encode())
     except RodnaError as error:
@@ -145,7 +133,7 @@ def _answer(request: dict[str, Any], answer: _Answer) -> bool:
             answer.frame(RAISED, json.dumps(["DiskError", str(error.strerror), str(error.filename or ""), ""]).encode())
         elif error.errno == errno.ENOMEM:
             is_sound = False
-            answer.frame(FAILED, _failure("parser_out_of_memory", str(error.strerror)))
+            answer.frame(FAILED, _failure("parser_out_of_memory", OUT_OF_MEMORY))
         else:
             answer.frame(FAILED, _failure("unreadable_file", error.strerror or str(error)))
     except Exception as error:  # whatever a parser throws at a file nobody foresaw is that file's problem
@@ -160,8 +148,11 @@ def _answer(request: dict[str, Any], answer: _Answer) -> bool:
 
 
 def _extract(path: Path, source: Source, limits: Limits, request: dict[str, Any], answer: _Answer) -> None:
+    # Not at the top: only the child needs it, and it brings the parsers' own modules with it.
+    from rodna.corpus.extractors.dispatch import extract_file
+
     stop, num_bytes, next_check = int(request["stop"]), 0, _CHECK_BYTES
-    for item in _extracted(path, source, limits) if stop else ():
+    for item in extract_file(path, source, limits):
         num_bytes += answer.add(item)
         if answer.num_documents == stop:
             return

@@ -76,7 +76,7 @@ def _encoding_of(data: bytes, charset: str) -> Encoding:
         text = data.decode("utf-8", "surrogateescape")
         num_bad = sum("\udc80" <= character <= "\udcff" for character in text)
         num_good = sum(character > "\x7f" for character in text) - num_bad
-        if num_bad <= max(3, MAX_DAMAGED_SHARE * num_good) and num_good:
+        if num_bad <= MAX_DAMAGED_SHARE * num_good:
             return Encoding("utf-8", 0.9, num_bad)
     if not num_bad and not is_escaped(head):
         return Encoding("utf-8", 1.0)

@@ -81,6 +81,8 @@ def _documents(record: Record, page: Response, source: Source, limits: Limits) -
         return
     excerpt, title = text[:2000], ""
     if page.content_type in _HTML_TYPES:
+        if record.is_truncated and text.rfind("<") > text.rfind(">"):
+            text = text[: text.rfind("<")]
         text, title = text_of(text)
     if not text.strip():
         yield Rejected("no_text", f"{record.url}: the page has no text outside navigation and scripts", len(page.body), excerpt)
