@@ -74,7 +74,7 @@ EDITS: dict[str, Edit] = {
 
 
 def documents_of(root: Path, language: str) -> list[str]:
-    """Return documents of some 2,000 characters, whole lines, none of them twice: what a collection repeats by itself is no planted copy."""
+    """Return documents of some 2,000 characters, whole lines, none twice: what a collection repeats itself is no planted copy."""
     documents: list[str] = []
     for name in FILES[language]:
         lines: list[str] = []

@@ -17,9 +17,9 @@ from rodna.corpus.deduplicate.letters import blocks, is_dense, keys_of_runs, let
 from rodna.corpus.deduplicate.spans import PASSAGE, PASSAGE_KINDS, joined
 from rodna.corpus.signals import Signals
 
-WINDOW_LETTERS, WINDOW_DENSE = 40, 20
-"""Letters a window holds: of an alphabet, and where a letter is a syllable or a word."""
-_GAP = 41
+WINDOW_LETTERS = 44
+"""Letters a window holds; one that is a syllable or a word counts twice."""
+_GAP = 37
 GUARANTEED_LETTERS = WINDOW_LETTERS + _GAP - 1
 MIN_LINE_LETTERS = 16
 """Lines of fewer letters (a syllable or word counts twice) are never compared: they are headings, numbers, exclamations."""
@@ -108,19 +108,21 @@ def _of_blocks(texts: Sequence[str], function: Callable[[Sequence[str]], np.ndar
 
 def _windows(texts: Sequence[str], *, winnowed: bool = True) -> np.ndarray:
     letters = letters_of(texts)
-    codes, documents = letters.codes, letters.documents
-    short, long = window_hashes(codes, WINDOW_DENSE, WINDOW_LETTERS)
+    # A letter that is a syllable or a word stands twice, so that windows of all scripts say about as much.
+    repeated = np.repeat(np.arange(len(letters.codes)), 1 + is_dense(letters.codes))
+    offsets = np.searchsorted(repeated, letters.offsets)
+    codes, positions = letters.codes[repeated], letters.positions[repeated]
     hashes = np.full(len(codes), _NONE)
-    hashes[: len(short)] = short
-    sizes = np.where(is_dense(codes), WINDOW_DENSE, WINDOW_LETTERS)
-    plain = np.flatnonzero(sizes[: len(long)] == WINDOW_LETTERS)
-    hashes[plain] = long[plain]
-    inside = np.arange(len(codes)) + sizes <= letters.offsets[documents + 1]
+    (runs,) = window_hashes(codes, WINDOW_LETTERS)
+    hashes[: len(runs)] = runs
+    ends = np.repeat(offsets[1:], np.diff(offsets))
+    inside = np.arange(WINDOW_LETTERS, len(codes) + WINDOW_LETTERS) <= ends
     hashes[~inside] = _NONE
-    chosen = _winnow(hashes, letters.offsets) if winnowed else np.flatnonzero(inside)
+    chosen = _winnow(hashes, offsets) if winnowed else np.flatnonzero(inside)
     result = np.zeros(len(chosen), WINDOW)
-    result["hash"], result["document"], result["start"] = hashes[chosen], documents[chosen], letters.positions[chosen]
-    length = letters.positions[chosen + sizes[chosen] - 1] + 1 - letters.positions[chosen]
+    result["hash"], result["start"] = hashes[chosen], positions[chosen]
+    result["document"] = np.searchsorted(offsets, chosen, side="right") - 1
+    length = positions[chosen + WINDOW_LETTERS - 1] + 1 - positions[chosen]
     result["length"] = np.minimum(length, 0xFFFF)
     # A window spread over more than that holds hardly any letters: pages of rules or dots.
     return result[length <= 0xFFFF]
