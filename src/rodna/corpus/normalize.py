@@ -43,9 +43,9 @@ _OPENS = {
 # Latin and Armenian ligatures, Hebrew and Arabic presentation forms but the word signs (FDF0 and on), and Kangxi radicals (for ideographs).
 _PRESENTATION = re.compile("[\u2f00-\u2fd5\ufb00-\ufb06\ufb13-\ufb17\ufb1d-\ufb28\ufb2a-\ufdc7\ufe70-\ufefc]")
 _MANY_BLANK_LINES = re.compile(r"\n{3,}")
-_MAY_BE_MOJIBAKE = re.compile(
-    "[\u0080-\u00bf\u0152-\u0192\u02c6-\u02dc\u2013-\u2122][\u0080-\u00ff\u0152-\u0192\u02c6-\u02dc\u2013-\u2122]|[ÃÂâÐÑÅÄÎÏØÙ][\u0080-\u00bf\u0152-\u0192\u02c6-\u02dc\u2013-\u2122]"
-)
+# What UTF-8's bytes beyond ASCII look like as Latin-1 or Windows-1252: any two in a row, or a letter that many words have and one of them.
+_BYTES = "\u0080-\u00bf\u0152-\u0192\u02c6-\u02dc\u2013-\u2122"
+_MAY_BE_MOJIBAKE = re.compile(f"[{_BYTES}ÃÂâÐÑÅÄÎÏØÙ](?:[{_BYTES}]|(?<=[{_BYTES}])[\u00c0-\u00ff])")
 
 
 class Normalized(NamedTuple):
@@ -150,13 +150,21 @@ def mend_mojibake(text: str) -> str:
     from ftfy import fix_encoding
     from ftfy.badness import badness
 
-    lines = text.split("\n")
-    for index, line in enumerate(lines):
-        if line.isascii() or not _MAY_BE_MOJIBAKE.search(line):
+    parts: list[str] = []
+    done = 0
+    for match in _MAY_BE_MOJIBAKE.finditer(text):
+        if match.start() < done:
             continue
+        start, end = text.rfind("\n", 0, match.start()) + 1, text.find("\n", match.end())
+        end = end if end >= 0 else len(text)
+        line = text[start:end]
         before = badness(line)
         if before:
             mended = fix_encoding(line)
             if mended != line and "\ufffd" not in mended and badness(mended) < before:
-                lines[index] = mended
-    return "\n".join(lines)
+                parts += [text[done:start], mended]
+                done = end
+                continue
+        parts.append(text[done:end])
+        done = end
+    return "".join([*parts, text[done:]])
