@@ -188,6 +188,18 @@ def test_what_a_task_prints_is_no_reply(make_tasks: Make, tmp_path: Path) -> Non
     assert "not a reply" in "".join(path.read_text() for path in (tmp_path / "work" / "logs").iterdir())
 
 
+@pytest.mark.usefixtures("slurm")
+@pytest.mark.parametrize("name", ["local", "slurm"])
+def test_names_that_are_no_utf8_reach_the_task_and_its_error(make_tasks: Make, tmp_path: Path, name: str) -> None:
+    strange = {"text": "\udce9t\u00e9", "out": str(tmp_path / "out")}
+    runner = RunnerConfig(name=name, workers=2)  # pyright: ignore[reportArgumentType]
+    tasks = make_tasks(2, task1={**strange, "trouble": "program", "name": "books/\udce9t\u00e9.txt"})
+    with pytest.raises(RunnerError, match="not a number") as caught:
+        run_tasks(runner, FUNCTION, tasks, work=tmp_path / "work")
+    assert "books/\\udce9té.txt" in caught.value.where
+    caught.value.where.encode("utf-8")
+
+
 def test_a_task_that_is_no_json_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunnerError, match="a task cannot be written as JSON"):
         run_tasks(RunnerConfig(), FUNCTION, [{"path": tmp_path}], work=tmp_path / "work")

@@ -39,8 +39,9 @@ class Job:
     def __init__(self, function: str, tasks: Sequence[Mapping[str, Any]], work: Path) -> None:
         self.function, self.work = function, work.resolve()
         try:
+            # ASCII, because names of files may hold bytes that are no UTF-8.
             # Every engine hands a task over as JSON; doing so here too keeps a tuple from being a tuple on one of them only.
-            self.lines = [json.dumps(dict(task), ensure_ascii=False, sort_keys=True, allow_nan=False) for task in tasks]
+            self.lines = [json.dumps(dict(task), sort_keys=True, allow_nan=False) for task in tasks]
         except (TypeError, ValueError) as error:
             raise RunnerError(
                 f"a task cannot be written as JSON: {error}", where=function, fix="use strings, numbers, lists and objects only"
@@ -57,7 +58,8 @@ class Job:
     def name(self, number: int) -> str:
         """Return what errors call a task."""
         task = json.loads(self.lines[number])
-        text = str(task.get("name") or self.lines[number])
+        text = str(task.get("name") or json.dumps(task, ensure_ascii=False))
+        text = text.encode("utf-8", "backslashreplace").decode("utf-8")
         return f"task {number} of {self.function}: {text if len(text) <= _NAME_CHARACTERS else text[: _NAME_CHARACTERS - 1] + '…'}"
 
     def call(self, number: int) -> tuple[str, str, str]:
@@ -104,7 +106,7 @@ def perform(function: str, line: str, path: str) -> Reply:
         return {"result": result}
     try:
         result = _load(function)(json.loads(line))
-        text = json.dumps({"task": key, "result": result}, ensure_ascii=False)
+        text = json.dumps({"task": key, "result": result})
         write_text(Path(path), text + "\n")
     except Exception as error:  # the edge of a worker: what is raised here is told, and raised again, at home
         return {"error": error_as_json(error)}

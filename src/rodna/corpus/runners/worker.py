@@ -35,7 +35,7 @@ def _serve() -> None:
     threading.Thread(target=_listen, args=(calls,), daemon=True).start()
     while True:
         function, line, path = json.loads(calls.get())
-        replies.write(json.dumps(perform(function, line, path), ensure_ascii=True) + "\n")
+        replies.write(json.dumps(perform(function, line, path)) + "\n")
         replies.flush()
 
 
@@ -52,7 +52,7 @@ def _do_share(work: Path, element: int, step: int) -> None:
     for number, line, path in job["calls"][element::step]:
         reply = perform(job["function"], line, path)
         if "error" in reply:
-            write_text(work / "errors" / f"{number:05d}.json", json.dumps(reply["error"], ensure_ascii=False) + "\n")
+            write_text(work / "errors" / f"{number:05d}.json", json.dumps(reply["error"]) + "\n")
 
 
 if __name__ == "__main__":
