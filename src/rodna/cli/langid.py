@@ -33,8 +33,8 @@ def train(
     print(artifact.path)
 
 
-@app.command()
-def test(
+@app.command("test")
+def try_out(
     files: FilesArgument,
     identifier: Annotated[str, typer.Option(help="`builtin`, a folder from `train`, or a fastText file; else the project's.")] = "",
     workspace: WorkspaceOption = HERE,

@@ -31,12 +31,14 @@ def judge_language(
         return reasons
     label = rows["label"].astype(np.int64)
     accepted = accepted_labels(rows, labels, num_characters, config, language)
+    # Where the identifier has no label for the language, shares are of what the document itself looks like.
+    known = any(means(name, parse_language(language)) for name in labels)
     other = (
         (label >= 0)
         & ~accepted[label]
         & (rows["confidence"] >= config.min_confidence)
         & (num_characters >= config.min_characters)
-        & (rows["share"] < config.mixed_share)
+        & ((rows["share"] < config.mixed_share) | (not known))
         & ~rows["mixed"]
     )
     reasons[other] = 1

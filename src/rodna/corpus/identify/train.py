@@ -22,8 +22,8 @@ MIN_LINES = 20
 MAX_LINES = 20_000
 """Lines used of a language at most: more change nothing."""
 SMOOTHING = 0.1
-FAMILY_SHARE = 0.02
-"""A built-in label that gets this share of a language's training lines is one of its look-alikes."""
+FAMILY_SHARE = 0.2
+"""A built-in label that gets this share of a language's training lines is one of its look-alikes; stray lines get all sorts."""
 OTHER = "other"
 """A label for text in none of the languages."""
 
