@@ -1,5 +1,6 @@
 """Held-out and benchmark text in the training text: found, cut or dropped, and listed."""
 
+import csv
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -12,6 +13,7 @@ from rodna.core.errors import CorpusError
 from rodna.corpus.config import DecontaminateConfig
 from rodna.corpus.deduplicate.groups import Groups, groups_of
 from rodna.corpus.deduplicate.letters import blocks, is_dense, keys_of_runs, letters_of
+from rodna.corpus.deduplicate.near import Sketches, copies_of_texts, sketch
 from rodna.corpus.deduplicate.passages import MIN_LINE_LETTERS, as_passages, every_window
 from rodna.corpus.deduplicate.spans import PASSAGE, PASSAGE_KINDS, joined
 from rodna.corpus.signals import Column, Signals
@@ -21,6 +23,8 @@ _TEXT_SUFFIXES = (".txt", ".md")
 _JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 _TABLE_SUFFIXES = (".tsv", ".csv")
 _MAX_ITEM_CHARACTERS = 1 << 20
+_MIN_NEAR_SHARE = 0.4
+"""Sketches say little about documents that share less."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,7 @@ def _texts_of(path: Path) -> list[str]:
             for text in _strings_in(file):
                 if text.strip():
                     texts[text[:_MAX_ITEM_CHARACTERS]] = None
-        except (UnicodeDecodeError, ValueError, OSError) as error:
+        except (ValueError, OSError, csv.Error) as error:
             raise CorpusError(
                 f"cannot read a benchmark: {error}",
                 where=str(file),
@@ -132,12 +136,12 @@ def _strings_in(file: Path) -> Iterator[str]:
         yield from _strings(json.loads(file.read_text(encoding="utf-8-sig")))
         return
     with file.open(encoding="utf-8-sig", newline="" if suffix in _TABLE_SUFFIXES else None) as lines:
-        if suffix in _TABLE_SUFFIXES:
-            import csv
-
-            # Quotes in TSV files of sentences are nearly always part of the text.
-            quoting = csv.QUOTE_NONE if suffix == ".tsv" else csv.QUOTE_MINIMAL
-            yield from _strings(list(csv.reader(lines, delimiter="\t" if suffix == ".tsv" else ",", quoting=quoting)))
+        if suffix == ".tsv":
+            # Not the csv module: quotes in such files are part of the text.
+            for line in lines:
+                yield from (field.strip() for field in line.split("\t"))
+        elif suffix == ".csv":
+            yield from _strings(list(csv.reader(lines)))
         elif suffix in _JSON_SUFFIXES:
             for line in lines:
                 if line.strip():
@@ -208,7 +212,7 @@ def find_contamination(
     index = index_benchmarks(benchmarks)
     train = split == 0
     held_out = (split == 1) | (split == 2) if config.held_out else np.zeros(len(split), dtype=bool)
-    found = [np.zeros(0, PASSAGE), _whole_documents(store, train, held_out, index)]
+    found = [_whole_documents(store, train, held_out, index), _near_copies(store, train, benchmarks, config.max_share)]
     protected: tuple[tuple[Column, np.ndarray, np.ndarray], ...] = (
         ("windows", index.windows, index.window_text),
         ("lines", index.keys, index.key_text),
@@ -253,6 +257,19 @@ def _whole_documents(store: Signals, train: np.ndarray, held_out: np.ndarray, in
             part["other"] = owners[np.searchsorted(keys, letters[which])]
             result.append(part)
     return np.concatenate([np.zeros(0, PASSAGE), *result])
+
+
+def _near_copies(store: Signals, train: np.ndarray, benchmarks: Sequence[tuple[str, Sequence[str]]], share: float) -> np.ndarray:
+    """Return training documents most of whose shingles one long benchmark text has; PASSAGE (P,).
+
+    Held-out text needs no such search: near copies are in one cluster, which falls on one side of the split.
+    """
+    texts = [text for _, items in benchmarks for text in items]
+    copies = copies_of_texts(Sketches(store, np.flatnonzero(train), longest=False), sketch(texts), max(share, _MIN_NEAR_SHARE))
+    result = np.zeros(len(copies), PASSAGE)
+    result["document"], result["other"], result["kind"] = copies["left"], copies["right"], PASSAGE_KINDS.index("in_benchmark")
+    result["end"] = store.field("num_characters")[copies["left"]]
+    return result
 
 
 def _judge(spans: np.ndarray, sizes: np.ndarray, config: DecontaminateConfig, index: Benchmarks) -> Contamination:

@@ -110,10 +110,7 @@ class Sketches:
             signatures = self.store.column("sketches", shard)["signature"][self._sorted[low:high] - shard.first]
             places = self._by_place[low:high]
             for number, bins in enumerate(rows):
-                key = np.zeros(high - low, dtype=np.uint32)
-                for column in bins:
-                    key = key << np.uint32(8) | signatures[:, column]
-                keys[number, places] = key
+                keys[number, places] = _band_keys(signatures, bins)
         return keys
 
     def signatures(self, places: np.ndarray) -> np.ndarray:
@@ -144,6 +141,45 @@ def similar_pairs(sketches: Sketches, similarity: float) -> np.ndarray:
     pairs = np.concatenate(found)
     codes = pairs["left"] * len(sketches.documents) + pairs["right"]
     return pairs[np.unique(codes, return_index=True)[1]]
+
+
+def copies_of_texts(sketches: Sketches, others: np.ndarray, share: float) -> np.ndarray:
+    """Return the documents at least this share of whose shingles one of some other texts has; PAIR (P,).
+
+    Args:
+        sketches: of the documents.
+        others: SKETCH (T,), of the texts.
+        share: at least 0.4.
+
+    Returns:
+        `left` is a document, counted over all shards, `right` a text; each document once, with the first text found.
+    """
+    long = np.flatnonzero(others["num_shingles"] >= MIN_SHINGLES)
+    found = [np.zeros(0, PAIR)]
+    if not len(long) or not len(sketches.documents):
+        return found[0]
+    signatures, sizes = others["signature"][long], others["num_shingles"][long].astype(np.int64)
+    for rows in bands_for(share):
+        for bins, keys in zip(rows, sketches.bands(rows), strict=True):
+            own = _band_keys(signatures, bins)
+            order = np.argsort(own, kind="stable")
+            place = np.minimum(np.searchsorted(own[order], keys), len(order) - 1)
+            left = np.flatnonzero(own[order][place] == keys)
+            right = order[place[left]]
+            pairs = np.zeros(len(left), PAIR)
+            pairs["left"], pairs["right"] = sketches.documents[left], long[right]
+            pairs["resemblance"] = agreement(sketches.signatures(left), signatures[right])
+            found.append(pairs[share_found(pairs["resemblance"], sketches.num_shingles[left], sizes[right]) >= share])
+    pairs = np.concatenate(found)
+    return pairs[np.unique(pairs["left"], return_index=True)[1]]
+
+
+def _band_keys(signatures: np.ndarray, bins: np.ndarray) -> np.ndarray:
+    """Return the keys of one band, uint32 (M,), of signatures, uint8 (M, NUM_BINS)."""
+    key = np.zeros(len(signatures), dtype=np.uint32)
+    for column in bins:
+        key = key << np.uint32(8) | signatures[:, column]
+    return key
 
 
 def bands_for(similarity: float) -> Iterator[np.ndarray]:
