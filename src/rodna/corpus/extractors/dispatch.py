@@ -27,6 +27,7 @@ def extract_file(path: Path, source: Source, limits: Limits, *, name: str = "") 
     Raises:
         DiskError: there is no space for what is unpacked.
         PluginError: the source's `format` names no extractor.
+        RodnaError: the file as a whole is of no use, and the user can do something about it: a field that is not there, say.
     """
     size_bytes = path.stat().st_size
     if limits.budget is not None:

@@ -46,7 +46,7 @@ SUFFIXES = {
     ".tsv": "csv",
     ".tab": "csv",
     ".xml": "xml",
-    ".svg": "xml",
+    ".svg": "svg",
     ".fb2": "xml",
     ".srt": "subtitles",
     ".vtt": "subtitles",
@@ -271,7 +271,7 @@ def _text(head: bytes, suffix: str) -> str:
     if start.startswith(("{", "[")) and by_name in ("", "json", "json_lines", "text"):
         return _json(start, by_name, suffix)
     # A name that promises markup the content does not begin with; HTML may begin with text.
-    if by_name in ("json", "json_lines", "xml") and not start.startswith(("{", "[", '"')):
+    if by_name in ("json", "json_lines", "xml", "svg") and not start.startswith(("{", "[", '"')):
         return by_name if not start or by_name == "json_lines" else "text"
     return by_name or "text"
 
@@ -285,7 +285,9 @@ def _markup(start: str, by_name: str) -> str:
         return "mediawiki"
     if tag in _HTML_ROOTS:
         return "html"
-    if start.startswith("<?xml") or tag in ("svg", "rss", "feed", "tei", "fictionbook", "tmx", "book", "article"):
+    if tag == "svg":
+        return "svg"
+    if start.startswith("<?xml") or tag in ("rss", "feed", "tei", "fictionbook", "tmx", "book", "article"):
         return "xml" if by_name != "html" else "html"
     return by_name or ("html" if tag in ("title", "meta", "p", "div", "table", "h1", "center", "ul") else "text")
 

@@ -31,7 +31,7 @@ _CHARSETS = {
 
 @dataclass(frozen=True)
 class _State:
-    """What a group inherits and does not pass back: the font's code page, bytes to skip after a Unicode character, whether its text is seen."""
+    """What a group inherits and does not pass back: the font's code page, what to skip after a Unicode character, whether text is seen."""
 
     codec: str
     skip: int = 1
