@@ -92,3 +92,53 @@ def test_mojibake_is_mended(text, wrong):
     assert done.text == f"Good line.\n{text}"
     assert "mojibake" in done.changes
     assert normalize(broken, PLAIN).text != text
+
+
+@pytest.mark.parametrize(
+    ("given_text", "wanted", "change"),
+    [
+        ("a\xa0b\u202fc\u2009d", "a b c d", "spaces"),
+        ("a\u200bb\ufeff\u2060c\ufffc", "abc", "controls"),
+        ("сло\u200cва\u200d", "слова", "joiners"),
+        ("ab\u200ec \u202ad\u202c", "abc d", "directions"),
+        ("كتاب \u202eabc", "كتاب abc", "directions"),
+        ("кнı\ufb01", "кнıfi", "presentation"),
+        ("\ufeb3\ufefc\ufee1", "سلام", "presentation"),
+        ("ﻣﺮﺣﺒﺎ \ufe70", "مرحبا \u064b", "presentation"),
+        ("⽇本", "日本", "presentation"),
+    ],
+)
+def test_invisible_characters_spaces_and_a_fonts_forms_take_one_form(given_text, wanted, change):
+    done = normalize(given_text, MENDING)
+    assert done.text == wanted
+    assert done.changes == (change,)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "می‌خواهم و ه‌",
+        "क्‍ष श्‌र",
+        "👨‍👩‍👧 ❤️‍🔥 🏴\U000e0067\U000e007f",
+        "العربية \u202aabc\u202c و\u200f",
+        "全形　空格，ＡＢＣ！",
+        "x² ½ ™ № ﷺ ㎏ µ",
+        "a  b\tc",
+        "daß“ Spaß… HVAÐ… „É é“",
+    ],
+)
+def test_what_a_script_needs_stays(text):
+    assert normalize(text, MENDING) == (text, ())
+
+
+def test_each_part_of_normalizing_can_be_switched_off():
+    text = "a\xa0b\u200b Ã©"
+    assert normalize(text, NormalizeConfig(unicode=False, mend_mojibake=False)).text == text
+    assert normalize(text, NormalizeConfig(unicode=False)).changes == ("mojibake",)
+    assert normalize(text, PLAIN).text == "a b Ã©"
+
+
+@given(st.text(alphabet="aя ا\u200c\u200d\u200e\u202a\u202c\u061c\u200b\xad\n\xa0क😀\ufe0f\ufe70\u0301", max_size=40))
+def test_normalizing_invisible_characters_twice_changes_nothing_more(text):
+    once = normalize(text, PLAIN).text
+    assert normalize(once, PLAIN) == (once, ())

@@ -43,9 +43,9 @@ _OPENS = {
 # Latin and Armenian ligatures, Hebrew and Arabic presentation forms but the word signs (FDF0 and on), and Kangxi radicals (for ideographs).
 _PRESENTATION = re.compile("[\u2f00-\u2fd5\ufb00-\ufb06\ufb13-\ufb17\ufb1d-\ufb28\ufb2a-\ufdc7\ufe70-\ufefc]")
 _MANY_BLANK_LINES = re.compile(r"\n{3,}")
-# What UTF-8's bytes beyond ASCII look like as Latin-1 or Windows-1252: any two in a row, or a letter that many words have and one of them.
+# UTF-8 beyond ASCII read as Latin-1, Windows-1250, 1252 or 1257: a lead byte's letter and as many of the others as it asks for.
 _BYTES = "\u0080-\u00bf\u0152-\u0192\u02c6-\u02dc\u2013-\u2122"
-_MAY_BE_MOJIBAKE = re.compile(f"[{_BYTES}ÃÂâÐÑÅÄÎÏØÙ](?:[{_BYTES}]|(?<=[{_BYTES}])[\u00c0-\u00ff])")
+_MAY_BE_MOJIBAKE = re.compile(f"[\u00c2-\u00f4ĂĹā][{_BYTES}](?:[{_BYTES}]|(?<=[\u00c2-\u00dfĂĹ].))")
 
 
 class Normalized(NamedTuple):
