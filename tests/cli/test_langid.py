@@ -47,7 +47,7 @@ def test_training_reports_its_numbers_as_json(files: list[str], tmp_path: Path):
 
 
 def test_arguments_of_another_form_are_refused():
-    with pytest.raises(ConfigError, match="not of the form LANG=FILE: 'be.txt'"):
+    with pytest.raises(ConfigError, match=r"not of the form LANG=FILE: 'be\.txt'"):
         parse_files(["be.txt"])
     with pytest.raises(ConfigError, match="be is named twice"):
         parse_files(["be=a.txt", "be=b.txt"])

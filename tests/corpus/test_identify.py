@@ -127,8 +127,8 @@ def test_a_language_no_identifier_knows_is_kept():
     assert reasons_for("sgs", [samogitian] * 10) == [""] * 10
 
 
-def test_where_the_language_is_recognised_in_part_only_its_neighbour_is_kept_too():
-    assert reasons_for("sgs", [LITHUANIAN * 5] * 5 + [ENGLISH * 5] * 5, LanguageConfig(substantial_share=0.5)) == [""] * 10
+def test_where_the_identifier_does_not_know_the_language_only_rare_labels_are_dropped():
+    assert reasons_for("sgs", [LITHUANIAN * 5] * 5 + [ENGLISH * 5] * 5) == [""] * 10
     assert reasons_for("sgs", [LITHUANIAN * 5] * 99 + [ENGLISH * 5]) == [""] * 99 + ["other_language"]
 
 

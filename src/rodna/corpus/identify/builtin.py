@@ -93,14 +93,13 @@ def damping(num_letters: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
     By the root of the length up to `LONG` letters (as py3langid has it), from there on by the length.
     """
     letters = np.maximum(num_letters, 1).astype(np.float32)
-    return 1 / np.sqrt(letters * np.maximum(letters / LONG, 1))
+    return (1 / np.sqrt(letters * np.maximum(letters / LONG, 1))).astype(np.float32)
 
 
 def softmax(scores: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
     """Return probabilities of rows of log-odds."""
-    found = np.exp(scores - scores.max(axis=1, keepdims=True)).astype(np.float32)
-    found /= found.sum(axis=1, keepdims=True)
-    return found
+    found = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return (found / found.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def _bytes_of(units: Units) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:

@@ -14,7 +14,7 @@ from rodna.core.files import sha256_of
 from rodna.corpus.identify.builtin import builtin, damping, softmax
 from rodna.corpus.identify.names import means
 from rodna.corpus.identify.ngrams import HASH_BITS, ngrams_of
-from rodna.corpus.identify.trained import FORMAT_VERSION, KIND, naive_bayes, prior_of
+from rodna.corpus.identify.trained import FORMAT_VERSION, KIND, NO, STRONGLY, WEAKLY, naive_bayes, prior_of
 from rodna.corpus.identify.units import units_of
 from rodna.corpus.language import parse_language
 
@@ -22,8 +22,8 @@ MIN_LINES = 20
 MAX_LINES = 20_000
 """Lines used of a language at most: more change nothing."""
 SMOOTHING = 0.1
-FAMILY_SHARE = 0.2
-"""A built-in label that gets this share of a language's training lines is one of its look-alikes; stray lines get all sorts."""
+STRONG_SHARE, WEAK_SHARE = 0.2, 0.02
+"""Built-in labels that get these shares of a language's training lines are its look-alikes; a few stray lines get all sorts."""
 OTHER = "other"
 """A label for text in none of the languages."""
 
@@ -63,18 +63,20 @@ def train_identifier(files: Mapping[str, Path], out: Path, *, seed: int = 0) -> 
     right = found.argmax(axis=1) == truth
     weights = _weights(lines)
     weights[:, :-1] += offsets
-    seen = scores[:, -1] / np.maximum(scores[:, -2], 1)
+    seen = (scores[:, -1] / np.maximum(scores[:, -2], 1))[::2]
     about = {
         "labels": names,
         "builtin": builtin().labels,
         "scale": scale,
         # Text of another origin shares fewer n-grams: half of what nearly every line shares.
-        "min_seen": float(np.quantile(seen[letters >= 20], 0.01)) / 2 if (letters >= 20).any() else 0.0,
+        "min_seen": float(np.quantile(seen, 0.01)) / 2,
+        "typically_seen": float(np.quantile(seen, 0.05)),
     }
+    shares, alike = _shares(lines, names)
     settings = {"seed": seed, "hash_bits": HASH_BITS}
     inputs = {name: sha256_of(path) for name, path in zip(names, files.values(), strict=True)}
     with create(out, kind=KIND, format_version=FORMAT_VERSION, inputs=inputs, config=settings, seed=seed) as draft:
-        np.savez(draft.path / "model.npz", weights=weights, shares=_shares(lines, names))
+        np.savez(draft.path / "model.npz", weights=weights, shares=shares, alike=alike)
         (draft.path / "identifier.json").write_text(json.dumps(about, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
         draft.counts = {
             "lines": {name: len(found) for name, found in zip(names, lines, strict=True)},
@@ -118,7 +120,7 @@ def _trial(
     train: list[list[str]], tried: list[list[str]], names: tuple[str, ...]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.float32]]:
     """Return for lines, and their beginnings, not learnt from: their scores, numbers of letters, languages, and what the prior is."""
-    weights, shares = _weights(train), _shares(train, names)
+    weights, (shares, alike) = _weights(train), _shares(train, names)
     texts = [text for found in tried for line in found for text in (line, line[: max(8, len(line) // 5)])]
     truth = np.repeat(np.arange(len(tried)), [2 * len(found) for found in tried])
     units = units_of(texts, ())
@@ -126,7 +128,7 @@ def _trial(
     letters = np.add.reduceat(units.num_letters_U, first)
     scores = np.add.reduceat(naive_bayes(weights, units), first, axis=0)
     general = builtin().probabilities(np.add.reduceat(builtin().score(units), first, axis=0), letters)
-    return scores, letters, truth[units.document_U[first]], prior_of(general, shares)
+    return scores, letters, truth[units.document_U[first]], prior_of(general * (alike > NO), shares)
 
 
 def _balance(
@@ -159,14 +161,15 @@ def _balance(
     return parameters[:-1].astype(np.float32), float(np.exp(parameters[-1]))
 
 
-def _shares(lines: list[list[str]], names: tuple[str, ...]) -> npt.NDArray[np.float32]:
-    """Return of all lines that get a built-in label, how many are in which language, were all equally frequent; see `Trained`."""
+def _shares(lines: list[list[str]], names: tuple[str, ...]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int8]]:
+    """Return what share of the lines that get a built-in label each language has, and which labels are look-alikes; see `Trained`."""
     model = builtin()
     mean = np.zeros((len(names), len(model.labels)), dtype=np.float32)
     for number, found in enumerate(lines):
         units = units_of(found[:1000], ())
         mean[number] = model.probabilities(model.score(units), units.num_letters_U).mean(axis=0)
-    tags = [None if name == OTHER else parse_language(name) for name in names]
-    own = np.array([[tag is not None and means(label, tag) for label in model.labels] for tag in tags])
-    alike = own.any(axis=0) | (mean.max(axis=0) >= FAMILY_SHARE)
-    return np.where(alike, mean / np.maximum(mean.sum(axis=0), 1e-9), 0).astype(np.float32)
+    tags = [parse_language(name) for name in names if name != OTHER]
+    own = np.array([any(means(label, tag) for tag in tags) for label in model.labels])
+    most = mean.max(axis=0)
+    alike = np.where(own | (most >= STRONG_SHARE), STRONGLY, np.where(most >= WEAK_SHARE, WEAKLY, NO)).astype(np.int8)
+    return mean / np.maximum(mean.sum(axis=0), 1e-9), alike

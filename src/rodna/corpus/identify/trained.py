@@ -18,6 +18,8 @@ from rodna.corpus.identify.units import Units
 
 KIND = "language_identifier"
 FORMAT_VERSION = 1
+NO, WEAKLY, STRONGLY = 0, 1, 2
+"""Whether a built-in label stands for the trained languages: never, for text much like the training text, always."""
 MIN_LETTERS = 20
 """Shorter texts are too short to look unlike everything known."""
 _TINY = 1e-3
@@ -27,8 +29,9 @@ class Trained:
     """Trained languages first, then those of the built-in identifier that are none of their look-alikes.
 
     The model: `weights` (n-grams, trained languages + 1) float32, the last column 1 where training text has the n-gram; `shares` (trained
-    languages, built-in labels): of all lines that get a built-in label, how many are in which trained language, were all equally
-    frequent; 0 for labels that are no look-alikes; `scale` of the evidence, and `min_seen`, the least share of known n-grams.
+    languages, built-in labels): of training lines that get a built-in label, how many are in which language, were all equally frequent;
+    `alike` (built-in labels): `NO`, `WEAKLY` or `STRONGLY`; `scale` of the evidence. `min_seen` and `typically_seen` are shares of n-grams
+    that training text has: less than the first is nothing known, from the second on a text is much like the training text.
     """
 
     def __init__(
@@ -36,14 +39,16 @@ class Trained:
         names: tuple[str, ...],
         weights: npt.NDArray[np.float32],
         shares: npt.NDArray[np.float32],
+        alike: npt.NDArray[np.int8],
         *,
         scale: float,
         min_seen: float,
+        typically_seen: float,
     ) -> None:
-        self._names, self._weights, self._shares, self._scale, self._min_seen = names, weights, shares, scale, min_seen
+        self._names, self._weights, self._shares, self._alike = names, weights, shares, alike
+        self._scale, self._min_seen, self._typically_seen = scale, min_seen, typically_seen
         self._builtin = builtin()
-        inside = shares.any(axis=0) | np.isin(self._builtin.labels, names)
-        self._inside, self._outside = np.flatnonzero(inside), np.flatnonzero(~inside)
+        self._outside = np.flatnonzero((alike < STRONGLY) & ~np.isin(self._builtin.labels, names))
         self.labels = (*names, *(self._builtin.labels[index] for index in self._outside.tolist()))
 
     @classmethod
@@ -56,14 +61,15 @@ class Trained:
         artifact = Artifact.open(path, kind=KIND)
         about = json.loads((artifact.path / "identifier.json").read_text(encoding="utf-8"))
         with np.load(artifact.path / "model.npz", allow_pickle=False) as arrays:
-            weights, shares = arrays["weights"], arrays["shares"]
+            weights, shares, alike = arrays["weights"], arrays["shares"], arrays["alike"]
         if tuple(about["builtin"]) != builtin().labels:
             raise ArtifactError(
                 "this identifier was made with another version of the built-in one",
                 where=str(path),
                 fix="make it again with `rodna corpus langid train`",
             )
-        return cls(tuple(about["labels"]), weights, shares, scale=about["scale"], min_seen=about["min_seen"])
+        numbers = {name: float(about[name]) for name in ("scale", "min_seen", "typically_seen")}
+        return cls(tuple(about["labels"]), weights, shares, alike, **numbers)
 
     def score(self, units: Units) -> npt.NDArray[np.float32]:
         """Return evidence: the built-in identifier's columns, the trained languages', n-grams, and n-grams known from training."""
@@ -75,9 +81,11 @@ class Trained:
         num_builtin, num_names = len(self._builtin.labels), len(self._names)
         general = self._builtin.probabilities(scores[:, :num_builtin], num_letters)
         own = scores[:, num_builtin : num_builtin + num_names] * (self._scale * damping(num_letters))[:, None]
-        shared = softmax(own + prior_of(general, self._shares)) * general[:, self._inside].sum(axis=1, keepdims=True)
-        found = np.concatenate([shared, general[:, self._outside]], axis=1)
         seen = scores[:, -1] / np.maximum(scores[:, -2], 1)
+        meant = (self._alike == STRONGLY) | ((self._alike == WEAKLY) & (seen >= self._typically_seen)[:, None])
+        prior = general * meant
+        shared = softmax(own + prior_of(prior, self._shares)) * prior.sum(axis=1, keepdims=True)
+        found = np.concatenate([shared, (general - prior)[:, self._outside]], axis=1)
         strange = (seen < self._min_seen) & (num_letters >= MIN_LETTERS) & (found.argmax(axis=1) < num_names)
         found[strange] = 0
         return found
