@@ -93,7 +93,7 @@ def test_a_password_is_asked_for(tmp_path):
 def test_a_broken_pdf_is_one_rejection(tmp_path):
     (item,) = read(tmp_path, b"%PDF-1.7 and nothing more")
     assert item.reason == "damaged"
-    assert "cannot be opened" in item.detail
+    assert "not a PDF that can be opened" in item.detail
 
 
 def test_a_truncated_pdf_gives_what_it_still_has_or_a_reason(tmp_path):
@@ -169,6 +169,8 @@ def test_columns_are_read_one_after_the_other_when_the_file_mixes_them():
     mixed = [left[0], right[0], left[2], right[2], left[1], right[1], left[3], right[3]]
     assert in_reading_order(mixed) == left + right
     assert in_reading_order(left + right) == left + right
+    across = line("a line that reaches across the whole page, above the columns", 720)
+    assert in_reading_order([*left, *right, across]) == [across, *left, *right]
 
 
 def test_rows_are_read_from_the_top_when_the_file_jumps_about():

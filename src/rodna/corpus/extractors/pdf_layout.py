@@ -15,6 +15,8 @@ HYPHEN = "\ufffe"
 MIN_REPEATS = 3
 """A line at a page's edge is a running head or foot where it stands, numbers aside, at the same height of so many pages."""
 _OUTERMOST = 3
+MAX_ORDERED = 2000
+"""Pages of more lines are no pages of text; their order is left as it is."""
 _LEADERS = re.compile(r"\s*(?:[.·…_] ?){4,}\s*([\divxlcdm]{1,6})?\s*$", re.IGNORECASE)
 _NUMBER = regex.compile(r"\p{N}+|\b[ivxlcdm]+\b", regex.IGNORECASE)
 _NOTE = regex.compile(r"(?:[\p{No}\d]{1,3}|[*†‡§¶]{1,3})(?=\s?\p{L}|\s?\p{P})")
@@ -49,14 +51,19 @@ def text_of_pages(pages: Sequence[Sequence[Line]], links: Iterable[str] = ()) ->
 
 
 def in_reading_order(lines: list[Line]) -> list[Line]:
-    """Return a page's lines as the file has them, or by their place on the page where the file jumps about in a column."""
-    if not any(
-        after.base > before.base + before.size
-        and min(before.right, after.right) - max(before.left, after.left) > 0.5 * min(_width(before), _width(after))
-        for before, after in pairwise(lines)
-    ):
+    """Return a page's lines as the file has them, or by their place on the page where the file jumps upwards in a column."""
+    if len(lines) > MAX_ORDERED or not any(_stands_above(line, lines[:index]) for index, line in enumerate(lines)):
         return lines
     return _by_place(lines)
+
+
+def _stands_above(line: Line, before: list[Line]) -> bool:
+    """Return whether any of the lines that come before stands below this one, in its column."""
+    return any(
+        line.base > other.base + other.size
+        and min(line.right, other.right) - max(line.left, other.left) > 0.5 * min(_width(line), _width(other))
+        for other in before
+    )
 
 
 def _width(line: Line) -> float:
@@ -64,16 +71,46 @@ def _width(line: Line) -> float:
 
 
 def _by_place(lines: list[Line]) -> list[Line]:
-    """Order lines by cutting the page along the widest gutter between columns of prose, else by rows (recursive X-Y cut, Nagy 1984)."""
+    """Order lines by columns of prose, within the bands that lines across the page part; else by rows (X-Y cut, Nagy 1984)."""
     if len(lines) > 5:
-        by_left = sorted(lines, key=lambda line: line.left)
-        reach = by_left[0].right
-        for index, line in enumerate(by_left[1:], start=1):
+        columns = _columns(lines)
+        if columns:
+            return [*_by_place(columns[0]), *_by_place(columns[1])]
+        width = max(line.right for line in lines) - min(line.left for line in lines)
+        narrow = [line for line in lines if _width(line) < 0.6 * width]
+        if narrow and len(narrow) < len(lines):
+            return _by_bands(lines, width)
+    return _by_rows(lines)
+
+
+def _columns(lines: list[Line]) -> tuple[list[Line], list[Line]] | None:
+    """Part lines at a gutter that runs from top to bottom between columns of prose; None where there is none."""
+    by_left = sorted(lines, key=lambda line: line.left)
+    reach = by_left[0].right
+    for index, line in enumerate(by_left[1:], start=1):
+        if line.left - reach > line.size:
             sides = by_left[:index], by_left[index:]
-            if line.left - reach > line.size and all(len(side) > 2 and median(len(item.text) for item in side) > 20 for side in sides):
-                return [*_by_place(sides[0]), *_by_place(sides[1])]
-            reach = max(reach, line.right)
-    rows: list[Line] = sorted(lines, key=lambda line: -line.base)
+            if all(len(side) > 2 and median(len(item.text) for item in side) > 20 for side in sides):
+                return sides
+        reach = max(reach, line.right)
+    return None
+
+
+def _by_bands(lines: list[Line], width: float) -> list[Line]:
+    """Order the lines between those that reach across the page on their own."""
+    result: list[Line] = []
+    band: list[Line] = []
+    for line in _by_rows(lines):
+        if _width(line) < 0.6 * width:
+            band.append(line)
+        else:
+            result += [*_by_place(band), line]
+            band = []
+    return [*result, *_by_place(band)]
+
+
+def _by_rows(lines: list[Line]) -> list[Line]:
+    rows = sorted(lines, key=lambda line: -line.base)
     top = rows[0].base if rows else 0.0
     keys: list[tuple[float, float]] = []
     for line in rows:
