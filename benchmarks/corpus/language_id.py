@@ -1,10 +1,10 @@
-"""Language identification side by side: rodna's, trained and built-in, and ready-made wheels, in one run.
+r"""Language identification side by side: rodna's, trained and built-in, and ready-made wheels, in one run.
 
-    python benchmarks/corpus/language_id.py --data ../shared/data --wheels OTHER_VENV/lib/python3.11/site-packages \\
+    python benchmarks/corpus/language_id.py --data ../shared/data --wheels OTHER_VENV/lib/python3.11/site-packages \
         --neighbours FOLDER --out benchmarks/results/language_id.json
 
-Sentences, word pairs and words of 75 languages (Lingua's test sets, Leipzig corpora), Cantonese sentences from elsewhere as the 76th. What is
-trained learns from the corpora of be, lt, yue, and of their neighbours from `--neighbours` (`ru.txt`, `zh.txt`, ...; a line each), never
+Sentences, word pairs and words of 75 languages (Lingua's test sets, Leipzig corpora), Cantonese sentences from elsewhere as the 76th.
+What is trained learns from the corpora of be, lt, yue, and of their neighbours from `--neighbours` (`ru.txt`, ...; a line each), never
 from a line that is tested. Wheels that are not installed are left out, by name. A label a wheel does not have counts as an error.
 """
 

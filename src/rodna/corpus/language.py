@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 from rodna.core.errors import ConfigError
 
@@ -114,16 +113,10 @@ def _english_names() -> dict[str, str]:
 
 
 def identify(text: str) -> tuple[str, float]:
-    """Return the most likely language (ISO 639 code) of a text among the 140 that py3langid knows, and its probability.
+    """Return the most likely language (ISO 639 code) of a text among those the built-in identifier knows, and its probability.
 
-    A language outside those 140 is taken for a neighbour: read the answer as a hint. Texts beyond a few thousand characters are cut.
+    A language outside these is taken for a neighbour: read the answer as a hint. ("", 0.0) for a text without letters.
     """
-    language, probability = _identifier().classify(text[:4000])
-    return str(language), float(probability)
+    from rodna.corpus.identify.load import identify_one
 
-
-@cache
-def _identifier() -> Any:
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    return identify_one(text)

@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-SAMPLED_CHARACTERS = 1024
+SAMPLED_CHARACTERS = 768
 """Longer documents are sampled; so many characters tell a language beyond doubt, and speed no longer depends on the rest."""
 NUM_PIECES = 8
 """Pieces a long document is sampled in, evenly spread, so that a change of language half way is seen."""
