@@ -4,6 +4,7 @@ import json
 import re
 import struct
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -190,15 +191,17 @@ def _zip(path: Path, head: bytes, suffix: str) -> Format:
 def _zip_names(path: Path, head: bytes) -> tuple[frozenset[str], str]:
     """Return the names of a ZIP file's members, none where its list is damaged, and what its member `mimetype` says."""
     mimetype = ""
-    if head[26:28] == b"\x08\x00" and head[30:38] == b"mimetype":
+    # As the first member, and not packed, it is there even in a file that was cut off.
+    if head[26:28] == b"\x08\x00" and head[30:38] == b"mimetype" and head[8:10] == b"\0\0":
         start = 38 + int.from_bytes(head[28:30], "little")
-        mimetype = re.match(rb"[\w./+-]{0,80}", head[start:])[0].decode("ascii")  # type: ignore[index] - it matches the empty string too
-        if mimetype.endswith("PK"):  # the next member's signature follows at once
-            mimetype = mimetype[:-2]
+        mimetype = head[start : start + min(100, int.from_bytes(head[18:22], "little"))].decode("ascii", "replace").strip()
     try:
         with zipfile.ZipFile(path) as file:
-            return frozenset(file.namelist()), mimetype
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error, EOFError):
+            names = frozenset(file.namelist())
+            if not mimetype and "mimetype" in names:
+                mimetype = file.open("mimetype").read(100).decode("ascii", "replace").strip()
+            return names, mimetype
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError, struct.error, EOFError, zlib.error):
         return frozenset(), mimetype
 
 
