@@ -50,7 +50,7 @@ _ASIDE_NAMES = re.compile(
     re.IGNORECASE,
 )
 _BANNER_NAMES = re.compile(r"cookie|gdpr|consent(?:$|[\s_-])", re.IGNORECASE)
-_HIDE, _HIDE_INLINE, _ASIDE, _BANNER = 1, 2, 3, 4
+_ASIDE, _BANNER, _HIDE_INLINE, _HIDE = 1, 2, 3, 4
 
 ASIDE_SHARE = 0.3
 BANNER_SHARE = 0.8
@@ -139,14 +139,20 @@ def _flag(attributes: str, known: dict[str, int]) -> int:
     """Return whether an element's attributes say that it is hidden, or beside the page's matter."""
     flag = known.get(attributes)
     if flag is None:
-        names = " ".join(_NAMES.findall(attributes))
-        if _HIDDEN.search(attributes):
-            flag = _HIDE
-        elif _HIDDEN_NAMES.search(names):
-            flag = _HIDE_INLINE
-        else:
-            flag = _BANNER if _BANNER_NAMES.search(names) else _ASIDE if _ASIDE_NAMES.search(names) else 0
-        known[attributes] = flag
+        flag = known[attributes] = (
+            _HIDE
+            if ("hidden" in attributes or "style" in attributes) and _HIDDEN.search(attributes)
+            else max((_flag_of_name(name, known) for name in _NAMES.findall(attributes)), default=0)
+        )
+    return flag
+
+
+def _flag_of_name(name: str, known: dict[str, int]) -> int:
+    # Kept by the single name too: of attributes as a whole, ids make most unlike all others. No name is written as attributes are.
+    flag = known.get(name)
+    if flag is None:
+        hidden, banner, aside = _HIDDEN_NAMES.search(name), _BANNER_NAMES.search(name), _ASIDE_NAMES.search(name)
+        flag = known[name] = _HIDE_INLINE if hidden else _BANNER if banner else _ASIDE if aside else 0
     return flag
 
 
