@@ -140,13 +140,8 @@ def _winnow(hashes: np.ndarray, offsets: np.ndarray) -> np.ndarray:
         return _smallest(hashes, first, end)
     smallest = _running(np.minimum, hashes)
     # Runs of windows over the end of a text say nothing.
-    spoiled = np.flatnonzero(hashes == _NONE)
-    whole = np.ones(len(smallest), dtype=bool)
-    crossing = np.zeros(len(smallest) + 1, dtype=np.int64)
-    np.add.at(crossing, np.clip(spoiled - _GAP + 1, 0, len(smallest)), 1)
-    np.add.at(crossing, np.minimum(spoiled + 1, len(smallest)), -1)
-    whole = np.cumsum(crossing[:-1]) == 0
-    smallest[~whole] = 0
+    ends = np.repeat(end, end - first)[: len(smallest)]
+    smallest[np.arange(GUARANTEED_LETTERS, len(smallest) + GUARANTEED_LETTERS) > ends] = 0
     # Padded, so that place i sees the runs that begin at i - _GAP + 1 ... i.
     edge = np.zeros(_GAP - 1, dtype=np.uint64)
     largest = _running(np.maximum, np.concatenate((edge, smallest, edge)))
@@ -155,7 +150,7 @@ def _winnow(hashes: np.ndarray, offsets: np.ndarray) -> np.ndarray:
         # In a stretch that repeats itself all smallest windows are equal: one in so many letters is enough.
         again = (hashes[chosen[1:]] == hashes[chosen[:-1]]) & (chosen[1:] // _TIE_GRID == chosen[:-1] // _TIE_GRID)
         chosen = chosen[np.concatenate(([True], ~again))]
-    few = end - first < WINDOW_LETTERS + _GAP - 1
+    few = end - first < GUARANTEED_LETTERS
     return np.union1d(chosen, _smallest(hashes, first[few], end[few]))
 
 

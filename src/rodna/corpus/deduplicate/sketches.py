@@ -60,8 +60,11 @@ def _sketch_block(texts: Sequence[str], result: np.ndarray) -> None:
     owners = documents[places]
     counts = np.bincount(owners, minlength=len(texts))
     result["num_shingles"] = counts
-    # Of a long text only the smallest hashes can matter: the bound leaves some _FILTER_LOAD of them a bin.
-    allowed = np.minimum(1.0, _FILTER_LOAD * NUM_BINS / np.maximum(counts, 1))
+    enough = counts >= MIN_SHINGLES
+    if not enough.any():
+        return
+    # Of a long text only the smallest hashes can matter: the bound leaves some _FILTER_LOAD of them a bin. Of a short one none does.
+    allowed = np.where(enough, np.minimum(1.0, _FILTER_LOAD * NUM_BINS / np.maximum(counts, 1)), 0)
     value_bits = int(_BIN_SHIFT)
     bounds = np.minimum(allowed * 2.0**value_bits, 2.0**value_bits - 1).astype(np.uint64)
     values = hashes & np.uint64((1 << value_bits) - 1)
@@ -70,8 +73,9 @@ def _sketch_block(texts: Sequence[str], result: np.ndarray) -> None:
     smallest = np.full(len(texts) * NUM_BINS, _EMPTY)
     np.minimum.at(smallest, bins, values[small])
     smallest = smallest.reshape(-1, NUM_BINS)
+    smallest = smallest[enough]
     _densify(smallest)
-    result["signature"] = np.where(smallest == _EMPTY, 0, smallest).astype(np.uint8)
+    result["signature"][enough] = smallest.astype(np.uint8)
 
 
 def _shingles(codes: np.ndarray, offsets: np.ndarray, documents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ PASSAGE_KINDS = ("repeated_line", "repeated_passage", "in_held_out", "in_benchma
 _CONNECTORS = "'’ʼ-‐‑"
 
 
-def joined(spans: np.ndarray, *, max_gap: int = 1) -> np.ndarray:
+def joined(spans: np.ndarray) -> np.ndarray:
     """Return spans, PASSAGE (S,), sorted by document, with those of one kind that overlap or touch made one.
 
     `other` is that of the first.
@@ -24,7 +24,7 @@ def joined(spans: np.ndarray, *, max_gap: int = 1) -> np.ndarray:
     # The farthest end so far of the same document and kind: shifted apart by group, one running maximum does for all.
     group = np.concatenate(([0], np.cumsum(~same)))
     reach = np.maximum.accumulate(spans["end"].astype(np.int64) + (group << 33)) - (group << 33)
-    is_new[1:] = ~same | (spans["start"][1:].astype(np.int64) > reach[:-1] + max_gap)
+    is_new[1:] = ~same | (spans["start"][1:].astype(np.int64) > reach[:-1])
     begins = np.flatnonzero(is_new)
     result = spans[begins]
     result["end"] = reach[np.append(begins[1:], len(spans)) - 1]
