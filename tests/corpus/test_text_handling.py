@@ -142,3 +142,17 @@ def test_each_part_of_normalizing_can_be_switched_off():
 def test_normalizing_invisible_characters_twice_changes_nothing_more(text):
     once = normalize(text, PLAIN).text
     assert normalize(once, PLAIN) == (once, ())
+
+
+@pytest.mark.parametrize("codec", ["cp1251", "cp866", "koi8-r", "mac-cyrillic"])
+def test_utf8_read_in_an_encoding_of_cyrillic_is_read_again(codec):
+    text = "Прывітанне, як справы? Ён і сёння Іхні."
+    broken = "".join(bytes([byte]).decode(codec, "ignore") or chr(byte) for byte in text.encode())
+    assert broken != text
+    assert normalize(broken, NormalizeConfig()) == (text, ("mojibake",))
+    assert normalize(f"{text}\n{broken}\n{text}", NormalizeConfig()).text == f"{text}\n{text}\n{text}"
+
+
+def test_good_text_with_pairs_that_could_be_mojibake_stays():
+    for text in ("Сіні Пётр і Рџсскій", "пёс яё — А", "Р° і С€"):
+        assert normalize(text, NormalizeConfig()).text == text

@@ -9,6 +9,7 @@ character is changed.
 
 import re
 import unicodedata
+from collections.abc import Callable
 from typing import NamedTuple
 
 from rodna.corpus.config import NormalizeConfig
@@ -47,6 +48,19 @@ _MANY_BLANK_LINES = re.compile(r"\n{3,}")
 _BYTES = "\u0080-\u00bf\u0152-\u0192\u02c6-\u02dc\u2013-\u2122"
 _MAY_BE_MOJIBAKE = re.compile(f"[\u00c2-\u00f4ĂĹā][{_BYTES}](?:[{_BYTES}]|(?<=[\u00c2-\u00dfĂĹ].))")
 
+# UTF-8 read in an encoding of Cyrillic, which ftfy seldom finds bad: a lead byte's letter and one that only stands for a continuation
+# byte. Such pairs occur in good text too (`Сі`); that whole lines of them are valid UTF-8 does not happen by chance.
+# One class of all that may begin a pair comes first, since a search for that is fast; of the rarer encodings, only Cyrillic's own.
+_CYRILLIC = {"cp1251": range(0xC2, 0xE0), "cp866": range(0xD0, 0xD2), "koi8-r": range(0xD0, 0xD2), "mac-cyrillic": range(0xD0, 0xD2)}
+_LEADS = {codec: re.escape(bytes(leads).decode(codec)) for codec, leads in _CYRILLIC.items()}
+_CYRILLIC_MOJIBAKE = re.compile(
+    "[{}](?:{})".format(
+        "".join(_LEADS.values()),
+        "|".join(f"(?<=[{leads}])([{re.escape(bytes(range(0x80, 0xC0)).decode(codec, 'ignore'))}])" for codec, leads in _LEADS.items()),
+    )
+)
+_MIN_SEQUENCES = 2
+
 
 class Normalized(NamedTuple):
     """A text in its final form, and what had to be done to it.
@@ -67,8 +81,11 @@ def normalize(text: str, config: NormalizeConfig, *, wrapped: bool = False) -> N
         wrapped: the lines are known to be those of a page (a PDF's), so that fewer signs of it are asked for.
     """
     changes: list[str] = []
-    if config.mend_mojibake and not text.isascii() and _MAY_BE_MOJIBAKE.search(text):
-        text = _noted(text, mend_mojibake(text), "mojibake", changes)
+    if config.mend_mojibake and not text.isascii():
+        if _MAY_BE_MOJIBAKE.search(text):
+            text = _noted(text, mend_mojibake(text), "mojibake", changes)
+        if _CYRILLIC_MOJIBAKE.search(text):
+            text = _noted(text, _by_line(text, _CYRILLIC_MOJIBAKE, _decoded_again), "mojibake", changes)
     if config.unicode:
         text = _one_form(text, changes, keep_breaks=config.reflow)
     if config.reflow and "\n" in text:
@@ -143,28 +160,44 @@ def _directed(line: str) -> str:
 
 
 def mend_mojibake(text: str) -> str:
-    """Undo wrong decodings (`РџСЂ`, `Ã©`), only in lines that ftfy finds bad and only where the line becomes better.
+    """Undo wrong decodings (`Ã©`), only in lines that ftfy finds bad and only where the line becomes better.
 
     ftfy's other repairs are left off: they turn full-width punctuation and curly quotes into ASCII.
     """
+    return _by_line(text, _MAY_BE_MOJIBAKE, _mended)
+
+
+def _mended(line: str, match: re.Match[str]) -> str:
     from ftfy import fix_encoding
     from ftfy.badness import badness
 
+    before = badness(line)
+    if not before:
+        return line
+    mended = fix_encoding(line)
+    return mended if "\ufffd" not in mended and badness(mended) < before else line
+
+
+def _decoded_again(line: str, match: re.Match[str]) -> str:
+    """Return a line that is UTF-8 read in an encoding of Cyrillic (`РџСЂ`) as it was meant: all of it must be valid, several times over."""
+    codec = tuple(_CYRILLIC)[(match.lastindex or 1) - 1]
+    try:
+        # Windows-1251 leaves byte 0x98 out, which most decoders pass on as the control character.
+        mended = b"\x98".join([part.encode(codec) for part in line.split("\x98")]).decode("utf-8")
+    except UnicodeError:
+        return line
+    return mended if sum(not character.isascii() for character in mended) >= _MIN_SEQUENCES else line
+
+
+def _by_line(text: str, pattern: re.Pattern[str], change: Callable[[str, re.Match[str]], str]) -> str:
+    """Return a text with the lines changed in which a pattern is found; the others cost nothing."""
     parts: list[str] = []
     done = 0
-    for match in _MAY_BE_MOJIBAKE.finditer(text):
+    for match in pattern.finditer(text):
         if match.start() < done:
             continue
         start, end = text.rfind("\n", 0, match.start()) + 1, text.find("\n", match.end())
         end = end if end >= 0 else len(text)
-        line = text[start:end]
-        before = badness(line)
-        if before:
-            mended = fix_encoding(line)
-            if mended != line and "\ufffd" not in mended and badness(mended) < before:
-                parts += [text[done:start], mended]
-                done = end
-                continue
-        parts.append(text[done:end])
+        parts += [text[done:start], change(text[start:end], match)]
         done = end
     return "".join([*parts, text[done:]])

@@ -46,7 +46,8 @@ def extract_tasks(sources: Mapping[str, Source], config: CorpusConfig, out: Path
     shared = {"config": settings, "language": language, "out": str(out)}
     for number, task in enumerate(tasks):
         used = {name: described[name] for name in dict.fromkeys(file[0] for file in task["files"])}
-        task.update(shared, number=number, sources=used)
+        first, last = task["files"][0], task["files"][-1]
+        task.update(shared, number=number, sources=used, name=f"{first[0]}/{first[2]} to {last[0]}/{last[2]}")
     return tasks
 
 

@@ -125,16 +125,22 @@ class _Writer:
             return (self.judgement.labels[group - 1] if group else "",)
 
         where = source * len(SPLITS) + split
-        for table, weights in (("kept_documents", one), ("kept_bytes", sizes), ("kept_characters", characters)):
-            self._sum(table, where, weights, of_split)
+        self._sum("kept_documents", where, one, of_split)
+        self._sum("kept_bytes", where, sizes, of_split)
+        self._sum("kept_characters", where, characters, of_split)
         self._sum("lengths", np.searchsorted(LENGTH_STEPS, sizes, side="right") - 1, one, lambda step: (str(LENGTH_STEPS[step]),))
-        for table, weights in (("languages", one), ("language_bytes", sizes)):
-            self._sum(table, rows["label"].astype(np.int64) + 1, weights, of_language)
+        language = rows["label"].astype(np.int64) + 1
+        self._sum("languages", language, one, of_language)
+        self._sum("language_bytes", language, sizes, of_language)
         self.tally.add("mixed", "documents", number=int(rows["mixed"].sum()))
         self.tally.add("mixed", "bytes", number=int(sizes[rows["mixed"]].sum()))
         copies = self._repeats[kept].astype(np.int64) - 1
-        for table, weights in (("copied_documents", one), ("copied_bytes", sizes), ("copied_characters", characters)):
-            self._sum(table, source, copies * weights, lambda number: (self.sources[number],))
+        self._sum("copied_documents", source, copies, self._source)
+        self._sum("copied_bytes", source, copies * sizes, self._source)
+        self._sum("copied_characters", source, copies * characters, self._source)
+
+    def _source(self, number: int) -> tuple[str]:
+        return (self.sources[number],)
 
     def _sum(self, table: Table, groups: np.ndarray, weights: np.ndarray, name: Callable[[int], tuple[str, ...]]) -> None:
         """Add the weights of each group to a table, under the group's name."""
