@@ -24,6 +24,12 @@ MAX_LINES = 20_000
 SMOOTHING = 0.1
 STRONG_SHARE, WEAK_SHARE = 0.2, 0.02
 """Built-in labels that get these shares of a language's training lines are its look-alikes; a few stray lines get all sorts."""
+TRUST = 0.25
+"""What evidence is worth on text of another origin than the training lines, beside its worth on lines of the same files.
+
+Measured with 500 lines each of Cantonese dialogues and written Chinese, on Cantonese news and on Chinese in Hong Kong's characters: at 0.25
+more is found than by the built-in identifier and no more is mistaken; at 1, twice as much Chinese is taken for Cantonese.
+"""
 OTHER = "other"
 """A label for text in none of the languages."""
 
@@ -59,6 +65,7 @@ def train_identifier(files: Mapping[str, Path], out: Path, *, seed: int = 0) -> 
     truth = np.concatenate([trial[2] for trial in trials])
     prior = np.concatenate([trial[3] for trial in trials])
     offsets, scale = _balance(scores[:, :-2], prior, scores[:, -2], letters, truth)
+    scale *= TRUST
     found = softmax((scores[:, :-2] + offsets * scores[:, -2:-1]) * (scale * damping(letters))[:, None] + prior)
     right = found.argmax(axis=1) == truth
     weights = _weights(lines)

@@ -21,7 +21,7 @@ FORMAT_VERSION = 1
 NO, WEAKLY, STRONGLY = 0, 1, 2
 """Whether a built-in label stands for the trained languages: never, for text much like the training text, always."""
 MIN_LETTERS = 20
-"""Shorter texts are too short to look unlike everything known."""
+"""Shorter texts are too short to look like the training text, or unlike everything known."""
 _TINY = 1e-3
 
 
@@ -82,7 +82,8 @@ class Trained:
         general = self._builtin.probabilities(scores[:, :num_builtin], num_letters)
         own = scores[:, num_builtin : num_builtin + num_names] * (self._scale * damping(num_letters))[:, None]
         seen = scores[:, -1] / np.maximum(scores[:, -2], 1)
-        meant = (self._alike == STRONGLY) | ((self._alike == WEAKLY) & (seen >= self._typically_seen)[:, None])
+        typical = (seen >= self._typically_seen) & (num_letters >= MIN_LETTERS)
+        meant = (self._alike == STRONGLY) | ((self._alike == WEAKLY) & typical[:, None])
         prior = general * meant
         shared = softmax(own + prior_of(prior, self._shares)) * prior.sum(axis=1, keepdims=True)
         found = np.concatenate([shared, (general - prior)[:, self._outside]], axis=1)
