@@ -29,6 +29,8 @@ SHORT_LINE_WORDS, SHORT_LINE_CHARACTERS = 4, 8
 SEPARATOR = "\n" * (ORDER - 1)
 _MAX_SLOTS_LOG2 = 22
 _TELLING_CHARACTERS = 1024
+_CHUNK = 1 << 16
+"""Characters looked up at a time: their working memory fits the processor's cache."""
 _NOT_FOUND = 0xFFFF
 _NUM_OTHER_CHARACTERS = 4096
 """How many characters the text might have besides those seen."""
@@ -105,7 +107,9 @@ class CharacterModel:
             chosen = np.flatnonzero(half_of == number)
             if len(chosen):
                 where = _positions(batch.starts[chosen], batch.ends[chosen])
-                bits[where] = _look_up(self.halves[number], keys[where])
+                for first in range(0, len(where), _CHUNK):
+                    part = where[first : first + _CHUNK]
+                    bits[part] = _look_up(self.halves[number], keys[part])
         return bits
 
     @property
@@ -192,9 +196,10 @@ def _hash(keys: np.ndarray, order: int) -> np.ndarray:
 def _fetch(slots: np.ndarray, keys: np.ndarray, order: int) -> np.ndarray:
     """Return bits (low byte) and backing-off bits (next byte) of n-grams; 0xFFFF where one was never seen."""
     hashed = _hash(keys, order)
-    found = slots[hashed >> np.uint64(64 - (len(slots).bit_length() - 1))]
-    fingerprints = (hashed & np.uint64(0xFFFF)).astype(np.uint32) | np.uint32(1)
-    return np.where((found >> np.uint32(16)) == fingerprints, found & np.uint32(0xFFFF), np.uint32(0xFFFF)).astype(np.uint16)
+    found = slots[(hashed >> np.uint64(64 - (len(slots).bit_length() - 1))).view(np.int64)]
+    values = found.astype(np.uint16)
+    values[(found >> np.uint32(16)).astype(np.uint16) != hashed.astype(np.uint16) | np.uint16(1)] = _NOT_FOUND
+    return values
 
 
 def _look_up(half: _Half, keys: np.ndarray) -> np.ndarray:

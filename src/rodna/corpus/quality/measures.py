@@ -8,7 +8,7 @@ import numpy as np
 
 from rodna.corpus.config import QualityReason
 from rodna.corpus.quality.alphabet import DIGIT, NEWLINE, NUM_KINDS, OTHER, OWN, PUNCTUATION, SPACE, SYMBOL
-from rodna.corpus.quality.characters import BITS_STEPS, Batch, CharacterModel, keys_of, lay_out
+from rodna.corpus.quality.characters import BITS_STEPS, SEPARATOR, Batch, CharacterModel, keys_of, lay_out
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ TABLE = (
     Measure("short_words", "low", "not_running_text", 2.0, "mean length of what stands between spaces, in characters"),
     Measure("list_lines", "high", "not_running_text", 0.6, "share of lines of a few words that do not end as the language's lines do"),
     Measure("repeated_lines", "high", "too_repetitive", 0.5, "share of the text in lines that occurred before"),
-    Measure("repeated_phrases", "high", "too_repetitive", 0.5, "share of phrases that occur more than once nearby"),
+    Measure("repeated_phrases", "high", "too_repetitive", 0.65, "share of phrases that occur more than once nearby"),
     Measure("common_word", "high", "too_repetitive", 0.4, "share of the commonest word"),
 )
 MEASURES: tuple[str, ...] = ("characters", *(measure.name for measure in TABLE))
@@ -45,12 +45,14 @@ MEASURES: tuple[str, ...] = ("characters", *(measure.name for measure in TABLE))
 
 MIN_LINES = 5
 """Documents of fewer lines are not measured by their lines."""
-MIN_WORDS, MIN_WORDS_CHARACTERS = 4, 100
-"""Documents of fewer words and fewer characters are not measured by the length of their words."""
+MIN_WORDS_CHARACTERS = 100
+"""Shorter documents are not measured by the length of their words nor by their punctuation: it may be a word, or a quotation."""
 BLOCK_CHARACTERS = 2048
 """Repetition is looked for within stretches of this length, so that long documents do not look repetitive for being long."""
+NUM_BINS = 512
 PHRASE_CHARACTERS, PHRASE_CHARACTERS_UNSPACED = 12, 6
-MIN_PHRASES = 8
+MIN_PHRASES = 20
+"""Documents with fewer phrases are not measured by their repetition."""
 
 
 def measure(texts: Sequence[str], model: CharacterModel) -> np.ndarray:
@@ -82,17 +84,15 @@ def measure(texts: Sequence[str], model: CharacterModel) -> np.ndarray:
     column["letters"][:] = _ratio(letters, visible)
     for name, kind in (("digits", DIGIT), ("symbols", SYMBOL), ("punctuation", PUNCTUATION)):
         column[name][:] = _ratio(counts[:, kind], visible)
-    document = np.repeat(np.arange(len(texts)), lengths + 3)
+    column["punctuation"][lengths < MIN_WORDS_CHARACTERS] = np.nan
     blank = kinds >= SPACE
+    begins = (np.flatnonzero(blank[:-1] & ~blank[1:]) + 1) if model.spaced else np.flatnonzero(~blank)
+    document = np.repeat(np.arange(len(texts), dtype=np.int32), lengths + len(SEPARATOR))[begins - len(SEPARATOR)]
     if model.spaced:
-        begins = np.flatnonzero(blank[:-1] & ~blank[1:]) + 1
-        words = np.bincount(document[begins], minlength=len(texts))
-        words = np.where((words >= MIN_WORDS) | (lengths >= MIN_WORDS_CHARACTERS), words, 0)
+        words = np.where(lengths >= MIN_WORDS_CHARACTERS, np.bincount(document, minlength=len(texts)), 0)
         column["long_words"][:] = column["short_words"][:] = _ratio(visible, words)
-    else:
-        begins = np.flatnonzero(~blank)
-    _measure_lines(column, kinds, batch, model)
-    _measure_repetition(column, batch, keys, begins, model)
+    column["repeated_lines"][:], column["list_lines"][:] = _lines(batch, keys, kinds, model)
+    column["repeated_phrases"][:], column["common_word"][:] = _repetition(batch, keys, begins, document, model)
     return out
 
 
@@ -107,80 +107,78 @@ def _bounds(batch: Batch) -> np.ndarray:
 def _counts(kinds: np.ndarray, batch: Batch) -> np.ndarray:
     """Return how many characters of each kind each document has, shape (D, NUM_KINDS)."""
     number = len(batch.starts)
-    labels = np.repeat(np.arange(number, dtype=np.int32) * 8, batch.ends - batch.starts + 3)
-    labels = np.concatenate([np.full(len(kinds) - len(labels), (number) * 8, dtype=np.int32), labels]) if False else labels
-    inside = kinds[: len(labels)]
-    return np.bincount(labels + inside, minlength=number * 8).reshape(number, 8)[:, :NUM_KINDS]
+    labels = np.repeat(np.arange(number, dtype=np.int32) * 8, batch.ends - batch.starts + len(SEPARATOR))
+    return np.bincount(labels + kinds[len(SEPARATOR) :], minlength=number * 8).reshape(number, 8)[:, :NUM_KINDS]
 
 
-def _measure_lines(column: dict[str, np.ndarray], kinds: np.ndarray, batch: Batch, model: CharacterModel) -> None:
-    line_ends = np.flatnonzero(kinds == NEWLINE)
-    lengths = np.diff(line_ends, prepend=-1) - 1
-    full = lengths > 0
-    line_ends, lengths = line_ends[full], lengths[full]
-    document = np.searchsorted(batch.ends, line_ends)
-    number = np.bincount(document, minlength=len(batch.starts))
+def _lines(batch: Batch, keys: np.ndarray, kinds: np.ndarray, model: CharacterModel) -> tuple[np.ndarray, np.ndarray]:
+    """Return the share of each document in lines that occurred before, and the share of its lines that are as in a list."""
+    ends = np.flatnonzero(kinds == NEWLINE)
+    lengths = np.diff(ends, prepend=-1) - 1
+    ends, lengths = ends[lengths > 0], lengths[lengths > 0]
+    starts = ends - lengths
+    document = np.searchsorted(batch.ends, ends)
+    num_documents = len(batch.starts)
+    number = np.bincount(document, minlength=num_documents)
+    measured = number >= MIN_LINES
     final = model.alphabet.final
-    last, before = batch.ids[line_ends - 1], batch.ids[line_ends - 2]
-    ended = final[last] | ((kinds[line_ends - 1] == PUNCTUATION) & final[before])
-    number = np.where(number >= MIN_LINES, number, 0)
-    listed = ~ended & (lengths <= model.short_line)
-    column["list_lines"][:] = _ratio(np.bincount(document, weights=listed, minlength=len(number)), number)
-    hashed = _hash_of_stretches(batch.ids, line_ends - lengths, line_ends)
-    order = np.lexsort((np.arange(len(hashed)), hashed, document))
-    same = (hashed[order][1:] == hashed[order][:-1]) & (document[order][1:] == document[order][:-1])
-    repeated = np.zeros(len(hashed))
-    repeated[order[1:][same]] = lengths[order[1:][same]]
-    total = np.where(number > 0, np.bincount(document, weights=lengths, minlength=len(number)), 0)
-    column["repeated_lines"][:] = _ratio(np.bincount(document, weights=repeated, minlength=len(number)), total)
+    # Behind the last word may stand a closing quotation mark or bracket.
+    ended = final[batch.ids[ends - 1]] | ((kinds[ends - 1] == PUNCTUATION) & final[batch.ids[ends - 2]])
+    listed = np.bincount(document, weights=~ended & (lengths <= model.short_line), minlength=num_documents)
+    # Lines are the same where length, start, middle and end are; lines of three characters are not looked at.
+    hashed = lengths.astype(np.uint64)
+    for position in (starts + 3, starts + 7, (starts + ends) // 2 + 1, ends - 1):
+        hashed = _mix(hashed ^ keys[np.minimum(np.maximum(position, starts + 3), ends - 1)])
+    order = np.lexsort((ends, hashed, document))
+    hashed, lengths, document = hashed[order], lengths[order], document[order]
+    again = (hashed[1:] == hashed[:-1]) & (document[1:] == document[:-1]) & (lengths[1:] > 3)
+    repeated = np.bincount(document[1:][again], weights=lengths[1:][again], minlength=num_documents)
+    total = np.bincount(document, weights=lengths, minlength=num_documents)
+    return _ratio(repeated, np.where(measured, total, 0)), _ratio(listed, np.where(measured, number, 0))
 
 
-def _hash_of_stretches(ids: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Return a hash of each stretch that depends on the characters and their order, uint64."""
-    positions = np.arange(len(ids), dtype=np.uint64)
-    del positions
-    if not len(starts):
-        return np.zeros(0, dtype=np.uint64)
-    # Characters are mixed with how far they are from the stretch's start, then added up.
-    offsets = (
-        np.arange(len(ids), dtype=np.int64) - np.repeat(np.append(0, starts), np.diff(np.concatenate([[0], starts, [len(ids)]])))
-    ).astype(np.uint64)
-    mixed = (ids + np.uint64(1)) * (offsets * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0xBF58476D1CE4E5B9))
-    mixed ^= mixed >> np.uint64(31)
-    return np.add.reduceat(mixed, np.stack([starts, ends], axis=1).ravel())[::2]
+def _repetition(
+    batch: Batch, keys: np.ndarray, begins: np.ndarray, document: np.ndarray, model: CharacterModel
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the share of each document's phrases that occur more than once in their block, and the share of its blocks' commonest words.
 
-
-def _measure_repetition(column: dict[str, np.ndarray], batch: Batch, keys: np.ndarray, begins: np.ndarray, model: CharacterModel) -> None:
-    number = len(batch.starts)
-    document = np.searchsorted(batch.ends, begins, side="right")
+    Args:
+        batch: the documents.
+        keys: of its characters.
+        begins: where words begin (without spaces: every character), shape (words,).
+        document: which document each belongs to, shape (words,).
+        model: says how long a phrase is.
+    """
     span = PHRASE_CHARACTERS if model.spaced else PHRASE_CHARACTERS_UNSPACED
     inside = begins + span <= batch.ends[document]
     begins, document = begins[inside], document[inside]
-    blocks = (begins - batch.starts[document]) // BLOCK_CHARACTERS
-    first_block = np.cumsum((batch.ends - batch.starts) // BLOCK_CHARACTERS + 1) - ((batch.ends - batch.starts) // BLOCK_CHARACTERS + 1)
-    blocks += first_block[document]
-    document_of_block = np.repeat(np.arange(number), (batch.ends - batch.starts) // BLOCK_CHARACTERS + 1)
-    total = np.bincount(document, minlength=number)
+    total = np.bincount(document, minlength=len(batch.starts))
+    enough = (total >= MIN_PHRASES)[document]
+    begins, document = begins[enough], document[enough]
     total = np.where(total >= MIN_PHRASES, total, 0)
-    phrase = keys[begins + 3] * np.uint64(0x9E3779B97F4A7C15)
-    for offset in range(7, span, 4):
-        phrase = (phrase ^ (phrase >> np.uint64(32)) ^ keys[begins + offset]) * np.uint64(0x9E3779B97F4A7C15)
-    if span % 4:
-        phrase = (phrase ^ (phrase >> np.uint64(32)) ^ keys[begins + span - 1]) * np.uint64(0x9E3779B97F4A7C15)
-    block, counts = _runs(phrase, blocks)
-    repeated = np.bincount(document_of_block[block], weights=np.where(counts > 1, counts, 0), minlength=number)
-    column["repeated_phrases"][:] = _ratio(repeated, total)
-    word = (keys[begins + 3] if model.spaced else keys[begins + 1] >> np.uint64(32)) * np.uint64(0x9E3779B97F4A7C15)
-    block, counts = _runs(word ^ (word >> np.uint64(32)), blocks)
-    if len(block):
-        first = np.flatnonzero(np.diff(block, prepend=-1))
-        commonest = np.maximum.reduceat(counts, first)
-        column["common_word"][:] = _ratio(np.bincount(document_of_block[block[first]], weights=commonest, minlength=number), total)
-
-
-def _runs(hashed: np.ndarray, blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the block and number of each different value in each block, in the order of blocks."""
-    packed = (hashed & np.uint64((1 << 40) - 1)) | (blocks.astype(np.uint64) << np.uint64(40))
+    # Blocks without a phrase are left out: what is left is numbered from 0 on.
+    place = document.astype(np.int64) << 32 | (begins - batch.starts[document]) // BLOCK_CHARACTERS
+    new = place[1:] != place[:-1]
+    block = np.concatenate([[0], np.cumsum(new)]) if len(place) else np.zeros(0, dtype=np.int64)
+    document_of_block = document[np.flatnonzero(np.concatenate([[True], new]))] if len(place) else document
+    phrase = _mix(keys[begins + 3])
+    for offset in (*range(7, span, 4), *([span - 1] if span % 4 else [])):
+        phrase = _mix(phrase ^ keys[begins + offset])
+    packed = (phrase >> np.uint64(24)) | (block.astype(np.uint64) << np.uint64(40))
     packed.sort()
-    first = np.flatnonzero(np.concatenate([[True], packed[1:] != packed[:-1]])) if len(packed) else np.zeros(0, np.int64)
-    return (packed[first] >> np.uint64(40)).astype(np.int64), np.diff(np.append(first, len(packed)))
+    first = np.flatnonzero(np.concatenate([[True], packed[1:] != packed[:-1]])) if len(packed) else np.zeros(0, dtype=np.int64)
+    counts = np.diff(np.append(first, len(packed)))
+    owner = document_of_block[(packed[first] >> np.uint64(40)).astype(np.int64)]
+    repeated = np.bincount(owner, weights=np.where(counts > 1, counts, 0), minlength=len(total))
+    # Words are told apart by a hash of their start; a few share one of the bins, which weighs little beside a word that is everywhere.
+    word = _mix(keys[begins + 3] if model.spaced else keys[begins + 1] >> np.uint64(32))
+    bins = np.bincount(block * NUM_BINS + (word >> np.uint64(55)).astype(np.int64), minlength=len(document_of_block) * NUM_BINS)
+    commonest = np.bincount(document_of_block, weights=bins.reshape(-1, NUM_BINS).max(axis=1, initial=0), minlength=len(total))
+    return _ratio(repeated, total), _ratio(commonest, total)
+
+
+def _mix(values: np.ndarray) -> np.ndarray:
+    """Return values spread over all 64 bits, the highest best."""
+    mixed = values * np.uint64(0x9E3779B97F4A7C15)
+    mixed ^= mixed >> np.uint64(29)
+    return mixed * np.uint64(0xBF58476D1CE4E5B9)
