@@ -211,6 +211,7 @@ def test_an_encrypted_odt_asks_for_its_password(tmp_path):
         (rb"{\rtf1 a\{b\}\\c\~d\_e}", "a{b}\\c\u00a0d\u2011e"),
         (rb"{\rtf1 kept{\deleted gone}{\v hidden}.{\field{\*\fldinst HYPERLINK x}{\fldrslt link}}}", "kept.link"),
         (rb"{\rtf1 x{\bin3 }}}}y}", "xy"),
+        (rb"{\rtf1 a{\super\chftn{\footnote\pard note}} b\par c}", "a b\n\nc\n\nnote"),
         (b"{\\rtf1 wrapped\r\n in the file}", "wrapped in the file"),
     ],
 )

@@ -62,6 +62,11 @@ def test_lines_and_paragraphs_are_kept_for_the_reflow_to_join(tmp_path):
     assert item.meta == {"wrapped": True, "pages": 1}
 
 
+def test_marks_of_notes_are_superscripts_and_other_digits_are_not(tmp_path):
+    (item,) = read(tmp_path, make_pdf([shown("A word", 50, 700) + shown("12", 81, 704, 6) + shown("and 34 more", 100, 700)]))
+    assert item.text == "A word¹² and 34 more"
+
+
 def test_pages_that_are_pictures_are_counted_and_reported_with_their_numbers(tmp_path):
     items = read(tmp_path, make_pdf([shown("Text", 50, 700), PICTURE, PICTURE, "", PICTURE]))
     assert [item.text for item in items if isinstance(item, Piece)] == ["Text"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HEAD_BYTES = 1 << 16
-_OFFICE = "save it as DOCX, ODT or plain text in the program that wrote it (or: soffice --headless --convert-to {to} FILE)"
+_OFFICE = "save it as {name} in the program that wrote it (or: soffice --headless --convert-to {to} FILE)"
 _UNPACK = "unpack it, and give the folder"
 
 
@@ -183,7 +183,7 @@ def _zip(path: Path, head: bytes, suffix: str) -> Format:
             if any(name.startswith(folder) for name in names):
                 fix = "save it as CSV" if folder == "xl/" else "save it as PDF, or its outline as RTF"
                 return Format(kind) if kind == "docx" else Format("", kind, "unsupported_format", fix)
-        return Format("", "Office Open XML file of an unknown kind", "unsupported_format", _OFFICE.format(to="docx"))
+        return Format("", "Office Open XML file of an unknown kind", "unsupported_format", _save_as("docx"))
     # A truncated file has lost the list of its members.
     return Format({".docx": "docx", ".epub": "epub", ".odt": "odt"}.get(suffix, "archive") if not names else "archive")
 
@@ -250,14 +250,18 @@ def _ole(path: Path, head: bytes) -> Format:
         names.add(directory[start : start + min(64, max(0, length - 2))].decode("utf-16-le", "replace"))
     for name, (kind, to) in _OLE.items():
         if name in names:
-            return Format("", kind, "unsupported_format", _OFFICE.format(to=to))
+            return Format("", kind, "unsupported_format", _save_as(to))
     if any(name.startswith("PowerPoint") for name in names):
-        return Format("", "PPT presentation", "unsupported_format", _OFFICE.format(to="pdf"))
+        return Format("", "PPT presentation", "unsupported_format", _save_as("pdf"))
     if any(name.startswith(("__substg1.0_", "__nameid_", "__properties_")) for name in names):
         return Format("", "Outlook message", "unsupported_format", "save it as text or HTML in Outlook")
     if "EncryptedPackage" in names:
         return Format("", "encrypted Office document", "password_protected", "save it without a password")
-    return Format("", "old Microsoft Office file", "unsupported_format", _OFFICE.format(to="docx"))
+    return Format("", "old Microsoft Office file", "unsupported_format", _save_as("docx"))
+
+
+def _save_as(to: str) -> str:
+    return _OFFICE.format(name=to.upper(), to=to)
 
 
 def _text(head: bytes, suffix: str) -> str:

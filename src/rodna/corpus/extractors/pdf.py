@@ -128,26 +128,35 @@ def lines_of(textpage: Any) -> list[Line]:
                 pdfium.FPDFText_GetLooseCharBox(textpage, start + letter, box)
                 size = box.top - box.bottom
                 pdfium.FPDFText_GetCharOrigin(textpage, start + letter, x, y)
+                base = y.value
                 pdfium.FPDFText_GetLooseCharBox(textpage, start + width - 1 - (len(piece) - len(piece.rstrip())), box)
-                shown = _with_superscripts(textpage, piece, start, size, box) if not is_wide else piece
-                lines.append(Line(" ".join(shown.split()), left, box.right, y.value, max(size, 0.1), index < len(pieces) - 1))
+                right = box.right
+                shown = _with_superscripts(textpage, piece, start, (base, size)) if not is_wide else piece
+                lines.append(Line(" ".join(shown.split()), left, right, base, max(size, 0.1), index < len(pieces) - 1))
             start += width + 1
         start += 1
     return lines
 
 
-def _with_superscripts(textpage: Any, text: str, start: int, size: float, box: Any) -> str:
-    """Write raised small digits, marks of notes mostly, as the superscripts they are: "word²", not "word2"."""
+def _with_superscripts(textpage: Any, text: str, start: int, place: tuple[float, float]) -> str:
+    """Write raised digits, marks of notes mostly, as the superscripts they are: "word²", not "word2".
+
+    Args:
+        textpage: PDFium's.
+        text: one line.
+        start: its first character's number on the page.
+        place: the line's base and size, in points.
+    """
     import pypdfium2.raw as pdfium
 
-    right = box.right
+    base, size = place
+    x, y = ctypes.c_double(), ctypes.c_double()
     characters = list(text)
     for index, character in enumerate(characters):
-        if character in "0123456789" and (index == 0 or not characters[index - 1].isspace()):
-            pdfium.FPDFText_GetLooseCharBox(textpage, start + index, box)
-            if 0 < box.top - box.bottom < 0.8 * size:
+        if character in "0123456789":
+            pdfium.FPDFText_GetCharOrigin(textpage, start + index, x, y)
+            if 0.15 * size < y.value - base < size:
                 characters[index] = character.translate(_SUPERSCRIPTS)
-    box.right = right
     return "".join(characters)
 
 

@@ -37,10 +37,11 @@ class _State:
     skip: int = 1
     shows: bool = True
     in_fonts: bool = False
+    in_note: bool = False
 
 
 def extract(path: Path, source: Source, limits: Limits) -> Iterator[Piece | Rejected]:
-    """Yield a document's text; pictures, heads, feet, comments and deleted text left out.
+    """Yield a document's text, its notes at the end; pictures, heads, feet, comments and deleted text left out.
 
     Args:
         path: an RTF file.
@@ -76,6 +77,7 @@ class _Reader:
         self._fonts: dict[int, str] = {}
         self._font = 0
         self._parts: list[str] = []
+        self._notes: list[str] = []
         self._bytes = bytearray()
         self._to_skip = 0
         self._is_starred = False
@@ -109,7 +111,7 @@ class _Reader:
     def finish(self) -> str:
         self._flush()
         # Characters beyond the first plane are written as two halves.
-        return "".join(self._parts).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        return "".join([*self._parts, *self._notes]).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
     def _byte(self, data: bytes) -> None:
         skipped = min(self._to_skip, len(data))
@@ -141,8 +143,10 @@ class _Reader:
         elif name in _LEFT_OUT or (starred and name not in _STARRED_TEXT):
             self._flush()
             self.state = replace(self.state, shows=False)
-        elif name in ("footnote", "ftnalt"):
-            self._write(" (")
+        elif name == "footnote":
+            self._flush()
+            self.state = replace(self.state, in_note=True)
+            self._write("\n\n")
         elif name in ("deleted", "v"):
             self._flush()
             self.state = replace(self.state, shows=value == 0 and not self._is_hidden())
@@ -174,11 +178,11 @@ class _Reader:
     def _write(self, text: str) -> None:
         self._flush()
         if self.state.shows:
-            self._parts.append(text)
+            (self._notes if self.state.in_note else self._parts).append(text)
 
     def _flush(self) -> None:
         if self._bytes:
-            self._parts.append(self._bytes.decode(self.state.codec, "replace"))
+            (self._notes if self.state.in_note else self._parts).append(self._bytes.decode(self.state.codec, "replace"))
             self._bytes.clear()
 
 
