@@ -18,6 +18,7 @@ from rodna.core.errors import CorpusError
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 DROPPED = "dropped"
+CUT = "cut"
 EXCERPT_CHARACTERS = 200
 
 
@@ -121,6 +122,12 @@ def read_documents(artifact_path: Path, split: Split) -> Iterator[Document]:
 def read_dropped(artifact_path: Path) -> Iterator[Dropped]:
     """Yield every dropped document of a corpus."""
     for values in _read(artifact_path, DROPPED):
+        yield Dropped(**values)
+
+
+def read_cut(artifact_path: Path) -> Iterator[Dropped]:
+    """Yield every passage that was cut from a document that was kept; `id` and `source` are the document's."""
+    for values in _read(artifact_path, CUT):
         yield Dropped(**values)
 
 

@@ -21,6 +21,7 @@ from rodna.corpus.decontaminate import Contamination, find_contamination, load_b
 from rodna.corpus.deduplicate.near import find_copies
 from rodna.corpus.deduplicate.passages import find_passages
 from rodna.corpus.deduplicate.spans import PASSAGE_KINDS
+from rodna.corpus.distributions import describe_copies
 from rodna.corpus.identify import IDENTIFIED, LANGUAGE_REASONS, judge_language, load_identifier
 from rodna.corpus.mix import mix
 from rodna.corpus.quality.thresholds import QUALITY_REASONS, Thresholds, fit_thresholds, judge_quality
@@ -128,8 +129,8 @@ def select(cleaned: Artifact, config: CorpusConfig, out: Path, *, language: str,
     """Decide over every document of a corpus, and write the decisions of each shard to `out`.
 
     Returns:
-        What is worth telling: `documents`, how many are left; `thresholds`; `contamination`, what of held-out and benchmark texts was met;
-        `mix`, its effect on each source.
+        What is worth telling: `documents`, how many are left; `thresholds`; `copies`, by similarity and number; `contamination`, what of held-out and
+        benchmark texts was met; `mix`, its effect on each source.
 
     Raises:
         CorpusError: there is too little text to hold any out, or a setting names what does not exist.
@@ -164,6 +165,7 @@ def select(cleaned: Artifact, config: CorpusConfig, out: Path, *, language: str,
     return {
         "documents": int(chosen.alive.sum()),
         "thresholds": thresholds.as_json(),
+        "copies": describe_copies(copies),
         "contamination": names.hits(),
         "mix": [entry.as_json() for entry in effect],
     }
