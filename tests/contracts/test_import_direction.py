@@ -50,8 +50,8 @@ def room_of(file: Path) -> str:
 def test_every_folder_is_a_known_room():
     folders = {path.name for path in SOURCE.iterdir() if path.is_dir() and path.name != "__pycache__"}
 
-    # `serve` is planned and has no folder yet.
-    assert folders == set(ROOMS) - {"serve"}
+    # `serve` is planned and has no folder yet; `testing` is no room: it is what plugin authors test with.
+    assert folders == set(ROOMS) - {"serve"} | {"testing"}
 
 
 @pytest.mark.parametrize("room", ROOMS)

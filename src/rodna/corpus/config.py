@@ -84,6 +84,7 @@ class QualityConfig(Section):
     tail: float = Field(default=0.001, ge=0, lt=0.5, description="With a seed: the share of it each threshold may leave outside.")
     distance: float = Field(default=6, gt=0, description="How many standard deviations of the middle of the text is too far out.")
     min_characters: int = Field(default=16, ge=1, description="Shorter documents are too short to judge, and kept.")
+    boilerplate: bool = Field(default=True, description="Cut menus from documents' edges, where the language's text has no such lines.")
     ignore: tuple[QualityReason, ...] = Field(default=(), description="Reasons that drop nothing.")
 
 
@@ -91,6 +92,7 @@ class PrivacyConfig(Section):
     """Personal data that is taken out of the text."""
 
     remove: tuple[Literal["email", "phone", "card", "iban"], ...] = Field(default=(), description="What to replace with a placeholder.")
+    placeholder: str = Field(default="[{kind}]", description="What is written instead; `{kind}` becomes the kind of data.")
 
 
 class DeduplicateConfig(Section):

@@ -11,6 +11,7 @@ import numpy as np
 
 from rodna.core.artifact import Artifact
 from rodna.core.files import write_bytes, write_json
+from rodna.corpus.boilerplate import strip_boilerplate
 from rodna.corpus.config import CorpusConfig
 from rodna.corpus.deduplicate.exact import keys_of
 from rodna.corpus.deduplicate.near import SKETCH, sketch
@@ -135,8 +136,13 @@ class _Cleaner:
                 return Dropped(document.id, document.source, name, result.reason, result.detail, size, excerpt_of(current.text))
             tally.add("changed_bytes", document.source, name, number=len(result.text.encode()) - size)
             current = result
+        if self.config.quality.boilerplate:
+            text, removed = strip_boilerplate(current.text, self.__dict__["model"])
+            if removed:
+                tally.add("changed_bytes", document.source, "boilerplate", number=len(text.encode()) - len(current.text.encode()))
+                current = replace(current, text=text)
         if self.config.privacy.remove:
-            text, found = redact(current.text, self.config.privacy.remove)
+            text, found = redact(current.text, self.config.privacy.remove, placeholder=self.config.privacy.placeholder)
             for kind, number in found.items():
                 tally.add("redacted", kind, number=number)
             tally.add("changed_bytes", document.source, "privacy", number=len(text.encode()) - len(current.text.encode()))

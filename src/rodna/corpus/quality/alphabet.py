@@ -24,8 +24,9 @@ _INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u00ad\u061c\u200e\u200f"
 class Alphabet:
     """Numbers the characters of a text: 0 to 6 are the kinds, for characters it lacks; 7 and up its own, most frequent first.
 
-    All digits share a number, as do all spaces, and an upper-case letter has its lower-case letter's: a headline is not unlikely text. `ids`: code point -> number, uint16, shape (0x110000,); `kinds`: number -> kind,
-    uint8, shape (size,); `final`: number -> whether the text's lines end in it, bool.
+    All digits share a number, as do all spaces, and an upper-case letter has its lower-case letter's: a headline is not unlikely text.
+    `ids`: code point -> number, uint16, shape (0x110000,); `kinds`: number -> kind, uint8, shape (size,); `final`: number -> whether the
+    text's lines end in it, bool; `scripts`: ISO 15924 codes.
     """
 
     def __init__(self, characters: str, scripts: tuple[str, ...], final: str) -> None:
@@ -42,6 +43,12 @@ class Alphabet:
         self.final = np.zeros(self.size, dtype=bool)
         self.final[self.ids[code_points(final)]] = True
         self.final[:NUM_KINDS] = False
+
+    def ends_line(self, line: str) -> bool:
+        """Whether a line ends as the text's lines do; behind it may stand a closing quotation mark or bracket."""
+        return line[-1:] in self.final_characters or (
+            line[-2:-1] in self.final_characters and len(line) > 1 and unicodedata.category(line[-1])[0] == "P"
+        )
 
     @classmethod
     def of(cls, codes: np.ndarray, document: np.ndarray) -> "Alphabet":

@@ -64,11 +64,13 @@ class _Half:
 class CharacterModel:
     """What a language's text is like, character by character.
 
-    `spaced`: whether its words are parted by spaces; `short_line`: the characters of a few words.
+    `spaced`: whether its words are parted by spaces; `short_line`: the characters of a few words;
+    `list_share`: the share of its lines that are no longer and do not end as its lines do.
     """
 
-    def __init__(self, alphabet: Alphabet, halves: tuple[_Half, _Half], *, spaced: bool, short_line: int) -> None:
-        self.alphabet, self.halves, self.spaced, self.short_line = alphabet, halves, spaced, short_line
+    def __init__(self, alphabet: Alphabet, halves: tuple[_Half, _Half], *, spaced: bool, short_line: int, list_share: float) -> None:
+        self.alphabet, self.halves = alphabet, halves
+        self.spaced, self.short_line, self.list_share = spaced, short_line, list_share
 
     @classmethod
     def fit(cls, texts: Iterable[str]) -> Self:
@@ -90,8 +92,11 @@ class CharacterModel:
         word_length = np.count_nonzero(~blank) / num_words
         spaced = int(np.count_nonzero(alphabet.kinds[batch.ids] == SPACE)) >= SPACE_SHARE * total
         short_line = round(SHORT_LINE_WORDS * (word_length + 1)) if spaced else SHORT_LINE_CHARACTERS
+        lines = [line for text in seed for line in text.split("\n") if line]
+        listed = sum(len(line) <= short_line and not alphabet.ends_line(line) for line in lines)
+        list_share = round(listed / max(1, len(lines)), 6)
         halves = [_fit_half([text for text, half in zip(seed, half_of, strict=True) if half != number], alphabet) for number in (0, 1)]
-        return cls(alphabet, (halves[0], halves[1]), spaced=spaced, short_line=short_line)
+        return cls(alphabet, (halves[0], halves[1]), spaced=spaced, short_line=short_line, list_share=list_share)
 
     def bits(self, batch: Batch, keys: np.ndarray) -> np.ndarray:
         """Return the bits of every character of a batch, in steps of 1 / `BITS_STEPS`, uint8, shape (N,).
@@ -127,7 +132,9 @@ class CharacterModel:
         arrays = {name: np.frombuffer(text.encode("utf-8", "surrogatepass"), dtype=np.uint8) for name, text in strings.items()}
         for number, half in enumerate(self.halves):
             arrays |= {f"slots_{number}": half.slots, f"single_{number}": half.single}
-            arrays[f"sizes_{number}"] = np.array([half.num_characters, self.spaced, self.short_line], dtype=np.int64)
+            arrays[f"sizes_{number}"] = np.array(
+                [half.num_characters, self.spaced, self.short_line, round(self.list_share * 1e6)], dtype=np.int64
+            )
         temporary = path.with_name(f".{path.name}.tmp")
         with temporary.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
@@ -149,8 +156,8 @@ class CharacterModel:
                 strings = {name: arrays[name].tobytes().decode("utf-8", "surrogatepass") for name in ("characters", "final", "scripts")}
                 alphabet = Alphabet(strings["characters"], tuple(strings["scripts"].split()), strings["final"])
                 halves = [_Half(arrays[f"slots_{n}"], arrays[f"single_{n}"], int(arrays[f"sizes_{n}"][0])) for n in (0, 1)]
-                _, spaced, short_line = arrays["sizes_0"].tolist()
-                return cls(alphabet, (halves[0], halves[1]), spaced=bool(spaced), short_line=short_line)
+                _, spaced, short_line, list_share = arrays["sizes_0"].tolist()
+                return cls(alphabet, (halves[0], halves[1]), spaced=bool(spaced), short_line=short_line, list_share=list_share / 1e6)
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise damaged(path.parent, f"{path.name} cannot be read: {error}") from error
 

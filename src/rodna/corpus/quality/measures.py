@@ -31,7 +31,7 @@ TABLE = (
     Measure("other_script", "high", "wrong_script", 0.5, "share of letters in other scripts"),
     Measure("letters", "low", "too_few_letters", 0.3, "share of letters among what is not white space"),
     Measure("digits", "high", "too_few_letters", 0.3, "share of digits among what is not white space"),
-    Measure("symbols", "high", "too_few_letters", 0.15, "share of symbols and unreadable characters among what is not white space"),
+    Measure("symbols", "high", "too_few_letters", 0.06, "share of symbols and unreadable characters among what is not white space"),
     Measure("punctuation", "high", "not_running_text", 0.1, "share of punctuation among what is not white space"),
     Measure("long_words", "high", "not_running_text", 8.0, "mean length of what stands between spaces, in characters"),
     Measure("short_words", "low", "not_running_text", 2.0, "mean length of what stands between spaces, in characters"),

@@ -91,7 +91,7 @@ def judge_quality(measures: np.ndarray, thresholds: Thresholds, config: QualityC
     reasons = np.zeros(len(measures), dtype=np.int8)
     if not config.filter:
         return reasons
-    bounds = thresholds.bounds[np.searchsorted(LENGTHS, measures[:, 0], side="right")]
+    ranges = np.searchsorted(LENGTHS, measures[:, 0], side="right")
     judged = measures[:, 0] >= config.min_characters
     # From the last reason to the first, so that the first stands.
     for index in range(len(QUALITY_REASONS) - 1, 0, -1):
@@ -100,7 +100,7 @@ def judge_quality(measures: np.ndarray, thresholds: Thresholds, config: QualityC
             continue
         for number, measure in enumerate(TABLE):
             if measure.reason == reason:
-                reasons[judged & _beyond(measures[:, number + 1], bounds[:, number], measure)] = index
+                reasons[judged & _beyond(measures[:, number + 1], thresholds.bounds[ranges, number], measure)] = index
     return reasons
 
 
