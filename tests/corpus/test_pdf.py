@@ -234,6 +234,11 @@ def test_a_missing_language_is_an_error_that_names_its_package(tesseract):
     assert caught.value.fix == "apt install tesseract-ocr-tlh"
 
 
+def test_a_wrong_language_is_told_before_any_page_is_read(tmp_path):
+    with pytest.raises(CorpusError, match="no name of a Tesseract language"):
+        read(tmp_path, make_pdf([shown("Text", 50, 700)]), ocr="be l", enter=pytest.fail)
+
+
 def test_pictures_of_pages_are_read_where_that_is_wanted(tesseract, shared_data):
     path = shared_data / "dirty" / "markitdown" / "MEDRPT-2024-PAT-3847_medical_report_scan.pdf"
     items = list(extract_file(path, SOURCE, Limits(ocr="eng")))

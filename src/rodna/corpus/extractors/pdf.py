@@ -9,7 +9,7 @@ from typing import Any
 from rodna.corpus.config import Source
 from rodna.corpus.cutting import documents_of
 from rodna.corpus.extractors import Limits, Piece, Rejected
-from rodna.corpus.extractors.ocr import read_page
+from rodna.corpus.extractors.ocr import check_ocr, read_page
 from rodna.corpus.extractors.pdf_layout import HYPHEN, Line, text_of_pages
 
 _PASSWORD_ERROR = 4
@@ -32,6 +32,8 @@ def extract(path: Path, source: Source, limits: Limits) -> Iterator[Piece | Reje
     import pypdfium2
 
     size_bytes = path.stat().st_size
+    if limits.ocr:
+        check_ocr(limits.ocr)
     try:
         document = pypdfium2.PdfDocument(path)
     except pypdfium2.PdfiumError as error:
