@@ -27,8 +27,9 @@ STRONG_SHARE, WEAK_SHARE = 0.2, 0.02
 TRUST = 0.25
 """What evidence is worth on text of another origin than the training lines, beside its worth on lines of the same files.
 
-Measured with 500 lines each of Cantonese dialogues and written Chinese, on Cantonese news and on Chinese in Hong Kong's characters: at 0.25
-more is found than by the built-in identifier and no more is mistaken; at 1, twice as much Chinese is taken for Cantonese.
+Chosen, not only measured, on these texts, with 1,000 lines each of Cantonese and written Chinese: against the built-in identifier, 91.2%
+rather than 89.4% of other Cantonese lines are found, 84.8% rather than 85.2% of Cantonese news, and 4.8% rather than 5.8% of Chinese in Hong
+Kong's characters are mistaken for Cantonese. At 1 and with 500 lines, 10% are.
 """
 OTHER = "other"
 """A label for text in none of the languages."""
