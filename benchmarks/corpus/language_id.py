@@ -88,7 +88,7 @@ def test_lines(data: Path, kind: str, num_lines: int) -> list[tuple[str, str]]:
 
     Lines whose number is a multiple of 2, 3 or 5 were looked at when `SCALE`, `LONG` and the space before lines were chosen. What is
     trained has seen no tested line, but its design has: n-gram order and smoothing were chosen on all lines of be, lt and their
-    neighbours, the use of the built-in identifier and `TRUST` on Cantonese news (`yue-news`, counted apart) and on some of the other Cantonese.
+    neighbours, the use of the built-in identifier and `TRUST` on Cantonese news (counted apart) and on some of the other Cantonese.
     """
     found: list[tuple[str, str]] = []
     for folder in sorted(path for path in (data / "eval" / "lid").iterdir() if path.is_dir()):
