@@ -28,6 +28,8 @@ ALL = ("email", "phone", "card", "iban")
         ("IBAN GB82 WEST 1234 5698 7654 32", "iban", "IBAN [iban]"),
         ("LT121000011101001000 sąskaita", "iban", "[iban] sąskaita"),
         ("BY13NBRB3600900000002Z00AB00.", "iban", "[iban]."),
+        ("UA213223130000026007233566001", "iban", "[iban]"),
+        ("SE45 5000 0000 0583 9825 7466", "iban", "[iban]"),
     ],
 )
 def test_personal_data_is_replaced_and_counted(text: str, kind: str, expected: str):

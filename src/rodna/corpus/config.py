@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from rodna.core.config import Section
 
 DocumentUnit = Literal["file", "blank_line", "line", "section"]
-QualityReason = Literal["wrong_script", "too_few_letters", "too_repetitive", "unlikely_text", "not_running_text"]
+QualityReason = Literal["wrong_script", "too_few_letters", "too_repetitive", "not_running_text", "unlikely_text"]
 
 
 class Source(Section):

@@ -31,12 +31,14 @@ _PHONES = (
 _MIN_PHONE_DIGITS, _MAX_PHONE_DIGITS = 8, 15
 
 _IBAN_LENGTHS = {
-    country: int(entry[:2])
-    for entry in (
-        "15NO 16BE 18DKFOFIFKGLNLSD 19MKSI 20ATBAEEKZLTLUMNXK 21CHHRLILVUA 22BGBHCRDEGBGEIEMERSVA 23AEGIILIQOMSOTL "
-        "24ADCZESMDPKROSASESKTNVG 25LYPTST 26ISTR 27BIDJFRGRITMCMRSM 28ALAZBYCYDOGTHUHNLBNIPLSV 29BRPSQA 30JOKWMUYE 31MTSC 32LC 33RU"
-    ).split()  # noqa: SIM905 - as the table is easiest to read
-    for country in re.findall("..", entry[2:])
+    country: length
+    for length, countries in {
+        **{15: "NO", 16: "BE", 18: "DK FI FK FO GL NL SD", 19: "MK SI", 20: "AT BA EE KZ LT LU MN XK", 21: "CH HR LI LV"},
+        **{22: "BG BH CR DE GB GE IE ME RS VA", 23: "AE GI IL IQ OM SO TL", 24: "AD CZ ES MD PK RO SA SE SK TN VG", 25: "LY PT ST"},
+        **{26: "IS TR", 27: "BI DJ FR GR IT MC MR SM", 28: "AL AZ BY CY DO GT HN HU LB NI PL SV", 29: "BR EG PS QA UA"},
+        **{30: "JO KW MU YE", 31: "MT SC", 32: "LC", 33: "RU"},
+    }.items()
+    for country in countries.split()
 }
 """Length of account numbers by country. Reference: SWIFT, IBAN Registry, release 99 (2024)."""
 

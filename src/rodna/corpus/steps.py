@@ -5,7 +5,7 @@ but the document: documents come in no promised order and to several processes.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from rodna.core import registry
 from rodna.core.registry import PluginError
@@ -30,8 +30,8 @@ def load_steps(names: Sequence[str], *, language: str) -> list[tuple[str, Step]]
     """
     steps: list[tuple[str, Step]] = []
     for name in names:
-        factory = registry.load(GROUP, name)
-        step = factory(language) if callable(factory) else factory
+        factory: Any = registry.load(GROUP, name)
+        step: Any = factory(language) if callable(factory) else factory
         if not callable(step):
             raise PluginError(
                 f"{name!r} makes no corpus step but {type(step).__name__}",

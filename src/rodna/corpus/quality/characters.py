@@ -129,7 +129,9 @@ class CharacterModel:
             "final": self.alphabet.final_characters,
             "scripts": " ".join(self.alphabet.scripts),
         }
-        arrays = {name: np.frombuffer(text.encode("utf-8", "surrogatepass"), dtype=np.uint8) for name, text in strings.items()}
+        arrays: dict[str, np.ndarray] = {
+            name: np.frombuffer(text.encode("utf-8", "surrogatepass"), dtype=np.uint8) for name, text in strings.items()
+        }
         for number, half in enumerate(self.halves):
             arrays |= {f"slots_{number}": half.slots, f"single_{number}": half.single}
             arrays[f"sizes_{number}"] = np.array(
@@ -152,7 +154,7 @@ class CharacterModel:
         from rodna.core.artifact import damaged
 
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 strings = {name: arrays[name].tobytes().decode("utf-8", "surrogatepass") for name in ("characters", "final", "scripts")}
                 alphabet = Alphabet(strings["characters"], tuple(strings["scripts"].split()), strings["final"])
                 halves = [_Half(arrays[f"slots_{n}"], arrays[f"single_{n}"], int(arrays[f"sizes_{n}"][0])) for n in (0, 1)]
