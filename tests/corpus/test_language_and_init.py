@@ -95,7 +95,7 @@ def test_proposals_say_format_unit_scripts_and_reasons(tmp_path):
     (tmp_path / "sentences.txt").write_text(LOOSE, encoding="utf-8")
     (tmp_path / "news.jsonl").write_text('{"id": "1", "body": "Доўгі тэкст навіны."}\n' * 3, encoding="utf-8")
     (tmp_path / "empty.txt").write_bytes(b"")
-    (tmp_path / "picture.png").write_bytes(b"\x89PNG....")
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(20))
     news, lines = propose_sources(tmp_path, "be")
     assert (news.name, news.source.format, news.source.text_field, news.source.document) == ("news", "json_lines", "body", "file")
     assert news.reason == "each line is one document; its text is in the field 'body'"
@@ -131,10 +131,10 @@ def test_a_folder_without_text_is_refused_with_what_is_in_it(tmp_path):
         propose_sources(tmp_path / "nowhere", "be")
     with pytest.raises(CorpusError, match="the folder has no files"):
         propose_sources(tmp_path, "be")
-    (tmp_path / "a.png").write_bytes(b"\x89PNG....")
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(20))
     with pytest.raises(CorpusError, match=r"no text found: 1 files \(\.png\), none of them text with anything in it") as error:
         propose_sources(tmp_path, "be")
-    assert error.value.fix == "convert them to .txt, .md, .jsonl, .parquet or .html first"
+    assert error.value.fix.startswith("convert them to one of these first: .txt, .md, .html, .pdf")
 
 
 def test_the_demo_has_two_sources_with_licence_and_origin(tmp_path):
@@ -170,3 +170,27 @@ def test_words_are_joined_as_they_are_written(words, text):
 def test_a_split_that_leaves_nothing_to_train_on_is_refused():
     with pytest.raises(ValueError, match="leave at least 10% to train on"):
         CorpusConfig.model_validate({"split": {"validation": 0.6, "test": 0.4}})
+
+
+def test_files_that_a_parser_must_open_are_looked_into(tmp_path):
+    import zipfile
+
+    book = "".join(f"<p>{STORY} Раздзел {number}.</p>" for number in range(400))
+    with zipfile.ZipFile(tmp_path / "book.odt", "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.text")
+        office = "urn:oasis:names:tc:opendocument:xmlns"
+        body = book.replace("<p>", "<text:p>").replace("</p>", "</text:p>")
+        archive.writestr(
+            "content.xml",
+            f'<office:document-content xmlns:office="{office}:office:1.0" xmlns:text="{office}:text:1.0"><office:body>'
+            f"<office:text>{body}</office:text></office:body></office:document-content>",
+        )
+    (tmp_path / "films.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nДобры дзень, як справы?\n", encoding="utf-8")
+    for number in range(25):
+        (tmp_path / f"{number}.html").write_text(f"<html><body><p>{STORY} {number}</p></body></html>", encoding="utf-8")
+    found = {proposal.source.path.rpartition("/")[2]: proposal for proposal in propose_sources(tmp_path, "be")}
+    assert set(found) == {"*.html", "book.odt", "films.srt"}
+    assert (found["book.odt"].source.document, found["book.odt"].source.format) == ("section", "auto")
+    assert found["book.odt"].reason.startswith("a book: cut into sections, so that parts of it can be held out (of about ")
+    assert (found["*.html"].num_files, found["*.html"].reason) == (25, "each page is one document")
+    assert found["films.srt"].scripts == {"Cyrl": 1.0}

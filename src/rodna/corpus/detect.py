@@ -3,15 +3,18 @@
 import re
 import statistics
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 from rodna.core.errors import CorpusError
 from rodna.core.text import human_bytes
-from rodna.corpus.config import DocumentUnit, Source
+from rodna.corpus.config import DocumentUnit, ExtractConfig, Source
 from rodna.corpus.encodings import detect, read_text
-from rodna.corpus.extractors import format_of
+from rodna.corpus.extractors import Piece, format_of
+from rodna.corpus.isolation import Isolated
 from rodna.corpus.language import LanguageTag, parse_language
 from rodna.corpus.sources import SourceFile, walk
 from rodna.corpus.stats import scripts_of
@@ -25,6 +28,19 @@ _SENTENCE_LENGTH = 400
 _BOOK_BYTES = 65536
 _MIN_BLOCK_BYTES = 1000
 """Blank lines part paragraphs where the blocks between them are shorter, documents where they are longer."""
+_NUM_OPENED = 20
+_LOOK_SECONDS = 10.0
+_BOOKS = ("pdf", "epub", "docx", "odt", "rtf")
+_KEPT_FORMATS = ("text", "markdown", "json_lines", "parquet", "html")
+_WHAT_IS_ONE: dict[str, str] = {
+    "html": "each page is one document",
+    "warc": "each page in it is one document",
+    "mediawiki": "each article is one document",
+    "csv": "each row is one document",
+    "json": "each item is one document",
+    "archive": "the files in it are read each by its kind",
+    "compressed": "what is in it is read by its kind",
+}
 _NUM_SECTIONS_WANTED = 500
 """So many sections give a held-out share of 5% about 25 documents, enough for a bootstrap over documents."""
 
@@ -75,13 +91,14 @@ def propose_sources(folder: Path, language: str) -> list[Proposal]:
     if not folder.exists():
         raise CorpusError("there is no such folder", where=str(folder), fix="give the folder that holds your text files")
     files = walk_or_explain(folder)
-    looks = [look for file in files if file.size_bytes and (look := _look_at(file)) is not None]
+    with Isolated(ExtractConfig(seconds=_LOOK_SECONDS), max_document_bytes=1 << 20) as isolated:
+        looks = list(_looks(files, isolated))
     if not looks:
         kinds = ", ".join(sorted({file.path.suffix or "no ending" for file in files})[:8])
         raise CorpusError(
             f"no text found: {len(files):,} files ({kinds}), none of them text with anything in it",
             where=str(folder),
-            fix="convert them to .txt, .md, .jsonl, .parquet or .html first",
+            fix="convert them to one of these first: .txt, .md, .html, .pdf, .epub, .docx, .odt, .rtf, .srt, .csv, .jsonl, .parquet",
         )
     groups: dict[tuple[str, str, str], list[_Look]] = {}
     for look in looks:
@@ -105,18 +122,33 @@ def walk_or_explain(folder: Path) -> list[SourceFile]:
         return walk(Source(path=str(folder.resolve())), Path("/"))
     except CorpusError as error:
         raise CorpusError(
-            "the folder has no files", where=str(folder), fix="put text files there: .txt, .md, .jsonl, .parquet, .html"
+            "the folder has no files", where=str(folder), fix="put text files there: .txt, .html, .pdf, .epub, .docx, .jsonl and many more"
         ) from error
 
 
-def _look_at(file: SourceFile) -> _Look | None:
-    name = format_of(file.path)
-    if name in ("json_lines", "parquet"):
-        return _look_at_table(file, name)
-    if name == "html":
-        return _look_at_page(file)
-    encoding = detect(file.path) if name else None
-    if encoding is None or not encoding.name:
+def _looks(files: list[SourceFile], isolated: Isolated) -> Iterator[_Look]:
+    """Yield what the files look like that hold text; of many alike that a parser must open, a few are opened and speak for the others."""
+    opened: dict[tuple[str, str, str], list[_Look]] = {}
+    for file in files:
+        if not file.size_bytes:
+            continue
+        name = format_of(file.path)
+        if name in ("", "text", "markdown", "json_lines", "parquet"):
+            look = _look_at_table(file, name) if name in ("json_lines", "parquet") else _look_at_text(file, name) if name else None
+        else:
+            alike = opened.setdefault((file.name.rpartition("/")[0], file.path.suffix.lower(), name), [])
+            if len(alike) >= _NUM_OPENED:
+                look = replace(alike[0], file=file, characters=Counter())
+            else:
+                look = _look_inside(file, name, isolated)
+                alike.extend([look] if look else [])
+        if look is not None:
+            yield look
+
+
+def _look_at_text(file: SourceFile, name: str) -> _Look | None:
+    encoding = detect(file.path)
+    if not encoding.name:
         return None
     sample = ""
     for chunk in read_text(file.path, encoding):
@@ -133,13 +165,23 @@ def _look_at(file: SourceFile) -> _Look | None:
     return _Look(file, name, unit, reason, Counter(sample))
 
 
-def _look_at_page(file: SourceFile) -> _Look | None:
-    from rodna.corpus.extractors import Limits, Piece
-    from rodna.corpus.extractors.html import extract
-
-    pieces = [piece for piece in extract(file.path, Source(path="."), Limits()) if isinstance(piece, Piece)]
-    text = "".join(piece.text for piece in pieces)[:SAMPLE_CHARACTERS]
-    return _Look(file, "html", "file", "each page is one document", Counter(text)) if text.strip() else None
+def _look_inside(file: SourceFile, name: str, isolated: Isolated) -> _Look | None:
+    """Open a file whose text only a parser can see, and read its beginning."""
+    texts: list[str] = []
+    num_characters = 0
+    with closing(isolated.extract(file.path, Source(path="."))) as items:
+        for item in items:
+            if isinstance(item, Piece):
+                texts.append(item.text)
+                num_characters += len(item.text)
+            if num_characters >= SAMPLE_CHARACTERS:
+                break
+    if not num_characters:
+        return None
+    unit, reason = "file", _WHAT_IS_ONE.get(name, "each file is one document")
+    if name in _BOOKS and num_characters > _BOOK_BYTES:
+        unit, reason = "section", "a book: cut into sections, so that parts of it can be held out"
+    return _Look(file, name, unit, reason, Counter("".join(texts)[:SAMPLE_CHARACTERS]))
 
 
 def _look_at_table(file: SourceFile, name: str) -> _Look | None:
@@ -260,7 +302,9 @@ def _proposal(name: str, path: str, looks: list[_Look], reason: str, tag: Langua
     scripts = scripts_of(sum((look.characters for look in looks), Counter()))
     first = looks[0]
     size_bytes = sum(look.file.size_bytes for look in looks)
-    source = Source(path=path, format=first.format, document=first.document, text_field=first.text_field)
+    source = Source(
+        path=path, format=first.format if first.format in _KEPT_FORMATS else "auto", document=first.document, text_field=first.text_field
+    )
     if first.document == "section":
         source = source.model_copy(update={"section_bytes": section_bytes_for(size_bytes)})
         reason += f" (of about {human_bytes(source.section_bytes)} each)"

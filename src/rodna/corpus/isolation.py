@@ -109,7 +109,7 @@ class Isolated:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def extract(self, path: Path, source: Source) -> Iterator[Piece | Rejected]:
+    def extract(self, path: Path, source: Source) -> Generator[Piece | Rejected]:
         """Yield what a file holds: at least one item, whatever the file is.
 
         A failing parser is a `Rejected`: `parser_failed`, `parser_crashed`, `parser_timed_out`, `parser_out_of_memory`; a file that cannot

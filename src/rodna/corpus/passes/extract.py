@@ -12,6 +12,7 @@ from rodna.core.files import write_bytes
 from rodna.corpus.config import CorpusConfig, ExtractConfig, Source
 from rodna.corpus.documents import Document, Dropped, excerpt_of
 from rodna.corpus.extractors import Piece, Rejected
+from rodna.corpus.extractors.ocr import check_ocr
 from rodna.corpus.isolation import Isolated
 from rodna.corpus.normalize import normalize
 from rodna.corpus.passes.shards import RollingWriter, ShardWriter
@@ -28,10 +29,12 @@ def extract_tasks(sources: Mapping[str, Source], config: CorpusConfig, out: Path
     """Return the tasks of this pass: stretches of files, the same whatever runs them.
 
     Raises:
-        CorpusError: a source is missing or empty.
+        CorpusError: a source is missing or empty, or Tesseract or one of its languages is not installed.
     """
     described = {name: source.model_dump(mode="json") for name, source in sources.items()}
     settings = config.model_dump(mode="json", include={"extract", "normalize", "max_document_bytes"})
+    if config.extract.ocr:
+        check_ocr(config.extract.ocr)
     tasks: list[dict[str, Any]] = []
     files: list[list[Any]] = []
     size = 0
@@ -92,27 +95,11 @@ class _Reader:
         self.tally.add("files", source_name)
         self.tally.add("file_bytes", source_name, number=size_bytes)
         number = 0
-        for piece in self._pieces(path, source, size_bytes):
+        for piece in self._isolated.extract(path, source):
             whole = isinstance(piece, Piece) and is_valid(piece.text)
             for part in (piece,) if whole else without_damage(piece):
                 number += 1
                 yield self._judge(f"{source_name}/{name}#{number}", source_name, part)
-
-    def _pieces(self, path: Path, source: Source, size_bytes: int) -> Iterator[Piece | Rejected]:
-        """Yield what a file's extractor finds in it; whatever happens to it becomes a rejection."""
-        limit = self.config.extract.max_file_bytes
-        if size_bytes == 0:
-            yield Rejected("empty_file", "the file has no bytes", 0)
-            return
-        if size_bytes > limit:
-            yield Rejected("file_too_large", f"{size_bytes:,} bytes; corpus.extract.max_file_bytes is {limit:,}", size_bytes)
-            return
-        found = False
-        for piece in self._isolated.extract(path, source):
-            found = True
-            yield piece
-        if not found:
-            yield Rejected("blank_file", "nothing but white space, or no text in it", size_bytes)
 
     def _judge(self, identity: str, source: str, piece: Piece | Rejected) -> Document | Dropped:
         self.tally.add("read_documents", source)

@@ -129,8 +129,8 @@ def select(cleaned: Artifact, config: CorpusConfig, out: Path, *, language: str,
     """Decide over every document of a corpus, and write the decisions of each shard to `out`.
 
     Returns:
-        What is worth telling: `documents`, how many are left; `thresholds`; `copies`, by similarity and number; `contamination`, what of held-out and
-        benchmark texts was met; `mix`, its effect on each source.
+        What is worth telling: `documents`, how many are left; `thresholds`; `copies`, by similarity and number; `contamination`, what of
+        held-out and benchmark texts was met; `mix`, its effect on each source.
 
     Raises:
         CorpusError: there is too little text to hold any out, or a setting names what does not exist.
