@@ -106,7 +106,8 @@ def _of_quality(measures: np.ndarray, bounds: np.ndarray) -> tuple[Histogram, ..
         if not len(values):
             continue
         beyond = values > limits if measure.bad == "high" else values < limits
-        limits = limits[~np.isnan(limits)]
+        # A share can be neither above 1 nor below 0: a threshold out there drops nothing, and is not drawn.
+        limits = limits[(limits > 0) & (limits < (1 if values.max() <= 1 else np.inf))]
         drawn = tuple(dict.fromkeys((float(limits.min()), float(limits.max())))) if len(limits) else ()
         edges = _linear_edges(values, drawn)
         found.append(

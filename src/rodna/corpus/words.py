@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def words_of(text: str) -> list[str]:
     for run in _pattern().findall(folded):
         if _unspaced().match(run):
             letters = run if run.isalpha() else _letters().findall(run)
-            words += ["".join(pair) for pair in zip(letters, letters[1:], strict=False)] or [run]
+            words += ["".join(pair) for pair in pairwise(letters)] or [run]
         else:
             words.append(run)
     return words

@@ -184,8 +184,17 @@ def bar_list(bars: Sequence[Bar], *, label: str) -> Markup:
     return Markup('<ul class="bars" aria-label="{}">{}</ul>').format(label, Markup("").join(rows))
 
 
-def histogram(bins: Sequence[tuple[float, float, int]], *, label: str, write: Callable[[float], str], x_label: str, y_label: str) -> Markup:
-    """Draw counts over bins of equal drawn width.
+def histogram(
+    bins: Sequence[tuple[float, float, int]],
+    *,
+    label: str,
+    write: Callable[[float], str],
+    x_label: str,
+    y_label: str,
+    title: str = "",
+    bounds: Sequence[float] = (),
+) -> Markup:
+    """Draw counts over bins of equal drawn width; a bin that holds anything at all can be seen.
 
     Args:
         bins: (low edge, high edge, count), rising.
@@ -193,13 +202,15 @@ def histogram(bins: Sequence[tuple[float, float, int]], *, label: str, write: Ca
         write: an edge -> its label.
         x_label: what the edges measure.
         y_label: what is counted.
+        title: above the picture; without one, what is counted.
+        bounds: values on the axis to draw a line at; between two of them, a band.
     """
     tallest = axis([0, *(count for _, _, count in bins)], lambda value: f"{value:,.0f}", count=4, from_zero=True)
-    parts = [_grid(Axis(0, 1, [], write), tallest)]
+    parts = [_grid(Axis(0, 1, [], write), tallest), _bounds([_place(bins, bound) for bound in bounds], [write(bound) for bound in bounds])]
     width = 100 / len(bins)
     every = max(1, math.ceil(len(bins) / 6))
     for index, (low, high, count) in enumerate(bins):
-        height = tallest.percent(count)
+        height = max(tallest.percent(count), _LEAST_HEIGHT) if count else 0
         parts.append(
             Markup('<rect class="bin" x="{}%" y="{}%" width="{}%" height="{}%"><title>{}–{} {}: {:,} {}</title></rect>').format(
                 _num(index * width + width * 0.06),
@@ -222,9 +233,34 @@ def histogram(bins: Sequence[tuple[float, float, int]], *, label: str, write: Ca
             )
     svg = Markup('<svg class="plot" role="img" aria-label="{}" width="100%" height="100%">{}</svg>').format(label, Markup("").join(parts))
     return Markup(
-        '<figure class="chart short"><figcaption><strong>{}</strong></figcaption>'
-        '<div class="frame">{}</div><p class="axis-name">{}</p></figure>'
-    ).format(y_label, svg, x_label)
+        '<figure class="chart short"><figcaption>{}</figcaption><div class="frame">{}</div><p class="axis-name">{}</p></figure>'
+    ).format(
+        Markup("<span><strong>{}</strong>, {}</span>").format(title, y_label) if title else Markup("<strong>{}</strong>").format(y_label),
+        svg,
+        x_label,
+    )
+
+
+def _place(bins: Sequence[tuple[float, float, int]], value: float) -> float:
+    """Return where a value lies among bins of equal drawn width, in percent."""
+    for index, (low, high, _) in enumerate(bins):
+        if value <= high:
+            return round(100 * (index + min(max((value - low) / (high - low), 0), 1)) / len(bins), 2)
+    return 100.0
+
+
+def _bounds(places: Sequence[float], names: Sequence[str]) -> Markup:
+    """Draw a line at each place, and a band between the first and the last."""
+    parts = Markup("")
+    if len(places) > 1:
+        parts += Markup('<rect class="band" x="{}%" y="0" width="{}%" height="100%"/>').format(places[0], _num(places[-1] - places[0]))
+    for place, name in zip(places, names, strict=True):
+        parts += Markup('<line class="bound" x1="{0}%" x2="{0}%" y1="0" y2="100%"><title>{1}</title></line>').format(place, name)
+    return parts
+
+
+_LEAST_HEIGHT = 1.5
+"""In percent: what a bin of one document among many is drawn as."""
 
 
 def _num(value: float) -> str:

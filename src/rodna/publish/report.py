@@ -5,14 +5,8 @@ Everything shown comes from the artifacts. What the model and the corpus say is 
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
-from markupsafe import Markup
-
-from rodna import __version__
 from rodna.core.artifact import Artifact, create
 from rodna.core.files import write_text
 from rodna.core.text import human_bytes, human_count
@@ -28,6 +22,7 @@ from rodna.publish.facts.text import statistics_of, text_facts
 from rodna.publish.facts.tokenizer import tokenizer_facts
 from rodna.publish.facts.training import training_facts
 from rodna.publish.facts.view import amount, get, read_json
+from rodna.publish.page import Section, render_page
 
 REPORT_FORMAT_VERSION = 1
 PAGE = "index.html"
@@ -88,20 +83,6 @@ def write_report(
     return draft.result
 
 
-@dataclass(frozen=True)
-class Section:
-    """One section of the page; without facts, the line that says so.
-
-    `id` is also the name of its template.
-    """
-
-    id: str
-    title: str
-    heading: str
-    facts: Any
-    missing: str
-
-
 def sections_of(artifacts: Mapping[str, Artifact], config: ReportConfig) -> list[Section]:
     """Gather what every section says.
 
@@ -139,23 +120,14 @@ def render(*, language: str, name: str, artifacts: Mapping[str, Artifact], confi
         artifacts: role -> artifact, of those there are.
         config: how much is shown.
     """
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("rodna.publish"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    style = files("rodna.publish").joinpath("templates/style.css").read_text(encoding="utf-8")
-    return environment.get_template("page.html.jinja").render(
+    return render_page(
+        language=language,
         name=name,
-        text=parse_language(language),
-        version=__version__,
-        style=Markup(style),
+        heading=f"A language model for {parse_language(language).name}",
         opening=opening(artifacts),
         sections=sections_of(artifacts, config),
+        folder="sections",
+        styles=["style.css"],
     )
 
 
