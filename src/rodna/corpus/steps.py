@@ -5,7 +5,7 @@ but the document: documents come in no promised order and to several processes.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from rodna.core import registry
 from rodna.core.registry import PluginError
@@ -38,5 +38,5 @@ def load_steps(names: Sequence[str], *, language: str) -> list[tuple[str, Step]]
                 where=GROUP,
                 fix="register a function that takes the language and returns a function of a document",
             )
-        steps.append((name, step))
+        steps.append((name, cast(Step, step)))
     return steps

@@ -27,7 +27,7 @@ class Measure:
 
 
 TABLE = (
-    Measure("bits", "high", "unlikely_text", 2.0, "bits per character under a model of the language's text"),
+    Measure("bits", "high", "unlikely_text", 2.3, "bits per character under a model of the language's text"),
     Measure("other_script", "high", "wrong_script", 0.5, "share of letters in other scripts"),
     Measure("letters", "low", "too_few_letters", 0.3, "share of letters among what is not white space"),
     Measure("digits", "high", "too_few_letters", 0.3, "share of digits among what is not white space"),
