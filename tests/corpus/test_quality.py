@@ -203,6 +203,15 @@ def test_words_of_another_script_among_ones_own_are_the_languages(texts: list[st
     assert foreign.alphabet.scripts == ("Cyrl",)
 
 
+def test_lines_that_differ_in_one_letter_are_not_repeated(model: CharacterModel):
+    letters = "абвгдежзіклмнопрстуфхцчшыэюя"
+    pattern = "на гэтым месцы стаіць адна літара * і больш ніякай"
+    column = MEASURES.index("repeated_lines")
+
+    assert measure(["\n".join(pattern.replace("*", letter) for letter in letters)], model)[0, column] == 0
+    assert measure(["\n".join([pattern] * 10)], model)[0, column] == pytest.approx(0.9)
+
+
 def test_upper_case_is_no_less_likely(texts: list[str], model: CharacterModel):
     bits = measure([texts[0], texts[0].upper()], model)[:, MEASURES.index("bits")]
 
