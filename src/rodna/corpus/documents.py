@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -20,6 +21,8 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 DROPPED = "dropped"
 CUT = "cut"
 EXCERPT_CHARACTERS = 200
+DETAIL_CHARACTERS = 500
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True)
@@ -64,9 +67,10 @@ def decode(line: bytes) -> Document:
     return Document(**orjson.loads(line))
 
 
-def excerpt_of(text: str) -> str:
+def excerpt_of(text: str, *, max_characters: int = EXCERPT_CHARACTERS) -> str:
     """Return the start of a text on one line, short enough for a table, safe to print and to store as UTF-8."""
-    short = " ".join(text[: EXCERPT_CHARACTERS * 2].split())[:EXCERPT_CHARACTERS]
+    # What a hostile file holds must not reach a terminal as commands: escape sequences begin with a control character.
+    short = " ".join(_CONTROLS.sub(" ", text[: max_characters * 2]).split())[:max_characters]
     return short.encode("utf-8", "replace").decode("utf-8")
 
 

@@ -2,6 +2,7 @@
 
 import atexit
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -10,14 +11,14 @@ from typing import Any
 
 from rodna.core.files import write_bytes
 from rodna.corpus.config import CorpusConfig, ExtractConfig, Source
-from rodna.corpus.documents import Document, Dropped, excerpt_of
+from rodna.corpus.documents import DETAIL_CHARACTERS, Document, Dropped, excerpt_of
 from rodna.corpus.extractors import Piece, Rejected
 from rodna.corpus.extractors.ocr import check_ocr
 from rodna.corpus.isolation import Isolated
 from rodna.corpus.normalize import normalize
 from rodna.corpus.passes.shards import RollingWriter, ShardWriter
 from rodna.corpus.repair import Evidence
-from rodna.corpus.sources import walk
+from rodna.corpus.sources import SourceFile, walk
 from rodna.corpus.tally import Tally
 
 FUNCTION = "rodna.corpus.passes.extract:extract_task"
@@ -43,7 +44,7 @@ def extract_tasks(sources: Mapping[str, Source], config: CorpusConfig, out: Path
             if files and (size + file.size_bytes > TASK_BYTES or len(files) >= TASK_FILES):
                 tasks.append({"files": files})
                 files, size = [], 0
-            files.append([name, str(file.path), file.name, file.size_bytes])
+            files.append([name, str(file.path), file.name, file.size_bytes, file.problem])
             size += file.size_bytes
     tasks.append({"files": files})
     shared = {"config": settings, "language": language, "out": str(out)}
@@ -66,8 +67,9 @@ def extract_task(task: Mapping[str, Any]) -> dict[str, Any]:
     reader = _Reader(config, task["language"])
     documents = RollingWriter(out, prefix)
     with ShardWriter(out, f"{prefix}.dropped") as dropped:
-        for source, path, name, size_bytes in task["files"]:
-            for item in reader.read(source, sources[source], Path(path), name, size_bytes):
+        for source, path, name, size_bytes, problem in task["files"]:
+            file = SourceFile(Path(path), name, size_bytes, problem)
+            for item in reader.read(source, sources[source], file):
                 if isinstance(item, Dropped):
                     dropped.write(item, item.size_bytes)
                 else:
@@ -90,31 +92,33 @@ class _Reader:
         self.evidence = Evidence()
         self._isolated = _isolated(self.config.extract.model_dump_json(), self.config.max_document_bytes)
 
-    def read(self, source_name: str, source: Source, path: Path, name: str, size_bytes: int) -> Iterator[Document | Dropped]:
+    def read(self, source_name: str, source: Source, file: SourceFile) -> Iterator[Document | Dropped]:
         """Yield one `Document` or `Dropped` for each document in a file."""
         self.tally.add("files", source_name)
-        self.tally.add("file_bytes", source_name, number=size_bytes)
+        self.tally.add("file_bytes", source_name, number=file.size_bytes)
         number = 0
-        for piece in self._isolated.extract(path, source):
+        for piece in [Rejected("not_a_file", file.problem, 0)] if file.problem else self._isolated.extract(file.path, source):
             whole = isinstance(piece, Piece) and is_valid(piece.text)
             for part in (piece,) if whole else without_damage(piece):
                 number += 1
-                yield self._judge(f"{source_name}/{name}#{number}", source_name, part)
+                yield self._judge(f"{source_name}/{file.name}#{number}", source_name, part)
 
     def _judge(self, identity: str, source: str, piece: Piece | Rejected) -> Document | Dropped:
         self.tally.add("read_documents", source)
         if isinstance(piece, Rejected):
             self.tally.add("read_bytes", source, number=piece.size_bytes)
             self.tally.drop(source, "extract", piece.reason, piece.size_bytes)
-            return Dropped(identity, source, "extract", piece.reason, piece.detail, piece.size_bytes, excerpt_of(piece.excerpt))
-        meta = dict(piece.meta)
+            detail = excerpt_of(piece.detail, max_characters=DETAIL_CHARACTERS)
+            return Dropped(identity, source, "extract", piece.reason, detail, piece.size_bytes, excerpt_of(piece.excerpt))
+        meta = storable(piece.meta)
         read_bytes = len(piece.text.encode())
         self.tally.add("read_bytes", source, number=read_bytes)
         done = normalize(piece.text, self.config.normalize, wrapped=bool(meta.pop("wrapped", False)))
         for change in done.changes:
             self.tally.add("mended", change)
         if meta and "encoding" in meta:
-            self.tally.add("encodings", meta["encoding"])
+            # Not always an extractor's word: a field of a table may be called so.
+            self.tally.add("encodings", str(meta["encoding"]))
         if not done.text or done.text.isspace():
             self.tally.drop(source, "normalize", "blank", read_bytes)
             detail = "nothing is left but white space"
@@ -150,6 +154,24 @@ def without_damage(piece: Piece | Rejected) -> Iterator[Piece | Rejected]:
     where = "1 line" if len(damaged) == 1 else f"{len(damaged):,} lines"
     detail = f"not valid {piece.meta.get('encoding', 'UTF-8')}: {', '.join(list(kinds)[:5])} ({len(bad):,} in {where})"
     yield Rejected("undecodable", detail, len(text.encode("utf-8", "surrogatepass")), text)
+
+
+def storable(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a file says about a document in a form that every reader of JSON takes, whatever the file says."""
+    if not meta:
+        return {}
+    values: dict[str, Any] = {}
+    for key, value in meta.items():
+        if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
+            value = str(value)
+        elif isinstance(value, float) and not math.isfinite(value):
+            continue
+        values[_utf8(str(key))] = _utf8(value) if isinstance(value, str) else value
+    return values
+
+
+def _utf8(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def is_valid(text: str) -> bool:
