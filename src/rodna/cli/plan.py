@@ -92,27 +92,17 @@ def write_into(file: Path, sections: dict[str, dict[str, Any]]) -> list[str]:
     Returns:
         The dotted names of the settings that changed.
     """
-    import io
-
-    from ruamel.yaml import YAML
     from ruamel.yaml.comments import CommentedMap
 
-    from rodna.core.files import write_text
+    from rodna.cli.projectfile import edited
 
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 4096
-    tree = yaml.load(file.read_text(encoding="utf-8-sig"))
     changed: list[str] = []
-    for section, values in sections.items():
-        if values and tree.get(section) is None:
-            tree[section] = CommentedMap()
-        for key, value in values.items():
-            if tree[section].get(key) != value:
-                tree[section][key] = value
-                changed.append(f"{section}.{key}")
-    buffer = io.StringIO()
-    yaml.dump(tree, buffer)
-    # Through a link, so that the file it points to changes and the link stays.
-    write_text(file.resolve(), buffer.getvalue())
+    with edited(file) as tree:
+        for section, values in sections.items():
+            if values and tree.get(section) is None:
+                tree[section] = CommentedMap()
+            for key, value in values.items():
+                if tree[section].get(key) != value:
+                    tree[section][key] = value
+                    changed.append(f"{section}.{key}")
     return changed

@@ -1,8 +1,10 @@
 """Writing a new `project.yaml`, with a reason beside every value that was not typed."""
 
+import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,6 +77,37 @@ def render(
     for section, values in sections.items():
         lines += ["", f"{section}:", *(f"  {key}: {scalar(value)}" for key, value in values.items())]
     return "\n".join(lines) + "\n"
+
+
+@contextmanager
+def edited(file: Path) -> Iterator[Any]:
+    """Offer the tree of a YAML file to be changed; it is written back with its comments, order and everything else."""
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 4096
+    tree = yaml.load(file.read_text(encoding="utf-8-sig"))
+    yield tree
+    buffer = io.StringIO()
+    yaml.dump(tree, buffer)
+    # Through a link, so that the file it points to changes and the link stays.
+    write_text(file.resolve(), buffer.getvalue())
+
+
+def add_keep_rules(file: Path, rules: Sequence[Mapping[str, str]]) -> None:
+    """Add rules to the list `corpus.keep` of a project file, a line each."""
+    from ruamel.yaml.comments import CommentedMap, CommentedSeq
+
+    with edited(file) as tree:
+        if tree.get("corpus") is None:
+            tree["corpus"] = CommentedMap()
+        if tree["corpus"].get("keep") is None:
+            tree["corpus"]["keep"] = CommentedSeq()
+        for rule in rules:
+            line = CommentedMap(rule)
+            line.fa.set_flow_style()
+            tree["corpus"]["keep"].append(line)
 
 
 def scalar(value: Any) -> str:

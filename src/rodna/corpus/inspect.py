@@ -87,18 +87,22 @@ def reasons_of(statistics: Mapping[str, Any]) -> dict[tuple[str, str], int]:
     return {(entry["step"], entry["reason"]): entry["documents"] for entry in statistics["dropped"]}
 
 
-def check_reason(statistics: Mapping[str, Any], *, step: str = "", reason: str = "") -> None:
-    """Check that something was dropped by a step, for a reason.
+def check_reason(found: Mapping[tuple[str, str], int], *, step: str = "", reason: str = "") -> None:
+    """Check that something was dropped, or cut, by a step and for a reason.
+
+    Args:
+        found: (step, reason) -> how many.
+        step: "" for any.
+        reason: "" for any.
 
     Raises:
         CorpusError: nothing was; the message names what there is.
     """
-    found = reasons_of(statistics)
     if any(step in ("", of_step) and reason in ("", of_reason) for of_step, of_reason in found):
         return
     wanted = " ".join(part for part in (f"by step {step!r}" if step else "", f"for reason {reason!r}" if reason else "") if part)
     listed = ", ".join(f"{of_reason} ({of_step}, {number:,})" for (of_step, of_reason), number in found.items())
-    raise CorpusError(f"nothing was dropped {wanted}".rstrip(), where="the corpus' drops", fix=f"there are: {listed or 'none at all'}")
+    raise CorpusError(f"nothing was dropped or cut {wanted}", where="--step and --reason", fix=f"there are: {listed or 'none at all'}")
 
 
 def check_source(statistics: Mapping[str, Any], source: str) -> None:
