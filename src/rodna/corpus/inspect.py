@@ -15,6 +15,8 @@ from rodna.corpus.documents import SPLITS, Document, Dropped, Split, read_cut, r
 
 STEPS = ("extract", "normalize", "repair", "privacy", "clean", "language", "filter", "quality", "deduplicate", "decontaminate", "mix")
 """The order in which the built-in steps see a document; plugins come after `repair`."""
+CUTTING_STEPS = ("deduplicate", "decontaminate")
+"""These change a document by cutting passages from it."""
 Item = TypeVar("Item")
 
 
@@ -67,7 +69,7 @@ def ledger_of(statistics: Mapping[str, Any]) -> list[Entry]:
     documents, size = int(balance["read"]), int(sizes["read"])
     entries = [Entry("", "read", documents, size, documents, size)]
     for step in order:
-        changes = [("changed", 0, statistics["changed"].get(step, 0))]
+        changes = [("cut" if step in CUTTING_STEPS else "changed", 0, statistics["changed"].get(step, 0))]
         changes += [(item["reason"], -item["documents"], -item["bytes"]) for item in statistics["dropped"] if item["step"] == step]
         for what, number, change in changes:
             if number or change:

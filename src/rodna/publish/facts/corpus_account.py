@@ -68,9 +68,8 @@ def _numbers(statistics: Mapping[str, Any]) -> list[Number]:
 def _ledger_row(entry: Entry) -> Row:
     if not entry.step:
         return Row([entry.what, "", "", "", f"{entry.documents_left:,}", f"{entry.bytes_left:,}"], total=True)
-    what = entry.what if entry.what == "changed" else f"dropped: {entry.what.replace('_', ' ')}"
-    if what == "changed" and entry.step in ("deduplicate", "decontaminate"):
-        what = "cut from documents"
+    changes = {"changed": "changed", "cut": "cut from documents that stay"}
+    what = changes.get(entry.what) or f"dropped: {entry.what.replace('_', ' ')}"
     return Row([entry.step, what, signed(entry.documents), signed(entry.size_bytes), f"{entry.documents_left:,}", f"{entry.bytes_left:,}"])
 
 

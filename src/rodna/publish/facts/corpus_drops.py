@@ -14,6 +14,7 @@ from rodna.publish.facts.dropped import Excerpt, cut
 from rodna.publish.facts.view import plural, share
 
 WORDS = {
+    "cut": "cut from documents that stay",
     "duplicate": "the same text as another document",
     "near_duplicate": "most of it stands in another document",
     "nothing_new": "all of it stands in other documents",
