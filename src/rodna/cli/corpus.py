@@ -76,9 +76,9 @@ def inspect(
     own = own_words(corpus, limit=NUM_WORDS)
     cleaned = stages.stage("cleaned").existing(stages.workspace)
     thresholds = statistics["selection"].get("thresholds")
-    print_corpus(statistics, distributions_of(cleaned, corpus, thresholds) if cleaned else None, own, compared)
     out = stages.workspace.report / "corpus.html" if html == NOWHERE else html
     write_corpus_page(corpus, cleaned, statistics, out, own=own, against=compared, seed=seed)
+    print_corpus(statistics, distributions_of(cleaned, corpus, thresholds) if cleaned else None, own, compared)
     say(f"the same as a page, with samples: {out}")
 
 

@@ -20,7 +20,7 @@ from rodna.publish.croissant import croissant_of
 from rodna.publish.data_files import FIELDS, write_splits
 from rodna.publish.facts.corpus_account import signed
 from rodna.publish.facts.corpus_drops import WORDS
-from rodna.publish.facts.view import share
+from rodna.publish.facts.view import plural, share
 from rodna.publish.licences import PublishError, check_publishable, hub_name, licences_of, link_of
 
 MARK = "<!-- Written by rodna"
@@ -158,10 +158,10 @@ def name_of(corpus: Artifact, statistics: Mapping[str, Any]) -> str:
 def description_of(statistics: Mapping[str, Any]) -> str:
     """Return what the data set is, in a sentence."""
     total, language = statistics["total"], parse_language(statistics["language"])
-    documents, sources = total["documents"], len(statistics["sources"])
+    documents, sources = plural(total["documents"], "document"), plural(len(statistics["sources"]), "source")
     return (
-        f"{human_bytes(total['bytes'])} of {language.name} ({language.tag}) text in {documents:,} document{'s' if documents != 1 else ''} from "
-        f"{sources} source{'s' if sources != 1 else ''}, cleaned, without copies, with a held-out part, for training language models."
+        f"{human_bytes(total['bytes'])} of {language.name} ({language.tag}) text in {documents} from {sources}, cleaned, without copies, "
+        "with a held-out part, for training language models."
     )
 
 
@@ -196,9 +196,7 @@ def gaps_of(statistics: Mapping[str, Any]) -> list[str]:
     if scanned:
         gaps.append(f"{scanned:,} scanned documents or pages without text are missing.")
     if statistics["mixed"]["documents"]:
-        gaps.append(
-            f"{statistics['mixed']['documents']:,} documents switch between languages; `share` in their `meta` says how much is in the language."
-        )
+
     replaced = ", ".join(f"{number:,} x {kind}" for kind, number in statistics["redacted"].items())
     gaps.append(
         f"Personal data was replaced where a pattern shows it ({replaced}); names were not."
