@@ -195,8 +195,8 @@ def gaps_of(statistics: Mapping[str, Any]) -> list[str]:
     scanned = sum(entry["documents"] for entry in statistics["dropped"] if entry["reason"] == "needs_ocr")
     if scanned:
         gaps.append(f"{scanned:,} scanned documents or pages without text are missing.")
-    if statistics["mixed"]["documents"]:
-
+    if number := statistics["mixed"]["documents"]:
+        gaps.append(f"{number:,} documents switch between languages; `share` in their `meta` says how much of each is in the language.")
     replaced = ", ".join(f"{number:,} x {kind}" for kind, number in statistics["redacted"].items())
     gaps.append(
         f"Personal data was replaced where a pattern shows it ({replaced}); names were not."
