@@ -22,6 +22,7 @@ from rodna.corpus.extractors.dispatch import extract_member
 from rodna.corpus.extractors.formats import HEAD_BYTES, compression_of
 from rodna.corpus.extractors.unpacking import Budget, DamagedError, Unpacked, chunks_of, spool, spool_folder
 
+_MAX_NAME_CHARACTERS = 4096
 _BROKEN_ZIP = (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error, EOFError)
 
 
@@ -147,6 +148,10 @@ def _salvage(path: Path, budget: Budget) -> Iterator[Member]:
             flags, method, packed, unpacked, name_bytes, extra_bytes = struct.unpack_from("<6xHH8xIIHH", data, start)
             begin = start + 30 + name_bytes + extra_bytes
             name = data[start + 30 : start + 30 + name_bytes].decode("utf-8" if flags & 0x800 else "cp437", "replace")
+            if len(name) > _MAX_NAME_CHARACTERS or any(character < " " for character in name):
+                # Four bytes that happened to look like a header.
+                start = data.find(b"PK\x03\x04", start + 4)
+                continue
             end = begin + packed
             if not packed or packed == 0xFFFFFFFF:
                 found = data.find(b"PK\x03\x04", begin)

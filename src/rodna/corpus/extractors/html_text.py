@@ -9,6 +9,8 @@ import html
 import re
 from dataclasses import dataclass, field
 
+from rodna.corpus.extractors.declarations import without_declarations
+
 LEFT_OUT = [
     *("script", "style", "noscript", "template", "iframe", "frame", "noembed", "noframes", "svg", "canvas", "audio", "video", "object"),
     *("embed", "applet", "map", "select", "option", "optgroup", "datalist", "button", "textarea", "input", "dialog", "nav", "rp", "rt"),
@@ -99,7 +101,7 @@ def text_of(markup: str) -> tuple[str, str]:
     """
     from selectolax.lexbor import LexborHTMLParser
 
-    tree = LexborHTMLParser(_without_depth(markup))
+    tree = LexborHTMLParser(_without_depth(without_declarations(markup)))
     title_node = tree.css_first("title")
     title = " ".join(title_node.text().split())[:200] if title_node is not None else ""
     tree.strip_tags(LEFT_OUT)
