@@ -211,8 +211,8 @@ def test_corpus_inspect_and_sample_show_numbers_and_documents(rodna, as_json, bu
     assert "120" in inspected.stdout
     assert len(sampled) == 3
     assert {"id", "text", "source"} <= set(sampled[0])
-    assert wrong.exit_code == 1
-    assert "no such split: 'exam'" in wrong.stderr
+    assert wrong.exit_code == 2
+    assert "'exam'" in wrong.stderr
 
 
 def test_tokenizers_are_compared_side_by_side_and_kept(rodna, as_json, built, states):

@@ -126,7 +126,7 @@ def test_files_that_are_no_text_are_dropped_with_a_reason_and_the_rest_is_kept(r
     (tmp_path / "texts" / "bad.txt").write_bytes(content)
     (tmp_path / "texts" / "good.txt").write_text(sentences(1000), encoding="utf-8")
     counts = as_json(rodna("corpus", "build", "--workspace", tmp_path, "--json"))["corpus"]["counts"]
-    dropped = as_json(rodna("corpus", "sample", "--workspace", tmp_path, "--split", "dropped", "--json"))
+    dropped = as_json(rodna("corpus", "sample", "--workspace", tmp_path, "--dropped", "--json"))
 
     assert counts["documents_kept"] == 1000
     assert counts["documents_read"] == counts["documents_kept"] + counts["documents_dropped"]
@@ -134,7 +134,7 @@ def test_files_that_are_no_text_are_dropped_with_a_reason_and_the_rest_is_kept(r
 
 
 def test_a_huge_single_line_becomes_documents_that_fit(rodna, as_json, tmp_path):
-    write_project(tmp_path, extra="corpus: {split: {min_bytes: 1000}, max_document_bytes: 65536}\n")
+    write_project(tmp_path, extra="corpus: {split: {min_bytes: 1000}, max_document_bytes: 65536, deduplicate: {near: false}}\n")
     (tmp_path / "texts" / "line.txt").write_text(sentences(40_000).replace("\n", " "), encoding="utf-8")
     counts = as_json(rodna("corpus", "build", "--workspace", tmp_path, "--json"))["corpus"]["counts"]
 

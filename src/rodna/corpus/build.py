@@ -223,8 +223,9 @@ def _stage(
         try:
             with create(out, kind=kind, format_version=FORMAT_VERSION, inputs=inputs, config=settings, seed=seed) as draft:
                 yield work, draft
-        except BaseException:
-            if not any((work / "results").glob("*.json")):
+        except BaseException as error:
+            # Finished tasks are kept for the next try, unless it is the text that must change first.
+            if isinstance(error, CorpusError) or not any((work / "results").glob("*.json")):
                 shutil.rmtree(work, ignore_errors=True)
             raise
         shutil.rmtree(work, ignore_errors=True)

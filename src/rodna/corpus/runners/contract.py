@@ -5,11 +5,10 @@ import importlib
 import json
 import os
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from rodna.core import errors
 from rodna.core.errors import RodnaError, explain_disk_errors
 from rodna.core.files import write_text
 
@@ -105,7 +104,8 @@ def perform(function: str, line: str, path: str) -> Reply:
     if result is not None:
         return {"result": result}
     try:
-        result = _load(function)(json.loads(line))
+        with explain_disk_errors(Path(path).parent.parent):
+            result = _load(function)(json.loads(line))
         text = json.dumps({"task": key, "result": result})
         write_text(Path(path), text + "\n")
     except Exception as error:  # the edge of a worker: what is raised here is told, and raised again, at home
@@ -130,13 +130,13 @@ def raise_error(job: Job, failed: Mapping[int, Mapping[str, str]]) -> NoReturn:
     """Raise the failure of the first task in order, and say how many others failed.
 
     Raises:
-        RodnaError: of the type that the task raised where rodna.core knows it.
+        RodnaError: of the type that the task raised, where its module is loaded here.
     """
     number = min(failed)
     error = failed[number]
     others = f" ({len(failed) - 1:,} more failed)" if len(failed) > 1 else ""
     if error["type"]:
-        known = getattr(errors, error["type"], RunnerError)
+        known = next((kind for kind in _kinds(RodnaError) if kind.__name__ == error["type"]), RunnerError)
         raise known(error["what"] + others, where=error["where"] or job.name(number), fix=error["fix"])
     log = job.work / "logs" / f"error-{number:05d}.txt"
     write_text(log, error["traceback"])
@@ -145,6 +145,13 @@ def raise_error(job: Job, failed: Mapping[int, Mapping[str, str]]) -> NoReturn:
         where=job.name(number),
         fix=f"this looks like an error in the program: report it with {log}. Finished tasks are kept",
     )
+
+
+def _kinds(kind: type[RodnaError]) -> Iterator[type[RodnaError]]:
+    """Yield the errors that are known here, whatever module defines them."""
+    for derived in kind.__subclasses__():
+        yield derived
+        yield from _kinds(derived)
 
 
 def single_threaded() -> None:
