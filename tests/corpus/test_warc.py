@@ -6,7 +6,7 @@ import pytest
 from rodna.corpus.config import Source
 from rodna.corpus.extractors import Limits, Piece, Rejected
 from rodna.corpus.extractors.http import TooLargeError, joined, parse_response, unpacked
-from rodna.corpus.extractors.warc import extract
+from rodna.corpus.extractors.warc import CHUNK_BYTES, extract
 
 PAGE = "<html><title>Назва</title><body><p>Добры дзень, гэта старонка з архіва.</p></body></html>"
 TEXT = "Добры дзень, гэта старонка з архіва."
@@ -185,3 +185,22 @@ def test_real_archives_good_and_bad_yield_their_pages(shared_data, name, num_pag
     assert len(pages) == num_pages
     assert {item.reason for item in items if isinstance(item, Rejected)} == reasons
     assert all("<" not in page.text and page.meta["url"].startswith("http") for page in pages)
+
+
+@pytest.mark.parametrize("claimed", [4000, 10_000_000_000])
+@pytest.mark.parametrize("padding", [0, CHUNK_BYTES - 250, CHUNK_BYTES])
+def test_a_header_that_claims_too_much_costs_no_other_record(tmp_path, claimed, padding):
+    first = PAGE.replace("<body>", "<body>" + " " * padding)
+    data = record(http(first.encode()), length=claimed + padding) + record(b"GET /", "request") + record(http(PAGE.encode()), url=URL + "2")
+    items = read(tmp_path, data)
+    assert told(items) == [TEXT, TEXT, ("not_a_page", "1 request records")]
+    assert items[0].meta["truncated"]
+    assert items[1].meta == {"url": URL + "2", "date": "2024-05-06T07:08:09Z", "title": "Назва"}
+
+
+@pytest.mark.parametrize("shift", range(0, 60, 7))
+def test_the_next_record_is_found_wherever_it_begins(tmp_path, shift):
+    body = b"x" * (CHUNK_BYTES - shift)
+    data = record(body, "resource", "Content-Type: text/plain", length=9 * CHUNK_BYTES) + record(http(PAGE.encode()))
+    first, second = read(tmp_path, data)
+    assert (len(first.text), second.text) == (len(body), TEXT)

@@ -24,7 +24,10 @@ from rodna.corpus.extractors.unpacking import Budget, DamagedError, Unpacked
 MAX_LINE_BYTES = 65536
 MAX_HEADER_LINES = 1000
 CHUNK_BYTES = 1 << 20
+_KEPT_BYTES = 128
 _WARC_START = re.compile(rb"WARC/[01]\.\d+\s*$")
+_NEXT = re.compile(rb"\r\n\r\n(?=WARC/1\.\d\r\nWARC-[\w-]{1,40}: )")
+"""Another record's beginning: inside of a record it shows that its header claims too much."""
 _ARC_START = re.compile(rb"(\S.*) (\S+) (\d{12,14}) (\S+)(?: .*)? (-?\d+)\r?\n?$")
 _PAGE_KINDS = ("response", "resource", "conversion")
 _HTML_TYPES = ("text/html", "application/xhtml+xml")
@@ -127,11 +130,11 @@ def _records(path: Path, limits: Limits) -> Iterator[tuple[Record, bytes] | Reje
     with ExitStack() as stack, path.open("rb") as file:
         kind = compression_of(file.read(HEAD_BYTES))
         file.seek(0)
-        stream, readable = file, None
+        readable = None
         if kind:
             budget = limits.budget or Budget(path.stat().st_size, limits.max_unpacked_bytes)
             readable = _Readable(stack.enter_context(Unpacked(path, kind, budget)))
-            stream = BufferedReader(readable, CHUNK_BYTES)
+        stream = _Stream(BufferedReader(readable, CHUNK_BYTES) if readable is not None else file)
         num_lost = 0
         while line := stream.readline(MAX_LINE_BYTES):
             record = _record_at(line, stream)
@@ -169,6 +172,37 @@ class _Readable(RawIOBase):
         return len(data)
 
 
+class _Stream:
+    """Lines and stretches of a stream, of which the last can be given back."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream, self._data, self._at = stream, b"", 0
+
+    def read(self, size: int) -> bytes:
+        """Return up to `size` bytes, none only at the end."""
+        if self._at == len(self._data):
+            self._fill()
+        data = self._data[self._at : self._at + size]
+        self._at += len(data)
+        return data
+
+    def readline(self, size: int) -> bytes:
+        end = self._data.find(b"\n", self._at, self._at + size)
+        if end < 0 and len(self._data) - self._at < size:
+            self._fill()
+            end = self._data.find(b"\n", self._at, self._at + size)
+        return self.read(end + 1 - self._at if end >= 0 else size)
+
+    def give_back(self, num_bytes: int) -> None:
+        """Have the last bytes read, `CHUNK_BYTES` at most, come once more."""
+        self._at -= num_bytes
+
+    def _fill(self) -> None:
+        # A little of what has been read stays, so that a mark that lies across two chunks can be given back.
+        start = max(0, self._at - _KEPT_BYTES)
+        self._data, self._at = self._data[start:] + self._stream.read(CHUNK_BYTES), self._at - start
+
+
 def _lost(num_bytes: int) -> Rejected:
     return Rejected("damaged_record", f"{num_bytes:,} bytes that belong to no record, as their headers have it", num_bytes)
 
@@ -198,19 +232,23 @@ def _record_at(line: bytes, stream: Any) -> Record | None:
     return Record(kind, url, iso, match[4].decode("latin-1"), int(match[5]))
 
 
-def _read_payload(record: Record, stream: Any, limits: Limits) -> tuple[Record, bytes] | Rejected:
-    is_wanted = record.kind in _PAGE_KINDS and record.size_bytes <= limits.max_page_bytes
-    parts, rest = [], record.size_bytes
-    while rest:
-        data = stream.read(min(rest, CHUNK_BYTES))
-        if not data:
+def _read_payload(record: Record, stream: _Stream, limits: Limits) -> tuple[Record, bytes] | Rejected:
+    is_page, parts, num_read, tail = record.kind in _PAGE_KINDS, [], 0, b""
+    while num_read < record.size_bytes:
+        data = stream.read(min(record.size_bytes - num_read, CHUNK_BYTES))
+        found = _NEXT.search(tail + data)
+        if found:
+            stream.give_back(len(tail) + len(data) - found.end())
+            record.size_bytes = num_read - len(tail) + found.start()
+        if is_page and num_read <= limits.max_page_bytes:
+            parts.append(data)
+        if found or not data:
             record.is_truncated = True
             break
-        rest -= len(data)
-        if is_wanted:
-            parts.append(data)
-    if record.kind in _PAGE_KINDS and not is_wanted:
+        num_read += len(data)
+        tail = data[-_KEPT_BYTES:]
+    if is_page and record.size_bytes > limits.max_page_bytes:
         return Rejected(
             "page_too_large", f"{record.url}: {record.size_bytes:,} bytes; a page may have {limits.max_page_bytes:,}", record.size_bytes
         )
-    return record, b"".join(parts)
+    return record, b"".join(parts)[: record.size_bytes]
