@@ -200,9 +200,7 @@ def texts_at(path: Path) -> Iterator[str]:
     except FileNotFoundError as error:
         raise CorpusError(f"no such file or folder: {path}", where="--against", fix="name a text file, corpus or workspace") from error
     except UnicodeDecodeError as error:
-        raise CorpusError(
-            f"not UTF-8 text: byte {error.start:,}", where=str(path), fix="save it as UTF-8, or build a corpus of it"
-        ) from error
+        raise CorpusError(f"not UTF-8: byte {error.start:,}", where=str(path), fix="save it as UTF-8, or build a corpus of it") from error
 
 
 def _corpus_at(path: Path) -> Path:

@@ -69,7 +69,7 @@ def sections_of(
 ) -> list[Section]:
     """Gather what every section says."""
     shown = {"num_samples": NUM_SAMPLES, "characters": CHARACTERS, "seed": seed}
-    gone = "The cleaned documents are not there any more: `rodna corpus build` makes them again."
+    gone = "The cleaned documents are not there any more: rodna corpus build makes them again."
     return [
         Section("account", "Account", "What became of every document", account_facts(statistics), ""),
         Section("sources", "Sources", "Where the text comes from", source_facts(statistics), ""),

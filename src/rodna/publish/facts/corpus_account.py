@@ -1,6 +1,6 @@
 """The account of a corpus: what was read, changed, dropped and kept, and what the kept text is made of."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,8 @@ LANGUAGE_COLUMNS = (Column("Label"), Column("Documents", "num"), Column("Text", 
 DOMAIN_COLUMNS = (Column("Domain"), Column("Source"), Column("Text", "num"), Column("Share", "num"))
 NO_LICENCE = "NO LICENCE GIVEN"
 NUM_LISTED = 12
+LEAST_SHARE = 0.0005
+"""Labels of less of the text are summed up."""
 
 
 @dataclass(frozen=True)
@@ -171,10 +173,11 @@ def make_up_facts(statistics: Mapping[str, Any]) -> MakeUpFacts:
         Bar(f"{script_name(code)} ({code})", part, share(part, 1), 0, 0, strong=not number)
         for number, (code, part) in enumerate(list(statistics["scripts"].items())[:NUM_LISTED])
     ]
-    languages = [
-        Row([entry["language"] or "cannot be told", f"{entry['documents']:,}", human_bytes(entry["bytes"]), share(entry["bytes"], whole)])
-        for entry in statistics["languages"][:NUM_LISTED]
-    ]
+    found = statistics["languages"]
+    common = [entry for entry in found[:NUM_LISTED] if entry["bytes"] >= LEAST_SHARE * whole]
+    languages = [_language_row(entry["language"] or "cannot be told", [entry], whole) for entry in common]
+    if rare := [entry for entry in found if entry not in common]:
+        languages.append(_language_row(plural(len(rare), "more label"), rare, whole))
     mixed = statistics["mixed"]
     said = (
         f"{plural(mixed['documents'], 'document')} ({human_bytes(mixed['bytes'])}) switch between languages, and are kept: each says which "
@@ -186,8 +189,10 @@ def make_up_facts(statistics: Mapping[str, Any]) -> MakeUpFacts:
     ]
     more = statistics["num_domains"] - len(domains)
     characters = statistics["characters"]
+    names = {" ": "space", "\n": "line break", "\t": "tab", "\u00a0": "no-break space"}
     listed = [
-        (character if character.strip() else f"U+{ord(character):04X}", f"{count:,}") for character, count in characters["most_frequent"]
+        (character if character.strip() else names.get(character, f"U+{ord(character):04X}"), f"{count:,}")
+        for character, count in characters["most_frequent"]
     ]
     return MakeUpFacts(
         "Sizes are of the kept text. Languages are what an identifier says: of short documents and close relatives, take it as a hint.",
@@ -202,3 +207,8 @@ def make_up_facts(statistics: Mapping[str, Any]) -> MakeUpFacts:
         f"{plural(characters['num_distinct'], 'different character')}; {characters['num_for_99_9_percent']:,} make up 99.9% of the text, "
         f"{characters['num_seen_once']:,} occur once.",
     )
+
+
+def _language_row(name: str, entries: Sequence[Mapping[str, Any]], whole: int) -> Row:
+    documents, size = sum(entry["documents"] for entry in entries), sum(entry["bytes"] for entry in entries)
+    return Row([name, f"{documents:,}", human_bytes(size), share(size, whole)])

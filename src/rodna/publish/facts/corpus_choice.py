@@ -46,7 +46,7 @@ def mix_facts(statistics: Mapping[str, Any]) -> MixFacts | None:
         else "Weights and caps changed what sources weigh."
     )
     if largest["share_after"] > COMMON_SHARE and len(effect) > 1:
-        lead += f" {share(largest['share_after'], 1)} of the training text is {largest['source']}: `corpus.mix` can cap it."
+        lead += f" {share(largest['share_after'], 1)} of the training text is {largest['source']}: corpus.mix can cap it."
     rows = [
         Row([entry["source"], f"{entry['factor']:.3g}", human_bytes(entry["bytes_before"]), human_bytes(entry["bytes_after"]),
              share(entry["share_before"], 1), share(entry["share_after"], 1), f"{entry['documents_left_out']:,}"])
@@ -109,7 +109,7 @@ def word_facts(own: Mapping[str, OwnWords], against: Mapping[str, OwnWords]) -> 
     )
     lead += "neighbouring characters are shown instead."
     if len(own) == 1 and not against:
-        lead = "One source has nothing to be compared with: name a word list or another text with `rodna corpus inspect --against PATH`."
+        lead = "One source has nothing to be compared with: name a word list or another text: rodna corpus inspect --against PATH."
     return WordFacts(lead, lists)
 
 

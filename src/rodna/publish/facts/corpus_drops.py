@@ -7,7 +7,7 @@ from typing import Any
 
 from rodna.core.artifact import Artifact
 from rodna.core.text import human_bytes
-from rodna.corpus.documents import Document, Dropped, read_cut, read_dropped
+from rodna.corpus.documents import EXCERPT_CHARACTERS, Document, Dropped, read_cut, read_dropped
 from rodna.corpus.inspect import cut_reasons, samples_by_reason, samples_by_source
 from rodna.corpus.overrule import can_return, how_instead
 from rodna.publish.facts.dropped import Excerpt, cut
@@ -39,6 +39,9 @@ WORDS = {
     "needs_ocr": "scanned pages, which need character recognition",
 }
 """Reason -> what it says to a reader; other reasons are shown as they are written."""
+
+
+DETAIL_CHARACTERS = 180
 
 
 @dataclass(frozen=True)
@@ -105,11 +108,16 @@ def cut_facts(corpus: Artifact, *, num_samples: int, characters: int, seed: int)
 
 def _reason(step: str, reason: str, amount: str, samples: Iterable[Dropped], characters: int, *, is_cut: bool = False) -> Reason:
     text = WORDS.get(reason, reason.replace("_", " "))
-    excerpts = [Excerpt(item.id, cut(item.excerpt, characters), item.detail) for item in samples]
+    excerpts = [Excerpt(item.id, _shown(item.excerpt, characters), cut(item.detail, DETAIL_CHARACTERS)) for item in samples]
     returning = can_return(step, reason) and not is_cut
     command = f"rodna corpus sample --dropped --reason {shlex.quote(reason)} --keep" if returning else ""
-    instead = "" if returning or is_cut else how_instead(step)
+    instead = "" if returning or is_cut else how_instead(step).replace("`", "")
     return Reason(text[:1].upper() + text[1:], step, reason, amount, excerpts, command, instead)
+
+
+def _shown(excerpt: str, characters: int) -> str:
+    """Return an excerpt with an ellipsis where the document went on."""
+    return cut(excerpt + ("…" if len(excerpt) >= EXCERPT_CHARACTERS else ""), characters)
 
 
 def kept_facts(corpus: Artifact, statistics: Mapping[str, Any], *, num_samples: int, characters: int, seed: int) -> KeptFacts:

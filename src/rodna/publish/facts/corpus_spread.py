@@ -77,9 +77,11 @@ def _length(item: Histogram) -> Chart:
 
 
 def _language(item: Histogram) -> Chart:
-    title, said = {
-        "confidence": ("Confidence", "or more: documents below this confidence are never dropped for their language"),
-        "share": ("Share in the language", "between these shares: mixed, and kept"),
+    bounds = [f"{bound:.0%}" for bound in item.bounds]
+    documents = plural(item.num_beyond, "document")
+    title, note = {
+        "confidence": ("Confidence", f"Below {bounds[0]}, no document is dropped for its language; {documents} have more."),
+        "share": ("Share in the language", f"Between {' and '.join(bounds)} a document is mixed, and kept: {documents}."),
     }[item.name]
     picture = histogram(
         _bins(item),
@@ -90,8 +92,7 @@ def _language(item: Histogram) -> Chart:
         title=title,
         bounds=item.bounds,
     )
-    bounds = " and ".join(f"{bound:.0%}" for bound in item.bounds)
-    return Chart(picture, f"{bounds} {said}: {plural(item.num_beyond, 'document')}.")
+    return Chart(picture, note)
 
 
 def _quality(item: Histogram) -> Chart:
