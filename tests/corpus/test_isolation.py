@@ -2,6 +2,7 @@ import gc
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -244,6 +245,7 @@ def test_the_child_dies_with_its_parent(hostile):
 def test_nothing_is_left_open_after_closing(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("text", encoding="utf-8")
+    children = psutil.Process().children()
     before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0  # noqa: PTH208 - numbers, not paths
     for _ in range(3):
         with Isolated(ExtractConfig(), max_document_bytes=1 << 20) as isolated:
@@ -251,4 +253,23 @@ def test_nothing_is_left_open_after_closing(tmp_path):
     gc.collect()
     after = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0  # noqa: PTH208 - numbers, not paths
     assert after == before
-    assert not psutil.Process().children()
+    assert psutil.Process().children() == children
+
+
+def test_what_a_killed_process_left_behind_is_removed_and_what_is_in_use_is_not(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    path.write_text("text", encoding="utf-8")
+    abandoned = tmp_path / "rodna-extract-abandoned"
+    abandoned.mkdir()
+    for name in ("errors", "member"):
+        (abandoned / name).write_bytes(bytes(1000))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with Isolated(ExtractConfig(), max_document_bytes=1 << 20) as first, Isolated(ExtractConfig(), max_document_bytes=1 << 20) as second:
+        list(first.extract(path, Source(path=".")))
+        (in_use,) = set(tmp_path.glob("rodna-extract-*")) - {abandoned}
+        for folder in (in_use, abandoned):
+            os.utime(folder, (1, 1))
+        list(second.extract(path, Source(path=".")))
+        assert in_use.exists()
+        assert not abandoned.exists()
+    assert not list(tmp_path.glob("rodna-extract-*"))

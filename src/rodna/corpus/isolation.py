@@ -6,6 +6,7 @@ member (or the file) is the culprit: another child reads the same file again, le
 """
 
 import contextlib
+import fcntl
 import json
 import mmap
 import os
@@ -51,6 +52,8 @@ BYTES_PER_EXTRA_SECOND = 50_000_000
 PATIENCE = 4.0
 """The time limit is on the processor's time, so that a busy machine drops nothing; a parser that only waits has this many times as long."""
 MAX_ERROR_BYTES = 16 << 20
+_PREFIX = "rodna-extract-"
+_SETTLED_SECONDS = 10.0
 _NO_MEMORY = (b"MemoryError", b"bad_alloc", b"memory allocation of", b"out of memory", b"Out of memory", b"Cannot allocate memory")
 
 
@@ -284,11 +287,14 @@ class Isolated:
         return num_documents, num_entered, num_before, name.decode("utf-8", "replace")
 
     def _start(self) -> _Child:
-        folder = Path(tempfile.mkdtemp(prefix="rodna-extract-"))
+        _remove_abandoned()
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
         with tempfile.TemporaryFile() as file:
             file.truncate(NOTES_BYTES)
             notes = mmap.mmap(file.fileno(), NOTES_BYTES)
             errors = (folder / "errors").open("a+b", buffering=0)
+            # The child holds it too: the folder is in use as long as either lives.
+            fcntl.flock(errors, fcntl.LOCK_EX)
             environment = os.environ | {
                 "PYTHONPATH": os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path),
                 "TMPDIR": str(folder),
@@ -328,6 +334,16 @@ class Isolated:
         shutil.rmtree(child.folder, ignore_errors=True)
 
 
+def _remove_abandoned() -> None:
+    """Remove what processes that were killed have left behind: an archive's members may be gigabytes."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        # Another user's, or just being made or removed.
+        with contextlib.suppress(OSError), (folder / "errors").open("rb") as errors:
+            if time.time() - folder.stat().st_mtime > _SETTLED_SECONDS:
+                fcntl.flock(errors, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+
+
 def _cause_of_death(child: _Child) -> tuple[str, str]:
     """Return reason and detail for a child that died by itself."""
     code = child.process.wait()
@@ -345,4 +361,4 @@ def _raise(header: list[str]) -> Never:
     name, what, where, fix = header
     if name == "PluginError":
         raise PluginError(what, where=where, fix=fix)
-    raise DiskError(f"no space for temporary files: {what}", where=where, fix=fix or "free some space, or set TMPDIR to a larger disk")
+    raise DiskError(what, where=where, fix="free some space, or set TMPDIR to a larger disk; then run the same command again")

@@ -15,10 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from rodna.core.errors import RodnaError
+from rodna.core.errors import DiskError, RodnaError
 from rodna.core.registry import PluginError
 from rodna.corpus.config import Source
 from rodna.corpus.extractors import Limits, Piece, Rejected
+from rodna.corpus.extractors.unpacking import ALLOWANCE_BYTES, MAX_RATIO
 
 REQUEST = struct.Struct("<I")
 FRAME = struct.Struct("<BII")
@@ -117,6 +118,7 @@ def _answer(request: dict[str, Any], answer: _Answer) -> bool:
     path, state = Path(request["path"]), request["state"]
     limits = Limits(**request["limits"], enter=answer.enter)
     is_sound = True
+    writable = _limit_files(max(ALLOWANCE_BYTES, MAX_RATIO * state[0]))
     try:
         _extract(path, Source.model_validate(request["source"]), limits, request, answer)
     except (BrokenPipeError, KeyboardInterrupt):
@@ -124,13 +126,16 @@ def _answer(request: dict[str, Any], answer: _Answer) -> bool:
     except MemoryError:
         is_sound = False
         answer.frame(FAILED, _failure("parser_out_of_memory", OUT_OF_MEMORY))
-    except PluginError as error:
-        answer.frame(RAISED, json.dumps(["PluginError", error.what, error.where, error.fix]).encode())
+    except (PluginError, DiskError) as error:
+        answer.frame(RAISED, json.dumps([type(error).__name__, error.what, error.where, error.fix]).encode())
     except RodnaError as error:
         answer.frame(FAILED, _failure("unreadable_file", "; ".join(part for part in (error.what, error.fix) if part)))
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            answer.frame(RAISED, json.dumps(["DiskError", str(error.strerror), str(error.filename or ""), ""]).encode())
+            what = f"no space for temporary files: {error.strerror}"
+            answer.frame(RAISED, json.dumps(["DiskError", what, str(error.filename or ""), ""]).encode())
+        elif error.errno == errno.EFBIG:
+            answer.frame(FAILED, _failure("parser_wrote_too_much", f"it wrote a file of more than {writable:,} bytes"))
         elif error.errno == errno.ENOMEM:
             is_sound = False
             answer.frame(FAILED, _failure("parser_out_of_memory", OUT_OF_MEMORY))
@@ -187,6 +192,18 @@ def _set_limits(memory_bytes: int, file_bytes: int) -> None:
     # macOS knows this limit but does not enforce it.
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+
+
+def _limit_files(num_bytes: int) -> int:
+    """Let no file that is written grow beyond so many bytes, and beyond what is allowed at all; return the limit."""
+    import resource
+
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    if hard != resource.RLIM_INFINITY:
+        num_bytes = min(num_bytes, hard)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, hard))
+    return num_bytes
 
 
 def _address_space() -> int:
