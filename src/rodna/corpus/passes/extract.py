@@ -22,7 +22,9 @@ from rodna.corpus.sources import SourceFile, walk
 from rodna.corpus.tally import Tally
 
 FUNCTION = "rodna.corpus.passes.extract:extract_task"
-TASK_BYTES = 32 << 20
+TASK_BYTES = 2 << 20, 32 << 20
+NUM_TASKS = 16
+"""Into so many tasks files are parted, so that every core has work; a task has at least and at most `TASK_BYTES` of them."""
 TASK_FILES = 1000
 
 
@@ -39,9 +41,13 @@ def extract_tasks(sources: Mapping[str, Source], config: CorpusConfig, out: Path
     tasks: list[dict[str, Any]] = []
     files: list[list[Any]] = []
     size = 0
-    for name, source in sources.items():
-        for file in walk(source, root, name=name):
-            if files and (size + file.size_bytes > TASK_BYTES or len(files) >= TASK_FILES):
+    found = {name: walk(source, root, name=name) for name, source in sources.items()}
+    least, most = TASK_BYTES
+    # From the text alone, never from the number of workers: shards must be the same everywhere.
+    limit = min(most, max(least, sum(file.size_bytes for listed in found.values() for file in listed) // NUM_TASKS))
+    for name, listed in found.items():
+        for file in listed:
+            if files and (size + file.size_bytes > limit or len(files) >= TASK_FILES):
                 tasks.append({"files": files})
                 files, size = [], 0
             files.append([name, str(file.path), file.name, file.size_bytes, file.problem])
