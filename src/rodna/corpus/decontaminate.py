@@ -245,7 +245,7 @@ def _contains(keys: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 def _whole_documents(store: Signals, train: np.ndarray, held_out: np.ndarray, index: Benchmarks) -> np.ndarray:
     """Return training documents of the same letters as a held-out document or a benchmark's text or line; PASSAGE (P,)."""
-    letters = np.concatenate([np.asarray(store.column("sketches", shard)["letters_key"]) for shard in store.shards])
+    letters = store.field("letters_key", "sketches")
     result = []
     held = np.flatnonzero(held_out)
     held = held[np.argsort(letters[held], kind="stable")]

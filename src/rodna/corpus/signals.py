@@ -65,10 +65,16 @@ class Signals:
         """Return the rows of one shard, memory-mapped, shape (documents,)."""
         return self._load(shard, "rows")
 
-    def field(self, name: str) -> np.ndarray:
-        """Return one field of all rows, in memory, shape (D, ...)."""
-        parts = [np.asarray(self.rows(shard)[name]) for shard in self.shards]
-        return np.concatenate(parts) if parts else np.zeros(0)
+    def field(self, name: str, kind: Literal["rows", "sketches"] = "rows") -> np.ndarray:
+        """Return one field of all rows, or of all sketches, in memory, shape (D, ...)."""
+        result = np.zeros(0)
+        for shard in self.shards:
+            # Copied shard by shard: while a view of a mapped file is held, all pages that were looked at count as this process' memory.
+            values = self._load(shard, kind)[name]
+            if shard.first == 0:
+                result = np.empty((self.num_documents, *values.shape[1:]), dtype=values.dtype)
+            result[shard.first : shard.first + shard.num_documents] = values
+        return result
 
     def column(self, kind: Column, shard: Shard) -> np.ndarray:
         """Return a column of one shard, memory-mapped.

@@ -42,15 +42,18 @@ def groups_of(store: Signals, kind: Column, wanted: np.ndarray) -> Iterator[Grou
         kind: which.
         wanted: bool (D,).
     """
-    columns = [store.column(kind, shard) for shard in store.shards]
-    num_rows = sum(map(len, columns))
+    num_rows, sorted_columns = 0, []
+    for shard in store.shards:
+        column = store.column(kind, shard)
+        num_rows += len(column)
+        sorted_columns.append(bool((column["hash"][1:] >= column["hash"][:-1]).all()))
     num_ranges = max(1, -(-num_rows // _ROWS_AT_A_TIME))
     bounds = [(index << 64) // num_ranges for index in range(num_ranges + 1)]
-    sorted_columns = [bool((column["hash"][1:] >= column["hash"][:-1]).all()) for column in columns]
     for low, high in itertools.pairwise(bounds):
         parts = []
-        for shard, column, is_sorted in zip(store.shards, columns, sorted_columns, strict=True):
-            rows = _range(column, low, high, is_sorted)
+        for shard, is_sorted in zip(store.shards, sorted_columns, strict=True):
+            # Mapped anew: the pages of a file that stays mapped count as this process' memory, in the end all of them.
+            rows = _range(store.column(kind, shard), low, high, is_sorted)
             documents = rows["document"].astype(np.int64) + shard.first
             inside = wanted[documents]
             parts.append((rows[inside], documents[inside]))

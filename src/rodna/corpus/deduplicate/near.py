@@ -55,7 +55,7 @@ def find_copies(store: Signals, alive: np.ndarray, config: DeduplicateConfig) ->
     pairs = similar_pairs(sketches, config.similarity)
     if config.near:
         _drop_near(result, sketches, pairs, config)
-    letters = np.concatenate([np.asarray(store.column("sketches", shard)["letters_key"]) for shard in store.shards])
+    letters = store.field("letters_key", "sketches")
     lettered = documents[letters[documents] != 0]
     links = (
         (first, documents),
@@ -94,7 +94,7 @@ class Sketches:
 
     def __init__(self, store: Signals, documents: np.ndarray, *, longest: bool) -> None:
         self.store = store
-        shingles = np.concatenate([store.column("sketches", shard)["num_shingles"] for shard in store.shards]).astype(np.int64)
+        shingles = store.field("num_shingles", "sketches").astype(np.int64)
         documents = documents[shingles[documents] >= MIN_SHINGLES]
         if longest:
             documents = documents[np.argsort(-shingles[documents], kind="stable")]
