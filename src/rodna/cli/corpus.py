@@ -106,7 +106,7 @@ def sample(
     from rodna.core.errors import ConfigError
 
     stages = open_stages(workspace, set_)
-    corpus = stages.artifact("corpus")
+    corpus = judging.corpus_to_judge(stages)
     if (dropped and cut) or ((keep or judge) and not dropped) or ((step or reason) and not (dropped or cut)):
         what = "--dropped and --cut exclude each other; --step and --reason need one of them, --keep and --judge need --dropped"
         raise ConfigError(what, where="rodna corpus sample", fix="try `rodna corpus sample --dropped --reason near_duplicate`")

@@ -1,7 +1,7 @@
 """Documents on a terminal, and a speaker's judgement of the dropped ones, written into the project file as rules."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rodna.cli.output import printable, show
@@ -17,6 +17,26 @@ if TYPE_CHECKING:
 MOST = 0.8
 """Where a speaker keeps this share of what was shown, the reason itself is wrong for this text."""
 ENOUGH = 5
+
+
+def corpus_to_judge(stages: "Stages") -> "Artifact":
+    """Return the corpus; where only rules have been added since it was built, the newest without them.
+
+    Raises:
+        ArtifactError: there is none.
+    """
+    stage = stages.stage("corpus")
+    found = stage.existing(stages.workspace)
+    if found is None:
+        wanted = stage.config if isinstance(stage.config, Mapping) else stage.config.model_dump(mode="json")
+        inputs = {role: item if isinstance(item, str) else item.digest for role, item in stage.inputs.items()}
+        alike = [
+            item
+            for item in stages.workspace.all_artifacts()
+            if item.kind == stage.kind and item.manifest.inputs == inputs and {**item.manifest.config, "keep": []} == {**wanted, "keep": []}
+        ]
+        found = max(alike, key=lambda item: item.manifest.created, default=None)
+    return found or stages.artifact("corpus")
 
 
 def show_items(stages: "Stages", items: Sequence["Document | Dropped"], *, characters: int) -> None:

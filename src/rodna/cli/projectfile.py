@@ -83,11 +83,15 @@ def render(
 def edited(file: Path) -> Iterator[Any]:
     """Offer the tree of a YAML file to be changed; it is written back with its comments, order and everything else."""
     from ruamel.yaml import YAML
+    from ruamel.yaml.util import load_yaml_guess_indent
 
+    text = file.read_text(encoding="utf-8-sig")
+    _, indent, offset = load_yaml_guess_indent(text)
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 4096
-    tree = yaml.load(file.read_text(encoding="utf-8-sig"))
+    yaml.indent(mapping=2, sequence=indent or 4, offset=2 if offset is None else offset)
+    tree = yaml.load(text)
     yield tree
     buffer = io.StringIO()
     yaml.dump(tree, buffer)
@@ -95,8 +99,8 @@ def edited(file: Path) -> Iterator[Any]:
     write_text(file.resolve(), buffer.getvalue())
 
 
-def add_keep_rules(file: Path, rules: Sequence[Mapping[str, str]]) -> None:
-    """Add rules to the list `corpus.keep` of a project file, a line each."""
+def add_keep_rules(file: Path, rules: Sequence[Mapping[str, str]]) -> int:
+    """Add rules to the list `corpus.keep` of a project file, a line each; return how many were not there yet."""
     from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
     with edited(file) as tree:
@@ -104,10 +108,14 @@ def add_keep_rules(file: Path, rules: Sequence[Mapping[str, str]]) -> None:
             tree["corpus"] = CommentedMap()
         if tree["corpus"].get("keep") is None:
             tree["corpus"]["keep"] = CommentedSeq()
+        kept = tree["corpus"]["keep"]
+        before = len(kept)
         for rule in rules:
-            line = CommentedMap(rule)
-            line.fa.set_flow_style()
-            tree["corpus"]["keep"].append(line)
+            if rule not in kept:
+                line = CommentedMap(rule)
+                line.fa.set_flow_style()
+                kept.append(line)
+        return len(kept) - before
 
 
 def scalar(value: Any) -> str:
