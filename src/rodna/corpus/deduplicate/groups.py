@@ -69,10 +69,19 @@ def _range(column: np.ndarray, low: int, high: int, is_sorted: bool) -> np.ndarr
 
 
 def _grouped(parts: list[tuple[np.ndarray, np.ndarray]]) -> Groups:
-    rows = np.concatenate([part for part, _ in parts])
-    documents = np.concatenate([part for _, part in parts])
-    hashes = np.ascontiguousarray(rows["hash"])
-    order = np.lexsort((rows["start"], documents, hashes))
-    hashes, rows, documents = hashes[order], rows[order], documents[order]
+    hashes, starts, lengths = (np.concatenate([rows[name] for rows, _ in parts]) for name in ("hash", "start", "length"))
+    documents = np.concatenate([documents for _, documents in parts])
+    # Rows come in the order of documents and starts: sorting by hash alone keeps it, and takes a quarter of the time.
+    order = np.argsort(hashes, kind="stable")
+    if not _in_order(hashes[order], documents[order], starts[order]):
+        order = np.lexsort((starts, documents, hashes))
+    hashes = hashes[order]
     begins = np.flatnonzero(np.concatenate(([True], hashes[1:] != hashes[:-1]))) if len(hashes) else np.zeros(0, dtype=np.int64)
-    return Groups(hashes, documents, rows["start"].astype(np.int64), rows["length"].astype(np.int64), begins)
+    return Groups(hashes, documents[order], starts[order].astype(np.int64), lengths[order].astype(np.int64), begins)
+
+
+def _in_order(hashes: np.ndarray, documents: np.ndarray, starts: np.ndarray) -> bool:
+    """Return whether rows of one hash, which stand together, are in the order of their documents and places."""
+    same, same_document = hashes[1:] == hashes[:-1], documents[1:] == documents[:-1]
+    is_late = (documents[1:] < documents[:-1]) | (same_document & (starts[1:] < starts[:-1]))
+    return not bool((same & is_late).any())
