@@ -7,13 +7,13 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.ray_cluster import Environment, free_port, start_cluster
 
 from rodna.corpus.config import RunnerConfig
 from rodna.corpus.runners import RunnerError, run_tasks
@@ -56,7 +56,6 @@ except RodnaError as error:
     print(json.dumps({"type": type(error).__name__, "what": error.what, "where": error.where, "fix": error.fix}))
 """
 FUNCTION = "jobs_for_ray:shard_task"
-Environment = dict[str, str]
 
 
 @pytest.fixture(scope="module")
@@ -66,35 +65,6 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
     (folder / "jobs_for_ray.py").write_text(JOBS, encoding="utf-8")
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     return {**kept, "PYTHONPATH": str(folder), "RAY_USAGE_STATS_ENABLED": "0"}
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def start_cluster(environment: Environment, *, before: tuple[str, ...] = ()) -> Generator[str]:
-    """Start a cluster of one node with two cores, give its address and end it."""
-    port = free_port()
-    # A short path: it holds Unix sockets, whose names may not be long.
-    folder = tempfile.mkdtemp(prefix="ray-")
-    ray = Path(sys.executable).with_name("ray")
-    options = ["--num-cpus=2", f"--port={port}", "--include-dashboard=false", f"--temp-dir={folder}", "--object-store-memory=100000000"]
-    command = [*before, str(ray), "start", "--head", "--block", "--disable-usage-stats", *options]
-    with (Path(folder) / "start.log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
-    try:
-        end = time.monotonic() + 60
-        while "Ray runtime started" not in (Path(folder) / "start.log").read_text():
-            assert time.monotonic() < end
-            assert process.poll() is None, (Path(folder) / "start.log").read_text()
-            time.sleep(0.1)
-        yield f"127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(timeout=60)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
