@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import itertools
+import json
 import os
 import random
 import shutil
@@ -12,7 +13,6 @@ import socket
 import subprocess
 import sys
 import tarfile
-import tempfile
 import time
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -22,10 +22,11 @@ from typing import Any
 
 import pytest
 
-from rodna.corpus.build import build_corpus
+from rodna.corpus.build import build_corpus, make_documents
 from rodna.corpus.config import CorpusConfig, Source
 from rodna.corpus.documents import SPLITS, Document, Dropped, read_documents, read_dropped
 from rodna.corpus.inspect import statistics_of
+from rodna.corpus.tally import Tally
 
 WORDS = "хата лес рака поле неба зямля сонца дзень вечар ноч вада агонь камень дрэва птушка звер рыба мова слова песня".split()  # noqa: SIM905
 
@@ -513,13 +514,13 @@ def contents(root: Path) -> dict[str, bytes]:
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in files if path.name != "manifest.json"}
 
 
-@pytest.mark.parametrize(("workers", "size"), [(2, "1m"), (1, "4m")])
+@pytest.mark.parametrize(("workers", "size"), [(2, "200k"), pytest.param(1, "700k", marks=pytest.mark.slow)])
 def test_a_disk_that_fills_up_is_one_clear_error_and_with_more_space_the_build_goes_on(
     small_disk: Path, tmp_path: Path, workers: int, size: str
 ) -> None:
     # The smaller one is full in the first stage, in its workers; the larger in the second.
     subprocess.run(["mount", "-o", f"remount,size={size}", str(small_disk)], check=True)
-    write_project(tmp_path / "work", num_files=1100, workers=workers, num_words=400)
+    write_project(tmp_path / "work", num_files=1100, workers=workers)
     (tmp_path / "work" / "artifacts").symlink_to(small_disk, target_is_directory=True)
     full = start_build(tmp_path / "work")
     _, said = full.communicate(timeout=120)
@@ -530,7 +531,7 @@ def test_a_disk_that_fills_up_is_one_clear_error_and_with_more_space_the_build_g
     assert "Traceback" not in said
     finished = [path for path in small_disk.glob("*/*") if not path.name.startswith(".")]
     assert [path for path in finished if not (path / "manifest.json").is_file()] == [], "nothing half-written may be left"
-    assert len(finished) == (size == "4m")
+    assert len(finished) == (size == "700k")
     subprocess.run(["mount", "-o", "remount,size=100m", str(small_disk)], check=True)
     again = start_build(tmp_path / "work")
     _, said = again.communicate(timeout=120)
@@ -547,3 +548,113 @@ def test_no_space_for_what_is_unpacked_is_an_error_and_not_the_loss_of_every_arc
     assert "the disk is full" in said or "no space for temporary files" in said
     assert "  fix:   free some space, or set TMPDIR to a larger disk" in said
     assert not list(small_disk.iterdir())
+
+
+def wait_for_results(process: "subprocess.Popen[str]", root: Path, stage: str) -> Path:
+    """Wait until a stage has finished one of its tasks; return its folder for work."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        found = list((root / "artifacts" / stage).glob(".try-*.work/results/0*.json"))
+        if found:
+            return found[0].parents[1]
+        if process.poll() is not None:
+            pytest.fail(f"the build ended before {stage} had a result: {process.communicate()[1]}")
+        time.sleep(0.002)
+    pytest.fail(f"{stage} had no result in two minutes")
+
+
+@pytest.fixture(scope="module")
+def never_stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace of three tasks, built in one go."""
+    root = tmp_path_factory.mktemp("never") / "work"
+    write_project(root, num_files=2100, workers=1, num_words=25)
+    process = start_build(root)
+    assert process.communicate(timeout=120) is not None
+    assert process.returncode == 0
+    return root
+
+
+@pytest.mark.parametrize("stage", ["documents", pytest.param("cleaned", marks=pytest.mark.slow)])
+def test_a_build_killed_half_way_goes_on_and_gives_the_same_bytes(never_stopped: Path, tmp_path: Path, stage: str) -> None:
+    root, temporary = tmp_path / "work", tmp_path / "temporary"
+    temporary.mkdir()
+    shutil.copytree(never_stopped / "texts", root / "texts")
+    shutil.copyfile(never_stopped / "project.yaml", root / "project.yaml")
+    process = start_build(root, TMPDIR=str(temporary))
+    work = wait_for_results(process, root, stage)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=30)
+    tasks = len(list((work / "results").glob("0*.json")))
+    assert tasks < 3, "killed too late to say anything"
+    finished = {path.name: path.stat().st_ino for path in (work / "files").glob("00000*") if not path.name.endswith((".tmp", ".npz"))}
+    assert finished
+    assert not [
+        path for path in (root / "artifacts").glob("*/*") if not path.name.startswith(".") and not (path / "manifest.json").is_file()
+    ]
+    for folder in temporary.iterdir():
+        os.utime(folder, (1, 1))
+    again = start_build(root, TMPDIR=str(temporary))
+    _, said = again.communicate(timeout=120)
+    assert again.returncode == 0, said
+    assert contents(root) == contents(never_stopped)
+    (artifact,) = (root / "artifacts" / stage).glob("try-*")
+    kept = {path.name: path.stat().st_ino for path in artifact.iterdir()}
+    assert {name: kept[name] for name in finished if name in kept} == {name: finished[name] for name in finished if name in kept}
+    assert any(name in kept for name in finished), "finished tasks are not done again"
+    assert not list((root / "artifacts").glob("*/.*"))
+    if stage == "documents":
+        assert not list(temporary.iterdir()), "the folder of the killed process goes when files are read again"
+
+
+LONG_LINES = {
+    "line.txt": (b"", b""),
+    "line.md": (b"", b""),
+    "line.html": (b"<html><body><p>", b"</p></body></html>"),
+    "line.jsonl": (b'{"text": "', b'"}\n'),
+    "line.csv": (b'a,text\n1,"', b'"\n'),
+    "line.xml": (b"<book><para>", b"</para></book>"),
+    "line.srt": (b"1\n00:00:01,000 --> 00:00:02,000\n", b"\n"),
+    "line.warc": (b"", b""),
+}
+
+
+def write_line(path: Path, num_bytes: int) -> None:
+    """Write a file that is one line, of text that does not repeat."""
+    before, after = LONG_LINES[path.name]
+    path.parent.mkdir(exist_ok=True)
+    with path.open("wb") as file:
+        file.write(before)
+        block = " ".join(text_of(number) for number in range(800)).replace(".", "") + " "
+        for number in range(num_bytes // len(block.encode()) + 1):
+            # A block's words in another order each time: cheaper than inventing them anew.
+            words = block.split(" ")[number % 97 :: 1 + number % 7]
+            file.write((" ".join(words) + f" {number} ").encode())
+            while file.tell() < (number + 1) * len(block.encode()) and file.tell() < num_bytes:
+                file.write((" ".join(words[::-1]) + " ").encode())
+        file.write(after)
+
+
+def test_a_long_line_is_cut_and_the_rest_of_the_folder_built(tmp_path: Path) -> None:
+    write_good(tmp_path / "texts")
+    write_line(tmp_path / "texts" / "line.txt", 8 << 20)
+    built = build(tmp_path, {"texts": {"path": "texts"}})
+    assert is_whole(built)
+    assert 8 <= len(built.fate("line.txt")) < 12
+    assert built.figures["balance_bytes"]["read"] >= 8 << 20
+
+
+@pytest.mark.parametrize(
+    ("name", "num_bytes"), [("line.txt", 100 << 20), *[pytest.param(name, 1 << 30, marks=pytest.mark.slow) for name in LONG_LINES]]
+)
+def test_a_line_without_end_is_cut_or_rejected_and_never_held_whole(tmp_path: Path, name: str, num_bytes: int) -> None:
+    write_line(tmp_path / "texts" / name, num_bytes)
+    # A parser may have less memory than the line is long.
+    config = CorpusConfig.model_validate(CONFIG | {"extract": {"memory_mb": 768}, "runner": {"workers": 1}})
+    write_good(tmp_path / "texts", number=1)
+    documents = make_documents({"texts": Source(path="texts")}, config, tmp_path / "documents-00000000", language="be", root=tmp_path)
+    tally = Tally.from_json(json.loads((documents.path / "tally.json").read_text(encoding="utf-8")))
+    reasons = {key[-1] for key in tally.table("dropped_documents")}
+    assert reasons <= {"page_too_large", "line_too_long", "row_too_long", "too_large", "damaged"}
+    assert tally.total("read_bytes") >= num_bytes
+    assert reasons or documents.counts["documents"] > num_bytes >> 20
+    assert documents.counts["documents"] >= 1
