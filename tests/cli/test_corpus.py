@@ -1,5 +1,6 @@
 """`rodna corpus`: looking at a corpus, judging drops, describing it for others."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -213,6 +214,21 @@ def test_a_card_needs_all_licences_or_is_a_draft(rodna, tales, as_json):
     elsewhere = rodna("corpus", "card", "--workspace", tales, "--draft", "--out", tales / "elsewhere")
     assert elsewhere.stdout.strip() == str(tales / "elsewhere")
     assert "a draft, not to be published" in elsewhere.stderr
+
+
+def test_the_guide_names_only_settings_and_options_that_exist(rodna):
+    from rodna.core.config import Section
+    from rodna.corpus.config import CorpusConfig
+
+    guide = (Path(__file__).resolve().parents[2] / "docs" / "corpus.md").read_text(encoding="utf-8")
+    sections = {name: type(field.default) for name, field in CorpusConfig.model_fields.items() if isinstance(field.default, Section)}
+    named = re.findall(rf"`(?:corpus\.)?({'|'.join(sections)})\.([a-z_]+)", guide)
+    assert len(named) > 15
+    assert [f"{section}.{key}" for section, key in named if key not in sections[section].model_fields] == []
+    for verb in ("build", "inspect", "sample", "card"):
+        lines = "\n".join(re.findall(rf"rodna corpus {verb}[^\n`]*", guide))
+        shown = rodna("corpus", verb, "--help").stdout
+        assert [option for option in re.findall(r"--[a-z-]+", lines) if option not in re.sub(r"\s+", " ", shown)] == []
 
 
 def test_verbs_that_need_a_corpus_say_how_to_make_one(rodna, workspace):

@@ -13,9 +13,12 @@ from rodna.core.errors import CorpusError
 from rodna.corpus.config import Source
 from rodna.corpus.documents import SPLITS, Document, Dropped, Split, read_cut, read_documents, read_dropped
 
-STEPS = ("extract", "normalize", "repair", "privacy", "clean", "language", "filter", "quality", "deduplicate", "decontaminate", "mix")
+STEPS = (
+    "extract", "normalize", "repair", "boilerplate", "privacy", "clean", "language", "filter", "quality", "deduplicate", "decontaminate",
+    "mix",
+)  # fmt: skip
 """The order in which the built-in steps see a document; plugins come after `repair`."""
-CUTTING_STEPS = ("deduplicate", "decontaminate")
+CUTTING_STEPS = ("boilerplate", "deduplicate", "decontaminate")
 """These change a document by cutting passages from it."""
 Item = TypeVar("Item")
 
