@@ -28,7 +28,8 @@ import pipeline_texts
 
 HERE = Path(__file__).parent
 STAGES = ("documents", "cleaned", "corpus")
-LIMIT_S = 3600
+STOCK_WORDS = {"eu": "eus", "is": "isl", "lt": "lit", "rw": "kin", "en": "eng"}
+"""What datatrove calls the word finders that it has for these languages."""
 
 
 # One run of rodna, in a process of its own.
@@ -43,12 +44,13 @@ def build(folder: Path, out: Path, *, workers: int) -> dict[str, Any]:
     config = CorpusConfig.model_validate({"language": {"action": "keep"}, "runner": {"workers": workers}})
     common = {"language": "eu", "root": folder.parent}
     seconds: dict[str, float] = {}
+    moments: dict[str, tuple[float, float]] = {}
 
     def timed(name: str, make: Callable[[Path], Any]) -> Any:
-        start = time.perf_counter()
+        start, began = time.perf_counter(), time.time()
         print(f"{time.strftime('%H:%M:%S')} {name}", file=sys.stderr, flush=True)
         made = make(out / f"{name}-00000000")
-        seconds[name] = time.perf_counter() - start
+        seconds[name], moments[name] = time.perf_counter() - start, (began, time.time())
         return made
 
     documents = timed("documents", lambda path: make_documents(sources, config, path, **common))
@@ -57,7 +59,7 @@ def build(folder: Path, out: Path, *, workers: int) -> dict[str, Any]:
     disk = {name: round(size_of(out / f"{name}-00000000") / 1e6, 1) for name in STAGES}
     statistics = json.loads((corpus.path / "statistics.json").read_text(encoding="utf-8"))
     statistics.pop("selection", None)
-    return {"seconds": seconds, "disk_mb": disk, "counts": dict(corpus.counts), "dropped": statistics.get("dropped")}
+    return {"seconds": seconds, "moments": moments, "disk_mb": disk, "counts": dict(corpus.counts), "dropped": statistics.get("dropped")}
 
 
 def size_of(folder: Path) -> int:
@@ -72,7 +74,8 @@ class Watch:
 
     def __init__(self, root: int, folder: Path | None = None) -> None:
         self.root, self.folder = root, folder
-        self.peak = {"pss_mb": 0.0, "rss_sum_mb": 0.0, "parent_mb": 0.0, "private_mb": 0.0, "disk_mb": 0.0}
+        self._samples: list[tuple[float, dict[str, float]]] = []
+        self._cpu: dict[int, float] = {}
         self._going = True
         self._thread = threading.Thread(target=self._watch)
         self._thread.start()
@@ -80,9 +83,8 @@ class Watch:
     def _watch(self) -> None:
         import psutil
 
-        count = 0
         while self._going:
-            now = dict.fromkeys(self.peak, 0.0)
+            now = {"pss_mb": 0.0, "private_mb": 0.0, "rss_sum_mb": 0.0, "parent_rss_mb": 0.0}
             try:
                 family = [psutil.Process(self.root), *psutil.Process(self.root).children(recursive=True)]
             except psutil.NoSuchProcess:
@@ -90,22 +92,32 @@ class Watch:
             for process in family:
                 try:
                     used = process.memory_full_info()
+                    self._cpu[process.pid] = sum(process.cpu_times()[:2])
                 except psutil.Error:
                     continue
                 now["pss_mb"] += used.pss / 1e6
                 now["private_mb"] += used.uss / 1e6
                 now["rss_sum_mb"] += used.rss / 1e6
-                now["parent_mb"] += used.rss / 1e6 if process.pid == self.root else 0
-            if self.folder and count % 20 == 0:
-                now["disk_mb"] = int(subprocess.run(["du", "-s", self.folder], capture_output=True, text=True).stdout.split()[0]) / 1e3
-            self.peak = {name: max(value, now[name]) for name, value in self.peak.items()}
-            count += 1
+                now["parent_rss_mb"] += used.rss / 1e6 if process.pid == self.root else 0
+            if self.folder and len(self._samples) % 20 == 0:
+                listed = subprocess.run(["du", "-s", self.folder], capture_output=True, text=True, check=False).stdout
+                now["disk_mb"] = int(listed.split()[0]) / 1e3
+            self._samples.append((time.time(), now))
             time.sleep(0.5)
 
-    def stop(self) -> dict[str, float]:
+    def stop(self) -> float:
+        """Stop; return the processor seconds of all processes that were seen, less what each took after it was last seen."""
         self._going = False
         self._thread.join()
-        return {name: round(value, 1) for name, value in self.peak.items() if value}
+        return sum(self._cpu.values())
+
+    def peak(self, start: float = 0, end: float = float("inf")) -> dict[str, float]:
+        """Return the most of each that was seen between two moments."""
+        found: dict[str, float] = {}
+        for moment, sample in self._samples:
+            if start <= moment <= end:
+                found = {name: max(value, found.get(name, 0)) for name, value in (found | sample).items()}
+        return {name: round(value, 1) for name, value in found.items()}
 
 
 def program(command: list[str], *, cores: str, log: Path, folder: Path | None = None) -> dict[str, Any]:
@@ -120,10 +132,17 @@ def program(command: list[str], *, cores: str, log: Path, folder: Path | None = 
         output = process.stdout.read() if process.stdout else ""
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-    cost = {"wall_s": time.perf_counter() - started, "cpu_s": used.ru_utime + used.ru_stime, **watch.stop()}
+    wall, waited_for = time.perf_counter() - started, used.ru_utime + used.ru_stime
+    # Of workers that a server forks, the kernel tells a parent nothing.
+    cost: dict[str, Any] = {"wall_s": wall, "cpu_s": max(waited_for, watch.stop())}
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}: see {log}")
-    return {**cost, "result": json.loads(output.splitlines()[-1])}
+    result = json.loads(output.splitlines()[-1])
+    moments = result.pop("moments", {})
+    cost["peak"] = watch.peak()
+    if moments:
+        cost["peak_by_stage"] = {name: watch.peak(*span) for name, span in moments.items()}
+    return {**cost, "result": result}
 
 
 def fresh(folder: Path) -> Path:
@@ -307,7 +326,7 @@ def drops(options: argparse.Namespace) -> dict[str, Any]:
         fresh(folder / "in")
         lines = "".join(json.dumps({"id": str(number), "text": text}) + "\n" for number, text in enumerate(texts))
         (folder / "in" / "0.jsonl").write_text(lines, encoding="utf-8")
-        peer_run(options, "drops", "--input", str(folder / "in"), "--out", str(folder / "out"))
+        peer_run(options, "drops", "--input", str(folder / "in"), "--out", str(folder / "out"), "--words", STOCK_WORDS[language])
         by_step = {}
         for name in ("repetition", "quality", "fineweb"):
             reasons: dict[str, int] = {}
@@ -343,15 +362,16 @@ def scale(options: argparse.Namespace) -> dict[str, Any]:
         shutil.rmtree(folder, ignore_errors=True)
         size = pipeline_texts.write_texts(options.data / "corpora", folder, num_bytes=round(options.gigabytes * 1e9))
         marker.write_text(str(size))
-    out = fresh(options.scratch / "out")
-    temporary = fresh(options.scratch / "temporary")
+    watched = fresh(options.scratch / "run")
+    out, temporary = fresh(watched / "out"), fresh(watched / "temporary")
     command = [sys.executable, __file__, "build", str(folder), "--scratch", str(out), "--workers", "2"]
     os.environ["TMPDIR"] = str(temporary)
     size = int(marker.read_text())
-    run = program(command, cores="0,1", log=options.scratch / "scale.log", folder=options.scratch)
+    run = program(command, cores="0,1", log=options.scratch / "scale.log", folder=watched)
     run["input_mb"], run["mb_per_s"] = round(size / 1e6, 1), round(size / 1e6 / run["wall_s"], 3)
     run["input_on_disk_mb"] = round(size_of(folder) / 1e6, 1)
-    shutil.rmtree(out)
+    if not options.keep:
+        shutil.rmtree(out)
     return {f"{options.gigabytes:g} GB": run}
 
 
@@ -368,6 +388,7 @@ def main() -> None:
     parser.add_argument("--megabytes", type=float, default=50)
     parser.add_argument("--gigabytes", type=float, default=0.1)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--keep", action="store_true")
     options = parser.parse_args()
     options.scratch = options.scratch.resolve()
     if options.action == "build":

@@ -28,7 +28,7 @@ BUCKETS = MinhashConfig().num_buckets
 
 
 class Words(WordTokenizer):
-    """The fastest way to find words; datatrove's own, spaCy's of a language, take several times as long."""
+    """The fastest way to find words and marks; the stock one of each language here is spaCy's."""
 
     WORD = re.compile(r"\w+|[^\w\s]")
 
@@ -129,7 +129,7 @@ def main() -> None:
         print(json.dumps(find_copies(options.input, options.out, options.words or Words(), tasks=1, workers=1)))
     else:
         dropped = options.out / "dropped"
-        steps = [JsonlReader(str(options.input)), *filters(Words(), min_stop_words=2, folder=dropped)]
+        steps = [JsonlReader(str(options.input)), *filters(options.words or Words(), min_stop_words=2, folder=dropped)]
         steps.append(JsonlWriter(str(options.out / "passed"), compression=None))
         stage(steps, options.out, "drops", tasks=1, workers=1)
 

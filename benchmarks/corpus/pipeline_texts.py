@@ -1,13 +1,14 @@
 """Large inputs made of small real ones: every document again and again, each copy with words of its own.
 
-Of every three copies two have half of their words replaced, so that they are documents in their own right; the third is the copy before it
-with 3% of its words replaced: a near copy. Everything follows from the copy's number, so any part can be made alone, in any order.
+Of every three copies two have half of their words replaced (the very first none), so that they are documents in their own right; the third
+is the copy before it with 3% of its words replaced: a near copy. Everything follows from the copy's number.
 """
 
 import gzip
 import json
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -83,20 +84,20 @@ def pages_of(dirty: Path) -> dict[str, list[str]]:
 def write_pages(dirty: Path, folder: Path, *, copies: int, files: int) -> int:
     """Write copies of pages into web archives; return the bytes of HTML."""
     folder.mkdir(parents=True)
-    archives = [gzip.open(folder / f"{number:03d}.warc.gz", "wb", compresslevel=6) for number in range(files)]
     total = count = 0
-    for group, (pattern, pages) in enumerate(pages_of(dirty).items()):
-        texts = [Copies(page, MARKUP) for page in pages]
-        vocabulary = vocabulary_of(texts)
-        for copy in range(copies):
-            for number, text in enumerate(texts):
-                page, near = text.copy(copy, group << 20 | number, vocabulary)
-                data = page.encode("utf-8", "replace")
-                address = f"https://example.org/{pattern.split('/')[0]}/{number}/{copy}{'/near' if near else ''}"
-                archives[count % files].write(_record(data, address, count))
-                total, count = total + len(data), count + 1
-    for archive in archives:
-        archive.close()
+    with ExitStack() as stack:
+        names = [f"{number:03d}.warc.gz" for number in range(files)]
+        archives = [stack.enter_context(gzip.open(folder / name, "wb", compresslevel=6)) for name in names]
+        for group, (pattern, pages) in enumerate(pages_of(dirty).items()):
+            texts = [Copies(page, MARKUP) for page in pages]
+            vocabulary = vocabulary_of(texts)
+            for copy in range(copies):
+                for number, text in enumerate(texts):
+                    page, near = text.copy(copy, group << 20 | number, vocabulary)
+                    data = page.encode("utf-8", "replace")
+                    address = f"https://example.org/{pattern.split('/')[0]}/{number}/{copy}{'/near' if near else ''}"
+                    archives[count % files].write(_record(data, address, count))
+                    total, count = total + len(data), count + 1
     return total
 
 
