@@ -176,3 +176,12 @@ def test_real_help_pages_lose_their_navigation_and_keep_their_text(shared_data):
     assert "Šioje sekcijoje jūs rasite komandų" in found
     for word in ("Atgal", "Pirmyn", "Tęsti", "<", "&nbsp;"):
         assert word not in found
+
+
+def test_what_a_page_declares_for_itself_is_no_text_and_its_entities_are_resolved():
+    declared = '<!ENTITY nbsp "&#160;"><!ENTITY who "Янка"><!ENTITY bomb "&who;&who;">'
+    text, _ = text_of(
+        f'<?xml version="1.0"?><!DOCTYPE html [{declared}]><html><body><p>Дзень,&nbsp;&who;! &bomb;&amp; &other;</p></body></html>'
+    )
+    assert text.replace("\u00a0", " ") == "Дзень, Янка! & &other;"
+    assert text_of("<!DOCTYPE html [ <html><body><p>тэкст</p></body></html>")[0].endswith("тэкст")

@@ -98,7 +98,8 @@ def packed(path: Path, members: Mapping[str, str | bytes]) -> None:
 def office(path: Path, xml: str) -> None:
     """Write XML as the main part of an office document or a book, as the name says."""
     container = '<container><rootfiles><rootfile full-path="book.opf"/></rootfiles></container>'
-    book = '<package><manifest><item id="a" href="a.xhtml" media-type="application/xhtml+xml"/></manifest><spine><itemref idref="a"/></spine></package>'
+    item = '<item id="a" href="a.xhtml" media-type="application/xhtml+xml"/>'
+    book = f'<package><manifest>{item}</manifest><spine><itemref idref="a"/></spine></package>'
     packed(
         path,
         {
@@ -115,11 +116,13 @@ def explosive(declarations: str, use: str, suffix: str) -> str:
     root, body = {
         ".docx": (
             "w:document",
-            f'<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"><w:body><w:p><w:r><w:t>{use}</w:t></w:r></w:p></w:body></w:document>',
+            f'<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"><w:body>'
+            f"<w:p><w:r><w:t>{use}</w:t></w:r></w:p></w:body></w:document>",
         ),
         ".odt": (
             "o:document-content",
-            f'<o:document-content xmlns:o="{office_names("office")}" xmlns:t="{office_names("text")}"><o:body><o:text><t:p>{use}</t:p></o:text></o:body></o:document-content>',
+            f'<o:document-content xmlns:o="{office_names("office")}" xmlns:t="{office_names("text")}">'
+            f"<o:body><o:text><t:p>{use}</t:p></o:text></o:body></o:document-content>",
         ),
         ".epub": ("html", f'<html xmlns="http://www.w3.org/1999/xhtml"><body><p>{use}</p></body></html>'),
         ".svg": ("svg", f'<svg xmlns="http://www.w3.org/2000/svg"><text>{use}</text></svg>'),
@@ -658,3 +661,21 @@ def test_a_line_without_end_is_cut_or_rejected_and_never_held_whole(tmp_path: Pa
     assert tally.total("read_bytes") >= num_bytes
     assert reasons or documents.counts["documents"] > num_bytes >> 20
     assert documents.counts["documents"] >= 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything")
+def test_what_may_not_be_read_is_named_and_the_rest_is_built(tmp_path: Path) -> None:
+    write_good(tmp_path / "texts")
+    (tmp_path / "texts" / "locked.txt").write_text(text_of("locked"), encoding="utf-8")
+    (tmp_path / "texts" / "folder").mkdir()
+    (tmp_path / "texts" / "folder" / "inside.txt").write_text(text_of("inside"), encoding="utf-8")
+    for name in ("locked.txt", "folder"):
+        (tmp_path / "texts" / name).chmod(0)
+    try:
+        built = build(tmp_path, {"texts": {"path": "texts"}})
+    finally:
+        for name in ("locked.txt", "folder"):
+            (tmp_path / "texts" / name).chmod(0o700)
+    assert is_whole(built)
+    assert built.fate("locked.txt") == [("unreadable_file", "Permission denied")]
+    assert built.fate("folder") == [("not_a_file", "a folder that cannot be opened: Permission denied")]
