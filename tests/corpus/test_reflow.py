@@ -1,4 +1,5 @@
 import textwrap
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -171,3 +172,14 @@ def test_the_icelandic_and_english_books_are_told_from_verse(shared_data):
         assert reduced(book) < 0.6
     for other in ("en/milton-paradise.txt", "en/blake-poems.txt", "en/shakespeare-hamlet.txt", "be/bible_maley_pd.txt", "be/tatoeba.txt"):
         assert reduced(other) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["\n".join(["ab cd efg hijk lmno pqrst uvw xyz abcd ef-"] * 20_000), "\n".join(["a" * 200_000 + " x-\nbb"] * 4)],
+    ids=["a paragraph of broken words", "runs of letters without end"],
+)
+def test_what_no_page_looks_like_takes_no_longer_than_other_text(text):
+    started = time.process_time()
+    assert reflow(text, wrapped=True).count("ab") == text.count("ab")
+    assert time.process_time() - started < 8

@@ -10,7 +10,7 @@ No letter is lost or added: only line breaks, the spaces beside them and hyphens
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate
 
@@ -20,6 +20,8 @@ _MIN_WIDTH, _MIN_WIDTH_UNSPACED = 30, 15
 _MIN_PAIRS = 4
 _SAMPLE = 512
 _MAX_WORD = 20
+_MAX_HALF = 100
+"""Half a broken word is looked for in so many characters: a search through all of a line that is one run of letters takes forever."""
 # Shares of lines, measured on 68 texts in seven languages: of wrapped ones at least 0.30 fit one width, 0.10 or fewer are longer than
 # it, and 0.55 or more go on with a small letter; Milton has 0.43, 0.08, 0.00, small-letter sentences a line (Kinyarwanda) 0.26, 0.28, 0.90.
 _FULL, _FULL_UNCASED, _FULL_SMALL, _FULL_KNOWN = 0.5, 0.65, 0.28, 0.2
@@ -115,15 +117,27 @@ class _Page:
         out: list[str] = []
         i = 0
         while i < len(self.lines):
-            line = self.lines[i]
-            start = i
-            while i in joined:
-                following = joined[i]
-                line = self._join(line, i, following)
-                i = following
-            out.append(line.lstrip(" \t") if i > start else line)
+            if i in joined:
+                i, paragraph = self._paragraph(i, joined)
+                out.append(paragraph.lstrip(" \t"))
+            else:
+                out.append(self.lines[i])
             i += 1
         return out
+
+    def _paragraph(self, i: int, joined: Mapping[int, int]) -> tuple[int, str]:
+        """Return the last line of the paragraph that begins at line i, and its text."""
+        parts = [self.lines[i]]
+        tail = parts[0][-_MAX_HALF:]
+        while i in joined:
+            i = joined[i]
+            after = self.lines[i].lstrip()
+            drops_sign, between = self._seam(tail, after)
+            if drops_sign:
+                parts[-1], tail = parts[-1][:-1], tail[:-1]
+            parts.append(between + after)
+            tail = (tail + between + after[-_MAX_HALF:])[-_MAX_HALF:]
+        return i, "".join(parts)
 
     def _joined(self) -> dict[int, int]:
         """Return line -> the line that goes on from it."""
@@ -202,7 +216,7 @@ class _Page:
         return (
             self.lines[i][-1:] in _HYPHENS
             and self.lengths[i] > 1
-            and _BROKEN_WORD.search(self.lines[i]) is not None
+            and _BROKEN_WORD.search(self.lines[i][-_MAX_HALF:]) is not None
             and _FIRST_WORD.match(self.lines[i + 1].lstrip()) is not None
         )
 
@@ -214,20 +228,17 @@ class _Page:
         after = self.lines[following or i + 1]
         return not (_ENDS_SENTENCE.search(self.lines[i]) or after.lstrip()[:1].isupper() or _NEW_ITEM.match(after))
 
-    def _join(self, line: str, i: int, following: int) -> str:
-        """Return a line and its continuation as one."""
-        after = self.lines[following].lstrip()
-        if line[-1] in _HYPHENS:
-            broken, rest = _BROKEN_WORD.search(line), _FIRST_WORD.match(after)
+    def _seam(self, before: str, after: str) -> tuple[bool, str]:
+        """Return whether the last sign before a line's end goes, and what stands between it and the next line instead."""
+        if before[-1] in _HYPHENS:
+            broken, rest = _BROKEN_WORD.search(before), _FIRST_WORD.match(after)
             if broken and rest:
-                return line[:-1] + self._hyphen(broken[1], rest[0], line[-1]) + after
-            if line[-2:] == "--" or (rest is None and line[-2:-1].isdigit() and after[:1].isdigit()):
-                return line + after
-        if line[-1] in "—–" and line[-2:-1].isalpha():
-            return line + after
-        if _STARTS_UNSPACED.match(line[-1]) and _STARTS_UNSPACED.match(after):
-            return line + after
-        return f"{line} {after}"
+                return True, self._hyphen(broken[1], rest[0], before[-1])
+            if before[-2:] == "--" or (rest is None and before[-2:-1].isdigit() and after[:1].isdigit()):
+                return False, ""
+        if before[-1] in "—–" and before[-2:-1].isalpha():
+            return False, ""
+        return False, "" if _STARTS_UNSPACED.match(before[-1]) and _STARTS_UNSPACED.match(after) else " "
 
     def _hyphen(self, left: str, right: str, sign: str) -> str:
         """Return what stands between the halves of a broken word: nothing, or its hyphen where the word has one.
