@@ -1,12 +1,16 @@
 import bz2
+import gzip
+import lzma
 import time
 import tracemalloc
 
 import pytest
+import zstandard
 from tests.corpus.markup import leftovers
 
 from rodna.corpus.config import Source
 from rodna.corpus.extractors import Limits, Piece, Rejected
+from rodna.corpus.extractors.dispatch import extract_file
 from rodna.corpus.extractors.formulas import plain_formula
 from rodna.corpus.extractors.mediawiki import extract
 from rodna.corpus.extractors.wikitext import plain
@@ -186,16 +190,33 @@ def test_a_truncated_dump_gives_what_came_before_and_says_so(tmp_path):
     path = write(tmp_path / "a.xml.bz2", *(page(f"С{n}", f"Сказ нумар {n}. {n**9}") for n in range(400)))
     path.write_bytes(path.read_bytes()[:-400])
     *_, last = read(path)
-    assert last.reason in ("truncated_file", "damaged_xml", "damaged_archive")
+    assert last.reason == "truncated"
+    assert last.detail == "after 0 pages: the bzip2 data end too early; what came before is read"
     plain_path = write(tmp_path / "b.xml", page("А", "Адзін."), page("Б", "Два."))
     plain_path.write_bytes(plain_path.read_bytes()[:-100])
     first, rest = read(plain_path)
     assert first.text == "Адзін."
     assert rest.reason == "damaged_xml"
     assert rest.detail == "after 1 pages: unclosed token: line 5, column 154"
-    assert read(write(tmp_path / "c.xml.bz2", page("А", "Адзін. " * 100)), max_unpacked_bytes=100)[-1].reason == "unpacks_too_large"
-    path.write_bytes(b"BZh9" + bytes(range(256)))
-    assert [item.reason for item in read(path)] == ["damaged_archive"]
+    assert read(write(tmp_path / "c.xml.bz2", page("А", "Адзін. " * 100)), max_unpacked_bytes=100)[-1].reason == "too_large_unpacked"
+    path.write_bytes(b"BZh91AY&SY" + bytes(range(256)))
+    assert [item.reason for item in read(path)] == ["damaged"]
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, zstandard.compress])
+def test_a_dump_is_read_however_it_is_packed(tmp_path, pack):
+    path = tmp_path / "dump.xml.packed"
+    path.write_bytes(pack(write(tmp_path / "a.xml", page("А", "Адзін."), page("Б", "Два.")).read_bytes()))
+    assert [item.text for item in extract_file(path, Source(path="."), Limits())] == ["Адзін.", "Два."]
+
+
+def test_a_dump_that_unpacks_to_out_of_all_proportion_is_a_bomb(tmp_path):
+    path = write(tmp_path / "a.xml.bz2", page("А", "Адзін."), page("Б", "[[Б]]", extra='<redirect title="А"/>'), " " * (65 << 20))
+    one, rest, redirects = extract_file(path, Source(path="."), Limits())
+    assert one.text == "Адзін."
+    assert rest.reason == "archive_bomb"
+    assert rest.detail.startswith("after 2 pages: ")
+    assert redirects.reason == "redirect"
 
 
 def test_a_dump_with_entities_of_its_own_is_refused(tmp_path):

@@ -1,15 +1,11 @@
 """MediaWiki XML dumps, plain or compressed, read as a stream: memory depends on the largest page, never on the dump."""
 
-import bz2
 import codecs
-import gzip
-import lzma
 import re
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from urllib.parse import quote
 from xml.parsers import expat
 
@@ -17,15 +13,13 @@ from rodna.corpus.config import Source
 from rodna.corpus.cutting import documents_of
 from rodna.corpus.encodings import by_mark
 from rodna.corpus.extractors import Limits, Piece, Rejected
+from rodna.corpus.extractors.formats import HEAD_BYTES, compression_of
+from rodna.corpus.extractors.unpacking import Budget, DamagedError, TooMuchError, Unpacked
 from rodna.corpus.extractors.wikitext import plain
 
 CHUNK_BYTES = 1 << 16
 _REDIRECT = re.compile(r"\s*#\s?[^\W\d_]+\s*:?\s*\[\[[^\[\]\n]*\]\]")
 _FIELDS = frozenset({"title", "ns", "text", "timestamp", "model", "base"})
-
-
-class _TooMuch(ValueError):
-    """The dump unpacks to more than it may."""
 
 
 def extract(path: Path, source: Source, limits: Limits) -> Iterator[Piece | Rejected]:
@@ -35,25 +29,26 @@ def extract(path: Path, source: Source, limits: Limits) -> Iterator[Piece | Reje
     with millions of them stays readable. Of pages with several revisions the last one is read.
 
     Args:
-        path: a dump as exported by MediaWiki; bzip2, gzip or xz.
+        path: a dump as exported by MediaWiki; plain, or packed with bzip2, gzip, xz or zstd.
         source: its `document` says what one document is.
         limits: pages above `max_page_bytes` are rejected, longer documents are cut.
     """
     left_out: dict[str, Counter[str]] = {"redirect": Counter(), "not_an_article": Counter()}
     sizes: Counter[str] = Counter()
     dump = _Dump(limits.max_page_bytes)
-    try:
-        for chunk in _chunks(path, limits.max_unpacked_bytes):
-            for page in dump.feed(chunk):
-                kind, what = dump.kind_of(page)
-                if kind:
-                    left_out[kind][what] += 1
-                    sizes[kind] += page["size"]
-                else:
-                    yield from _documents(page, dump, source, limits)
-        dump.close()
-    except (expat.ExpatError, UnicodeDecodeError, EOFError, OSError, lzma.LZMAError, zlib.error, ValueError) as error:
-        yield dump.rejection(error, path)
+    rest = None
+    for page in _pages(path, dump, limits):
+        if isinstance(page, Rejected):
+            rest = page
+            continue
+        kind, what = dump.kind_of(page)
+        if kind:
+            left_out[kind][what] += 1
+            sizes[kind] += page["size"]
+        else:
+            yield from _documents(page, dump, source, limits)
+    if rest is not None:
+        yield rest
     for kind, counts in left_out.items():
         if counts:
             listed = ", ".join(f"{count:,} {what}" for what, count in counts.most_common(8))
@@ -77,29 +72,34 @@ def _documents(page: dict[str, Any], dump: "_Dump", source: Source, limits: Limi
         yield Piece(part, {key: value for key, value in meta.items() if value})
 
 
-def _chunks(path: Path, max_bytes: int) -> Iterator[bytes]:
+def _pages(path: Path, dump: "_Dump", limits: Limits) -> Iterator[dict[str, Any] | Rejected]:
+    """Yield the pages of a dump; last, where it cannot be read to its end, the rejection of the rest."""
+    try:
+        for chunk in _chunks(path, limits):
+            yield from dump.feed(chunk)
+        dump.close()
+    except (DamagedError, TooMuchError) as error:
+        yield Rejected(error.reason, f"after {dump.num_pages:,} pages: {error.what}", 0)
+    except (expat.ExpatError, UnicodeDecodeError, _DeclaredEntityError) as error:
+        yield Rejected("damaged_xml", f"after {dump.num_pages:,} pages: {error}", 0)
+
+
+def _chunks(path: Path, limits: Limits) -> Iterator[bytes]:
     """Yield a dump's XML as UTF-8, or in the encoding that it declares."""
-    total = 0
-    with _open(path) as file:
+    with path.open("rb") as file:
+        kind = compression_of(file.read(HEAD_BYTES))
+    budget = limits.budget or Budget(path.stat().st_size, limits.max_unpacked_bytes)
+    with Unpacked(path, kind, budget) if kind else path.open("rb") as file:
         data = file.read(CHUNK_BYTES)
         mark = by_mark(data)
         decoder = codecs.getincrementaldecoder(mark)() if mark in ("utf-16", "utf-32") else None
         while data:
-            total += len(data)
-            if total > max_bytes:
-                raise _TooMuch(f"it unpacks to more than {max_bytes:,} bytes")
             yield decoder.decode(data).encode("utf-8", "surrogatepass") if decoder else data
             data = file.read(CHUNK_BYTES)
 
 
-def _open(path: Path) -> IO[bytes]:
-    with path.open("rb") as file:
-        head = file.read(6)
-    if head.startswith(b"BZh"):
-        return bz2.open(path, "rb")
-    if head.startswith(b"\x1f\x8b"):
-        return gzip.open(path, "rb")  # pyright: ignore[reportReturnType]
-    return lzma.open(path, "rb") if head.startswith(b"\xfd7zXZ") else path.open("rb")
+class _DeclaredEntityError(ValueError):
+    """The dump declares an entity of its own."""
 
 
 class _Dump:
@@ -149,17 +149,8 @@ class _Dump:
         """Return the address of a page on its wiki, "" where the dump does not say."""
         return self.base.rpartition("/")[0] + "/" + quote(title.replace(" ", "_"), safe="/:,;@!()*'") if "://" in self.base else ""
 
-    def rejection(self, error: Exception, path: Path) -> Rejected:
-        """Return the rejection of the rest of a dump that cannot be read."""
-        where = f"after {self.num_pages:,} pages"
-        if isinstance(error, _TooMuch):
-            return Rejected("unpacks_too_large", f"{where}: {error}", path.stat().st_size)
-        if isinstance(error, EOFError):
-            return Rejected("truncated_file", f"{where}: the compressed file ends too early", 0)
-        return Rejected("damaged_xml" if isinstance(error, expat.ExpatError | ValueError) else "damaged_archive", f"{where}: {error}", 0)
-
     def _refuse(self, name: str, *_: Any) -> None:
-        raise ValueError(f"it declares an entity ({name}), as no dump does")
+        raise _DeclaredEntityError(f"it declares an entity ({name}), as no dump does")
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         name = name.rpartition(":")[2]
