@@ -93,3 +93,10 @@ def test_bytes_of_a_program_are_no_text(tmp_path):
     path = tmp_path / "a.txt"
     path.write_bytes(bytes(range(256)) * 100)
     assert detect(path).name == ""
+
+
+def test_a_long_utf8_text_with_a_few_broken_bytes_in_ascii_stays_utf8(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(("Слова пра мову.\n" * 100_000).encode() + b"plain words only\n" * 70_000 + b"\xe9 \xe8 \xff \xe9 \xe8\n" * 4)
+    found = detect(path)
+    assert (found.name, found.num_bad_bytes) == ("utf-8", 20)

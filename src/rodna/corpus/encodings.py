@@ -25,6 +25,7 @@ MAX_DAMAGED_SHARE = 0.02
 
 BINARY_SHARE = 0.01
 """A file with more than this share of control bytes is no text."""
+_NO_LEADS = bytes(range(0xC0))
 _CONTROLS = bytes(sorted(set(range(32)) - {7, 8, 9, 10, 12, 13, 26, 27}))
 
 
@@ -129,7 +130,8 @@ def scan_utf8(path: Path) -> tuple[int, int, bytes]:
                     if len(sample) < SAMPLE_BYTES:
                         sample += _lines_beyond_ascii(data)[: SAMPLE_BYTES - len(sample)]
                 num_bad += bad
-                num_good += sum(character > "\x7f" for character in text) - bad if bad else 1
+                # Of what is valid, only the first bytes of the characters are left to be counted.
+                num_good += sum(character > "\x7f" for character in text) - bad if bad else len(data.translate(None, _NO_LEADS))
             if not data:
                 return num_good, num_bad - _cut_at_end(text), bytes(sample)
 
