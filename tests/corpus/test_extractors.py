@@ -124,6 +124,14 @@ def test_json_lines_give_text_meta_and_a_reason_for_every_bad_line(tmp_path):
     assert texts(pieces) == ["добры", "яшчэ"]
 
 
+def test_a_number_that_is_too_long_costs_its_own_line_only(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "адзін"}\n{"text": "два", "n": ' + "9" * 5000 + '}\n{"text": "тры"}\n', encoding="utf-8")
+    one, bad, three = read(path)
+    assert (one.text, three.text) == ("адзін", "тры")
+    assert (bad.reason, bad.detail) == ("invalid_json", "line 2: a number of too many digits")
+
+
 def test_a_json_lines_file_without_the_field_names_the_fields_it_has(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"content": "x", "id": 1}\n', encoding="utf-8")

@@ -197,3 +197,9 @@ def test_files_that_a_parser_must_open_are_looked_into(tmp_path):
     assert found["book.odt"].reason.startswith("a book: cut into sections, so that parts of it can be held out (of about ")
     assert (found["*.html"].num_files, found["*.html"].reason) == (25, "each page is one document")
     assert found["films.srt"].scripts == {"Cyrl": 1.0}
+
+
+def test_a_line_that_nests_without_end_does_not_stop_a_proposal(tmp_path):
+    (tmp_path / "a.jsonl").write_text("[" * 100_000 + '\n{"text": "Адзін сказ пра мову."}\n', encoding="utf-8")
+    (proposal,) = propose_sources(tmp_path, "be")
+    assert proposal.source.format == "json_lines"

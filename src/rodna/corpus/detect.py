@@ -208,7 +208,7 @@ def _first_json_lines(path: Path) -> list[dict]:
         for _ in range(200):
             try:
                 row = json.loads(file.readline(1 << 24))
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             rows.extend([row] if isinstance(row, dict) else [])
     return rows

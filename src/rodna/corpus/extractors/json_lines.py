@@ -37,12 +37,14 @@ def extract(path: Path, source: Source, limits: Limits) -> Iterator[Piece | Reje
             continue
         try:
             values = json.loads(line)
-        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             what = (
                 error.msg
                 if isinstance(error, json.JSONDecodeError)
                 else "not UTF-8"
                 if isinstance(error, UnicodeDecodeError)
+                else "a number of too many digits"
+                if isinstance(error, ValueError)
                 else "too deep"
             )
             yield Rejected("invalid_json", f"line {number}: {what}", len(line), _excerpt(line))
