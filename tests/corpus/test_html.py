@@ -185,3 +185,9 @@ def test_what_a_page_declares_for_itself_is_no_text_and_its_entities_are_resolve
     )
     assert text.replace("\u00a0", " ") == "Дзень, Янка! & &other;"
     assert text_of("<!DOCTYPE html [ <html><body><p>тэкст</p></body></html>")[0].endswith("тэкст")
+
+
+def test_a_quote_that_nothing_closes_in_raw_markup_costs_no_time():
+    started = time.process_time()
+    assert "слова" in text("<xmp><a " + "x" * 60 + '"</xmp><p>слова</p>')
+    assert time.process_time() - started < 1

@@ -37,7 +37,8 @@ _VERBATIM = frozenset(("pre", "listing", "xmp", "plaintext"))
 _PROSE = frozenset(("p", "blockquote", "figure", "caption", "figcaption", "hr", *_HEADINGS, *_VERBATIM))
 _LINK_LISTS = frozenset(_GAPS) - _PROSE - {"body"}
 
-_TOKEN = re.compile(r'<!--.*?-->|<(/?)([a-zA-Z][^\s>]*)((?:[^">]+|"[^"]*")*)>', re.DOTALL)
+# Possessive: inside `<xmp>` markup stands as somebody wrote it, with quotes that nothing closes.
+_TOKEN = re.compile(r'<!--.*?-->|<(/?)([a-zA-Z][^\s>]*+)((?:[^">]++|"[^"]*+")*+)>', re.DOTALL)
 _NAMES = re.compile(r'\b(?:class|id|role)="([^"]*)"')
 _HIDDEN = re.compile(r'(?:^|\s)hidden(?:=|\s|$)|aria-hidden="true"|style="[^"]*(?:display:\s*none|visibility:\s*hidden)', re.IGNORECASE)
 _HIDDEN_NAMES = re.compile(
