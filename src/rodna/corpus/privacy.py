@@ -13,20 +13,32 @@ from rodna.core.errors import ConfigError
 PersonalData = Literal["email", "iban", "card", "phone"]
 PLACEHOLDER = "[{kind}]"
 
-_EMAIL = re.compile(r"(?<![\w.+%-])[\w.+%-]{1,64}+@([\w-]{1,63}+(?:\.[\w-]{1,63}+){1,8}+)")
+# Letters of scripts that are written without spaces, or, as Korean, with endings that stand right behind a foreign word: no part of an
+# address, and what stands beside them stands alone.
+_UNSPACED = (
+    "\u0e00-\u0fff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3040-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff"
+)
+_UNSPACED += "\U00020000-\U0003ffff"
+_W = rf"[^\W{_UNSPACED}]"
+_WORD_CHARACTER = re.compile(_W)
+_MAX_LOCAL = 64
+_LOCAL = re.compile(rf"(?<!{_W})(?<![.+%-])(?:{_W}|[.+%-]){{1,{_MAX_LOCAL}}}+\Z")
+_DOMAIN = re.compile(rf"@((?:{_W}|-){{1,63}}(?:\.(?:{_W}|-){{1,63}}+){{1,8}}+)")
 # Patterns begin with a character and only then look at what was before it: the search for one character is the fastest there is.
-_IBAN_START = re.compile(r"[A-Z](?<!\w[A-Z])[A-Z][0-9]{2}(?= ?[A-Z0-9]{4})")
+_IBAN_START = re.compile(rf"[A-Z](?<!{_W}[A-Z])[A-Z][0-9]{{2}}(?= ?[A-Z0-9]{{4}})")
 # Either no separators, or groups parted throughout by one space or hyphen.
 _CARD = re.compile(
-    r"[2-6](?<![\w.,+-][2-6])(?:[0-9]{14,18}+|[0-9]{3}([ -])[0-9]{4,6}(?:\1[0-9]{4,5}){1,2}+(?:\1[0-9]{1,3})?+)(?![\w-]|[.,][0-9])"
+    rf"[2-6](?<!{_W}[2-6])(?<![.,+-][2-6])"
+    r"(?:[0-9]{14,18}+|[0-9]{3}([ -])[0-9]{4,6}(?:\1[0-9]{4,5}){1,2}+(?:\1[0-9]{1,3})?+)"
+    rf"(?!{_W}|-|[.,][0-9])"
 )
 _PHONES = (
     # A country's code: +375 29 123-45-67, +44 (0)20 7946 0958.
-    re.compile(r"\+(?<![\w+]\+) ?[1-9](?:[ ./-]?\(?[0-9]\)?){6,14}+(?![0-9])"),
+    re.compile(rf"\+(?<!{_W}\+)(?<!\+\+) ?[1-9](?:[ ./-]?\(?[0-9]\)?){{6,14}}+(?![0-9])"),
     # An area code in brackets: (029) 123-45-67, (212) 555-0123; not a year.
-    re.compile(r"\((?<![\w.,/(-]\()(?!19|20)[0-9]{2,5}\) ?[0-9]{2,4}(?:[ -][0-9]{2,4}){1,3}+(?![\w/-])"),
+    re.compile(rf"\((?<!{_W}\()(?<![.,/(-]\()(?!19|20)[0-9]{{2,5}}\) ?[0-9]{{2,4}}(?:[ -][0-9]{{2,4}}){{1,3}}+(?!{_W}|[/-])"),
     # A leading zero and three groups or more: 029 123 45 67, 020-7946-0958.
-    re.compile(r"0(?<![\w.,/:+-]0)[1-9][0-9]{1,3}(?:([ -])[0-9]{2,4})(?:\1[0-9]{2,4}){1,3}+(?![\w/:-]|[.,][0-9])"),
+    re.compile(rf"0(?<!{_W}0)(?<![.,/:+-]0)[1-9][0-9]{{1,3}}(?:([ -])[0-9]{{2,4}})(?:\1[0-9]{{2,4}}){{1,3}}+(?!{_W}|[/:-]|[.,][0-9])"),
 )
 _MIN_PHONE_DIGITS, _MAX_PHONE_DIGITS = 8, 15
 
@@ -85,9 +97,14 @@ def redact(text: str, kinds: Iterable[str], *, placeholder: str = PLACEHOLDER) -
 
 
 def _replace_emails(text: str, placeholder: str) -> tuple[str, int]:
-    if "@" not in text:
-        return text, 0
-    return _substitute(_EMAIL, text, placeholder, lambda match: _is_domain(match[1]))
+    parts: list[str] = []
+    end = 0
+    for match in _DOMAIN.finditer(text):
+        local = _LOCAL.search(text, max(end, match.start() - _MAX_LOCAL - 1), match.start())
+        if local and _is_domain(match[1]):
+            parts += [text[end : local.start()], placeholder]
+            end = match.end()
+    return ("".join([*parts, text[end:]]), len(parts) // 2) if parts else (text, 0)
 
 
 def _is_domain(name: str) -> bool:
@@ -120,7 +137,7 @@ def _end_of_iban(text: str, start: int) -> int:
         if not (character.isascii() and (character.isdigit() or character.isupper())):
             return 0
         digits, position = digits + character, position + 1
-    if not length or len(digits) < length or text[position : position + 1].isalnum():
+    if not length or len(digits) < length or _WORD_CHARACTER.match(text, position):
         return 0
     return position if int("".join(str(int(character, 36)) for character in digits[4:] + digits[:4])) % 97 == 1 else 0
 
