@@ -30,9 +30,22 @@ from rodna.corpus.stats import counts_of, statistics_of_tally
 from rodna.corpus.tally import Tally
 
 KINDS = ("documents", "cleaned", "corpus")
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 LEVEL = 3
 CUT = "cut"
+
+
+def check_seed(sources: Mapping[str, Source], config: CorpusConfig) -> None:
+    """Check that the sources which quality is fitted to are there, before the hours that reading takes.
+
+    Raises:
+        CorpusError: one is not.
+    """
+    for name in config.quality.seed:
+        if name not in sources:
+            raise CorpusError(
+                f"no such source: {name}", where="corpus.quality.seed", fix=f"use names under `sources`: {', '.join(sources)}"
+            )
 
 
 def check_sources(sources: Mapping[str, Source]) -> None:
@@ -54,7 +67,7 @@ def settings_of(kind: str, sources: Mapping[str, Source], config: CorpusConfig, 
     repairs = {name: form.pop(name) for name in ("apostrophes", "homoglyphs")}
     extracting = {"normalize": form, **{name: every.pop(name) for name in ("extract", "max_document_bytes")}, "sources": list(sources)}
     cleaning = {"normalize": repairs, **{name: every.pop(name) for name in ("steps", "privacy")}}
-    cleaning["quality"] = {"seed": every["quality"]["seed"]}
+    cleaning["quality"] = {"seed": every["quality"]["seed"], "boilerplate": every["quality"].pop("boilerplate")}
     cleaning["language"] = {name: every["language"].pop(name) for name in ("identifier", "mixed_share")}
     chosen = {"documents": extracting, "cleaned": cleaning, "corpus": every}[kind]
     return {"language_tag": parse_language(language).tag, **chosen}
@@ -98,6 +111,7 @@ def make_documents(
         CorpusError: a source is missing or empty, or nothing in it is text.
     """
     check_sources(sources)
+    check_seed(sources, config)
     settings = settings_of("documents", sources, config, language)
     inputs = inputs_of("documents", digest or fingerprint(sources, root), config=config, root=root)
     with _stage("documents", out, inputs, settings) as (work, draft):
@@ -124,8 +138,10 @@ def make_cleaned(
     Raises:
         CorpusError: nothing is left.
     """
+    check_seed(sources, config)
     settings = settings_of("cleaned", sources, config, language)
-    with _stage("cleaned", out, inputs_of("cleaned", documents, config=config, root=root), settings) as (work, draft):
+    inputs = inputs_of("cleaned", documents, config=config, root=root)
+    with _stage("cleaned", out, inputs, settings) as (work, draft):
         files = work / "files"
         if not (files / "characters.npz").is_file():
             clean.fit(documents, config, files, language=settings["language_tag"])
@@ -134,7 +150,8 @@ def make_cleaned(
             "documents": str(documents.path),
             "fitted": str(files),
             "out": str(files),
-            "config": config.model_dump(mode="json", include={"steps", "privacy", "language"}),
+            "inputs": {role: item if isinstance(item, str) else item.digest for role, item in inputs.items()},
+            "config": config.model_dump(mode="json", include={"steps", "privacy", "language", "quality"}),
             "language": settings["language_tag"],
             "root": str(root),
             "sources": list(sources),
@@ -167,9 +184,11 @@ def make_corpus(
     with _stage("corpus", out, inputs, settings, seed=config.seed) as (work, draft):
         files = work / "files"
         if not (files / "selected.json").is_file():
-            before = _tally(cleaned.path)
             facts = select(cleaned, config, files, language=settings["language_tag"], sources=tuple(sources), root=root)
             if not facts["documents"]:
+                before = _tally(cleaned.path)
+                for step, reason, number in facts["dropped"]:
+                    before.add("dropped_documents", "", step, reason, number=number)
                 raise nothing_left(before, sources)
             write_json(files / "selected.json", facts)
         facts = json.loads((files / "selected.json").read_text(encoding="utf-8"))
@@ -177,8 +196,8 @@ def make_corpus(
         shared = {"cleaned": str(cleaned.path), "selected": str(files), "out": str(files), "sources": list(sources)}
         results = run_tasks(config.runner, write.FUNCTION, [{"name": shard.name, **shared} for shard in signals.shards], work=work)
         tally = Tally().merge([_tally(cleaned.path), *(Tally.from_json(result["tally"]) for result in results)])
-        if not tally.total("kept_documents"):
-            raise nothing_left(tally, sources)
+        if not any(split == SPLITS[0] for _, split in tally.table("kept_documents")):
+            raise nothing_to_train_on(tally, sources)
         tally.check_balance(sources)
         for split in (*SPLITS, CUT):
             join(files, draft, split, [result["files"][split] for result in results])
@@ -256,13 +275,26 @@ def _tally(folder: Path) -> Tally:
 
 def nothing_left(tally: Tally, sources: Mapping[str, Source]) -> CorpusError:
     """Return the error for sources in which nothing can be learned from."""
-    reasons: dict[str, int] = {}
-    for (_, step, reason), number in tally.table("dropped_documents").items():
-        reasons[f"{reason} ({step})"] = reasons.get(f"{reason} ({step})", 0) + number
-    most = sorted(reasons.items(), key=lambda item: -item[1])[:5]
-    listed = "; ".join(f"{number:,} x {reason}" for reason, number in most)
+    listed = _reasons(tally) or "they are blank"
     return CorpusError(
-        f"no document is left to learn from: {tally.total('files'):,} files read, everything in them dropped: {listed or 'they are blank'}",
+        f"no document is left to learn from: {tally.total('files'):,} files read, everything in them dropped: {listed}",
         where=", ".join(source.path for source in sources.values()),
         fix="look at the files: are they text in the language? A source's `format`, `document` and `text_field` say how they are read",
     )
+
+
+def nothing_to_train_on(tally: Tally, sources: Mapping[str, Source]) -> CorpusError:
+    """Return the error for a corpus of which at most held-out text is left."""
+    return CorpusError(
+        f"no training text is left: {_reasons(tally)}",
+        where=", ".join(source.path for source in sources.values()),
+        fix="look at what would drop so much: corpus.decontaminate.benchmarks may hold this very text, corpus.mix may leave all of it out",
+    )
+
+
+def _reasons(tally: Tally) -> str:
+    """Return the commonest reasons for which documents were dropped, in words."""
+    reasons: dict[str, int] = {}
+    for (_, step, reason), number in tally.table("dropped_documents").items():
+        reasons[f"{reason} ({step})"] = reasons.get(f"{reason} ({step})", 0) + number
+    return "; ".join(f"{number:,} x {reason}" for reason, number in sorted(reasons.items(), key=lambda item: -item[1])[:5])

@@ -31,7 +31,15 @@ class Effect:
 
 
 def mix(
-    num_bytes: np.ndarray, source: np.ndarray, split: np.ndarray, keys: np.ndarray, sources: Sequence[str], config: MixConfig, seed: int
+    num_bytes: np.ndarray,
+    source: np.ndarray,
+    split: np.ndarray,
+    keys: np.ndarray,
+    sources: Sequence[str],
+    config: MixConfig,
+    seed: int,
+    *,
+    wanted: np.ndarray | None = None,
 ) -> tuple[np.ndarray, tuple[Effect, ...]]:
     """Decide how often each document is written.
 
@@ -47,6 +55,7 @@ def mix(
         sources: the sources' names.
         config: weights and caps.
         seed: another seed chooses other documents.
+        wanted: bool (D,), documents that are never left out, whatever their source's weight.
 
     Returns:
         uint8 (D,): how often each document is written, 0 for those left out and those dropped before; and the effect on each source.
@@ -64,6 +73,8 @@ def mix(
     for number, factor in enumerate(factors):
         own = np.flatnonzero(train & (source == number))
         repeats[own] = _repeats(num_bytes[own], keys[own], factor, seed)
+    if wanted is not None:
+        repeats[train & wanted & (repeats == 0)] = 1
     after = np.bincount(source[train], weights=num_bytes[train] * repeats[train], minlength=len(sources))
     left_out = np.bincount(source[train & (repeats == 0)], minlength=len(sources))
     documents = np.bincount(source[train], minlength=len(sources))

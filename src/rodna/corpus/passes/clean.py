@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,7 @@ def fit(documents: Artifact, config: CorpusConfig, out: Path, *, language: str) 
 
 def seed_texts(folder: Path, shards: Sequence[Mapping[str, Any]], sources: Sequence[str]) -> Iterator[str]:
     """Yield texts of the named sources (all, where none is named), evenly from the whole corpus, `SEED_BYTES` at most."""
+    shards = [shard for shard in shards if not sources or not set(sources).isdisjoint(shard["sources"])]
     total = sum(shard["bytes"] for shard in shards)
     # Whole shards are read, and of a large corpus only every so many-th of them; of each, its start.
     stride = max(1, len(shards) // 64)
@@ -71,7 +72,9 @@ def clean_task(task: Mapping[str, Any]) -> dict[str, Any]:
         `name`; `documents`, how many are left; `dropped`, the name of the file of drops; `tally`.
     """
     out, name = Path(task["out"]), task["name"]
-    cleaner = _cleaner(json.dumps({key: task[key] for key in ("config", "language", "root", "fitted", "sources")}, sort_keys=True))
+    cleaner = _cleaner(
+        json.dumps({key: task[key] for key in ("config", "language", "root", "fitted", "sources", "inputs")}, sort_keys=True)
+    )
     tally = Tally()
     rows: list[np.ndarray] = []
     ids: list[str] = []
@@ -137,7 +140,7 @@ class _Cleaner:
             tally.add("changed_bytes", document.source, name, number=len(result.text.encode()) - size)
             current = result
         if self.config.quality.boilerplate:
-            text, removed = strip_boilerplate(current.text, self.__dict__["model"])
+            text, removed = strip_boilerplate(current.text, self.model)
             if removed:
                 tally.add("changed_bytes", document.source, "boilerplate", number=len(text.encode()) - len(current.text.encode()))
                 current = replace(current, text=text)
@@ -176,8 +179,9 @@ class _Cleaner:
         return {"sketches": sketch(texts), "windows": windows_of(texts), "lines": lines_of(texts)}
 
 
-@cache
+@lru_cache(maxsize=1)
 def _cleaner(settings: str) -> _Cleaner:
+    # `inputs` is part of the key: what was fitted to other text may have lain at the same place.
     values = json.loads(settings)
     config = CorpusConfig.model_validate(values["config"])
     root, fitted = Path(values["root"]), Path(values["fitted"])

@@ -13,7 +13,6 @@ from typing import Any, Self
 import numpy as np
 
 from rodna.core.artifact import Artifact
-from rodna.core.errors import CorpusError
 from rodna.core.files import write_json, write_text
 from rodna.corpus.config import CorpusConfig
 from rodna.corpus.decontaminate import REASONS as CONTAMINATED
@@ -89,17 +88,25 @@ class Selection:
             step: what drops them.
             reason: why.
         """
-        which = which & self.alive
+        self.fate[which & self.alive & ~self.protected(reason)] = FATE[step, reason]
+
+    def protected(self, reason: str) -> np.ndarray:
+        """Return which documents a rule of the project keeps from being dropped for a reason, bool (D,)."""
+        result = np.zeros(len(self.fate), dtype=bool)
         for rule in self.config.keep:
             if rule.reason not in ("", reason) or (rule.source and rule.source not in self.sources):
                 continue
-            kept = np.ones(len(which), dtype=bool)
+            meant = np.ones(len(result), dtype=bool)
             if rule.source:
-                kept &= self.source == self.sources.index(rule.source)
+                meant &= self.source == self.sources.index(rule.source)
             if rule.document:
-                kept &= self._matches(rule.document)
-            which &= ~kept
-        self.fate[which] = FATE[step, reason]
+                meant &= self._matches(rule.document)
+            result |= meant
+        return result
+
+    def reasons(self) -> list[tuple[str, str, int]]:
+        """Return (step, reason, documents) of what has been dropped."""
+        return [(*REASONS[fate], int(number)) for fate, number in enumerate(np.bincount(self.fate)) if fate and number]
 
     def drop_by_number(self, numbers: np.ndarray, step: str, reasons: Sequence[str]) -> None:
         """Drop documents by an array of indices into a step's reasons, shape (D,); 0 keeps."""
@@ -129,8 +136,9 @@ def select(cleaned: Artifact, config: CorpusConfig, out: Path, *, language: str,
     """Decide over every document of a corpus, and write the decisions of each shard to `out`.
 
     Returns:
-        What is worth telling: `documents`, how many are left; `thresholds`; `copies`, by similarity and number; `contamination`, what of
-        held-out and benchmark texts was met; `mix`, its effect on each source.
+        What is worth telling: `documents`, how many are left (where none is, only `dropped` beside it, which says why); `thresholds`;
+        `copies`, by similarity and number; `contamination`, what of held-out and benchmark texts was met; `mix`, its effect on each
+        source.
 
     Raises:
         CorpusError: there is too little text to hold any out, or a setting names what does not exist.
@@ -146,16 +154,19 @@ def select(cleaned: Artifact, config: CorpusConfig, out: Path, *, language: str,
     for kind, reason in enumerate(("duplicate", "near_duplicate"), start=1):
         chosen.drop(copies["kind"] == kind, "deduplicate", reason)
     if not chosen.alive.any():
-        return {"documents": 0}
+        return {"documents": 0, "dropped": chosen.reasons()}
     keys = signals.field("key")
     split = _hold_out(chosen, keys, sizes, copies["cluster"])
     benchmarks = load_benchmarks([root / path for path in config.decontaminate.benchmarks])
     found = find_contamination(signals, split, config.decontaminate, benchmarks)
     chosen.drop_by_number(found.reasons, "decontaminate", CONTAMINATED)
     split[~chosen.alive] = DROPPED_SPLIT
-    passages = find_passages(signals, split, config.deduplicate)
-    repeats, effect = mix(sizes, chosen.source, split, keys[:, 0], sources, config.mix, config.seed)
+    wanted = chosen.protected("over_cap")
+    repeats, effect = mix(sizes, chosen.source, split, keys[:, 0], sources, config.mix, config.seed, wanted=wanted)
     chosen.drop(chosen.alive & (repeats == 0), "mix", "over_cap")
+    # After mixing: a passage must not be cut because it stands in a document that is then left out.
+    split[~chosen.alive] = DROPPED_SPLIT
+    passages = find_passages(signals, split, config.deduplicate)
     cuts = np.concatenate([passages, found.passages])
     cuts = cuts[chosen.alive[cuts["document"]]]
     cuts = cuts[np.lexsort((cuts["start"], cuts["document"]))]
@@ -189,11 +200,6 @@ def _judge_language(chosen: Selection, language: str, root: Path) -> tuple[str, 
 def _judge_quality(chosen: Selection) -> Thresholds:
     """Drop documents beyond the thresholds, which are fitted to the seed sources, or to all where none is named."""
     config = chosen.config.quality
-    unknown = [name for name in config.seed if name not in chosen.sources]
-    if unknown:
-        raise CorpusError(
-            f"no such source: {unknown[0]}", where="corpus.quality.seed", fix=f"use names under `sources`: {', '.join(chosen.sources)}"
-        )
     measures = chosen.signals.field("measures")
     seed = chosen.alive
     if config.seed:

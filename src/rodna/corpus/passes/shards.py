@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rodna.core.errors import explain_disk_errors
 from rodna.corpus.documents import Document, Dropped, JsonLinesWriter, decode, open_lines
 
 SHARD_BYTES = 32 << 20
+SHARD_DOCUMENTS = 1 << 17
+"""Of very short documents: what is known of each takes more memory than its text."""
 BATCH_BYTES = 4 << 20
 BATCH_DOCUMENTS = 8192
 Stored = tuple[Document, bytes]
@@ -55,21 +57,24 @@ class RollingWriter:
     def __init__(self, folder: Path, prefix: str) -> None:
         self._folder, self._prefix = folder, prefix
         self._current: ShardWriter | None = None
-        self.shards: list[dict[str, int | str]] = []
+        self._sources: dict[str, None] = {}
+        self.shards: list[dict[str, Any]] = []
 
     def write(self, document: Document, size_bytes: int) -> None:
         if self._current is None:
             self._current = ShardWriter(self._folder, f"{self._prefix}-{len(self.shards):03d}")
         self._current.write(document, size_bytes)
-        if self._current.num_bytes >= SHARD_BYTES:
+        self._sources[document.source] = None
+        if self._current.num_bytes >= SHARD_BYTES or self._current.num_documents >= SHARD_DOCUMENTS:
             self.close()
 
     def close(self) -> None:
         if self._current is not None:
             self._current.close()
             name = self._current.path.name.removesuffix(".jsonl.zst")
-            self.shards.append({"name": name, "documents": self._current.num_documents, "bytes": self._current.num_bytes})
-            self._current = None
+            about = {"documents": self._current.num_documents, "bytes": self._current.num_bytes, "sources": list(self._sources)}
+            self.shards.append({"name": name, **about})
+            self._current, self._sources = None, {}
 
 
 def read_shard(folder: Path, name: str) -> Iterator[Stored]:

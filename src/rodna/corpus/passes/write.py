@@ -81,6 +81,9 @@ class _Writer:
         text = document.text
         if first < last:
             text, cuts = self._cut(document, self._passages[first:last])
+        else:
+            cuts = []
+        if cuts:
             if not text:
                 detail = "all of it stands in other documents: " + ", ".join(dict.fromkeys(cut.detail for cut in cuts))[:200]
                 self._fate[number] = GONE
@@ -169,10 +172,10 @@ class _Writer:
             return f"near copy of {other}"
         if step == "decontaminate":
             return f"most of it stands in {other}"
-        return other
+        return f"left out to bring {self.sources[row['source']]} to its weight or share of the training text (corpus.mix)"
 
     def _cut(self, document: Document, passages: np.ndarray) -> tuple[str, list[Dropped]]:
-        """Return a text without its passages, and what each was."""
+        """Return a text without its passages, and what each was; the text as it is where all of them lie inside words."""
         parts: list[str] = []
         cuts: list[Dropped] = []
         end = 0
@@ -187,6 +190,8 @@ class _Writer:
             cuts.append(
                 Dropped(document.id, document.source, CUT_STEPS[reason], reason, f"stands in {other}", len(text.encode()), excerpt_of(text))
             )
+        if not cuts:
+            return document.text, []
         parts.append(document.text[end:])
         kept = "".join(parts)
         while "\n\n\n" in kept:
