@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tales import NASTY, tales
 
+import rodna.corpus
 from rodna.core.artifact import Artifact
 from rodna.core.files import sha256_of
 from rodna.corpus.build import build_corpus
@@ -16,6 +17,7 @@ from rodna.corpus.config import CorpusConfig, DeduplicateConfig, LanguageConfig,
 from rodna.corpus.documents import SPLITS, as_record, read_documents
 from rodna.corpus.inspect import statistics_of
 from rodna.publish.data_card import card_of, gaps_of, md, size_category, write_data_set
+from rodna.publish.facts.corpus_drops import WORDS
 from rodna.publish.licences import PublishError, check_publishable, hub_name, licences_of, link_of
 
 Made = tuple[Artifact, dict[str, Source]]
@@ -181,13 +183,19 @@ def test_our_own_card_is_written_over_and_another_one_is_not(made: Made, tmp_pat
 
 def test_gaps_name_scans_mixed_text_and_personal_data(made: Made):
     statistics = statistics_of(made[0])
-    statistics["dropped"].append({"step": "extract", "reason": "needs_ocr", "documents": 7, "bytes": 1})
+    statistics["dropped"].append({"step": "extract", "reason": "page_needs_ocr", "documents": 7, "bytes": 1})
     statistics["mixed"] = {"documents": 3, "bytes": 9}
     statistics["redacted"] = {}
     gaps = "\n".join(gaps_of(statistics))
-    assert "7 scanned documents or pages without text are missing." in gaps
+    assert "Scanned pages, which hold no text, of 7 files are missing." in gaps
     assert "3 documents switch between languages" in gaps
     assert "No personal data was taken out" in gaps
+
+
+def test_every_reason_that_is_put_into_words_is_one_that_some_step_gives():
+    folder = Path(rodna.corpus.__file__).parent
+    code = "".join(path.read_text(encoding="utf-8") for path in folder.rglob("*.py"))
+    assert [reason for reason in WORDS if f'"{reason}"' not in code] == []
 
 
 def test_contamination_is_listed_with_what_was_done(made: Made):

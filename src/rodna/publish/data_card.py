@@ -192,9 +192,9 @@ def gaps_of(statistics: Mapping[str, Any]) -> list[str]:
         lacking = [md(name) for name, source in statistics["sources"].items() if not source[field].strip()]
         if lacking:
             gaps.append(f"Not written down {says}: {', '.join(lacking)}.")
-    scanned = sum(entry["documents"] for entry in statistics["dropped"] if entry["reason"] == "needs_ocr")
+    scanned = sum(entry["documents"] for entry in statistics["dropped"] if entry["reason"] == "page_needs_ocr")
     if scanned:
-        gaps.append(f"{scanned:,} scanned documents or pages without text are missing.")
+        gaps.append(f"Scanned pages, which hold no text, of {plural(scanned, 'file')} are missing.")
     if number := statistics["mixed"]["documents"]:
         gaps.append(f"{number:,} documents switch between languages; `share` in their `meta` says how much of each is in the language.")
     replaced = ", ".join(f"{number:,} x {kind}" for kind, number in statistics["redacted"].items())

@@ -36,7 +36,7 @@ WORDS = {
     "undecodable": "bytes that are not text in any encoding tried",
     "unreadable_file": "the file could not be read",
     "not_text": "not text",
-    "needs_ocr": "scanned pages, which need character recognition",
+    "page_needs_ocr": "scanned pages, which need character recognition",
 }
 """Reason -> what it says to a reader; other reasons are shown as they are written."""
 
