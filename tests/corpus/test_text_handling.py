@@ -98,6 +98,7 @@ def test_mojibake_is_mended(text, wrong):
     ("given_text", "wanted", "change"),
     [
         ("a\xa0b\u202fc\u2009d", "a b c d", "spaces"),
+        ("a\u180eb ᠠ\u180e ", "ab ᠠ", "controls"),
         ("a\u200bb\ufeff\u2060c\ufffc", "abc", "controls"),
         ("сло\u200cва\u200d", "слова", "joiners"),
         ("ab\u200ec \u202ad\u202c", "abc d", "directions"),
@@ -119,6 +120,7 @@ def test_invisible_characters_spaces_and_a_fonts_forms_take_one_form(given_text,
     [
         "می‌خواهم و ه‌",
         "क्‍ष श्‌र",
+        "ᠬᠠᠷ\u180eᠠ ᠮᠣᠩᠭᠣᠯ",
         "👨‍👩‍👧 ❤️‍🔥 🏴\U000e0067\U000e007f",
         "العربية \u202aabc\u202c و\u200f",
         "全形　空格，ＡＢＣ！",

@@ -20,7 +20,7 @@ _SPACES = re.compile("[\xa0\u2000-\u200a\u202f\u205f]")
 # C0 and C1 controls but tab and newline; what marks, joins or parts without being seen; the object replacement and annotation characters;
 # noncharacters; the soft hyphen, which only says where a line may break.
 _REMOVED = re.compile(
-    "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u180e\u200b\u2060-\u2064\u206a-\u206f\ufdd0-\ufdef\ufeff\ufff9-\ufffc\ufffe\uffff]"
+    "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u200b\u2060-\u2064\u206a-\u206f\ufdd0-\ufdef\ufeff\ufff9-\ufffc\ufffe\uffff]"
 )
 _JOINING = (
     "\u0600-\u08ff"  # Arabic, Syriac, N'Ko, Mandaic
@@ -30,6 +30,8 @@ _JOINING = (
 # Emoji are joined by ZWJ; some are older symbols, and a variation selector or skin tone may stand between.
 _EMOJI = "\u2190-\u2bff\u3030\u303d\ufe0e\ufe0f\U0001f000-\U0001faff\U000e0020-\U000e007f"
 _USELESS_JOINERS = re.compile(f"(?<![{_JOINING}])\u200c(?![{_JOINING}])|(?<![{_JOINING}{_EMOJI}])\u200d(?![{_JOINING}])")
+# The Mongolian vowel separator is part of a word's spelling, and means nothing elsewhere.
+_USELESS_SEPARATORS = re.compile("(?<![\u1820-\u18aa])\u180e|\u180e(?![\u1820-\u18aa])")
 _DIRECTION = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]")
 _OPENS = {
@@ -122,7 +124,7 @@ def _without_unseen(text: str, changes: list[str], *, keep_breaks: bool) -> str:
         # PDFs say by U+FFFE or U+0002 what a soft hyphen says: the word goes on in the next line.
         text = _noted(text, _BROKEN_BY_SIGN.sub("", text), "reflow", changes)
     before = text
-    text = _noted(text, _REMOVED.sub("", text), "controls", changes)
+    text = _noted(text, _USELESS_SEPARATORS.sub("", _REMOVED.sub("", text)), "controls", changes)
     if _DIRECTION.search(text):
         text = _noted(text, "\n".join([_directed(line) for line in text.split("\n")]), "directions", changes)
     text = _noted(text, _USELESS_JOINERS.sub("", text), "joiners", changes)
