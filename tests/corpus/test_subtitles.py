@@ -3,7 +3,7 @@ from tests.corpus.markup import leftovers
 
 from rodna.corpus.config import Source
 from rodna.corpus.extractors import Limits, Piece
-from rodna.corpus.extractors.subtitles import extract
+from rodna.corpus.extractors.subtitles import clean_line, extract
 
 
 def read(path, **limits):
@@ -92,3 +92,18 @@ def test_real_cantonese_subtitles_are_read(shared_data):
     assert isinstance(piece, Piece)
     assert "從前有個叫朱平萬嘅青年好多人都覺得" in piece.text.split("\n")
     assert not leftovers(piece.text)
+
+
+@pytest.mark.parametrize(
+    ("line", "clean"),
+    [
+        ("{per favore} ciao", "{per favore} ciao"),
+        ("{y:i}{C:$0000ff}{\\an8}Так", "Так"),
+        ("♪ песня # ♪", "песня #"),
+        ("#♪# да", "да"),
+        ("# 1", "# 1"),
+        ("#" * 100_000, "#" * 100_000),
+    ],
+)
+def test_only_what_is_no_speech_goes_from_a_line(line, clean):
+    assert clean_line(line) == clean

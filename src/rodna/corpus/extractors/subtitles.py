@@ -15,8 +15,8 @@ from rodna.corpus.extractors.text import reject_undecodable
 _FRAMES_PER_SECOND = 25.0
 """MicroDVD counts frames; the text does not depend on how many a second has."""
 _TAG = re.compile(r"</?[A-Za-z][^<>\n]{0,200}>|<\d\d[:\d.]{3,10}>")
-_OVERRIDE = re.compile(r"\{[\\=yYcCfFsSpPoO][^{}\n]{0,200}\}")
-_MUSIC = re.compile(r"[♩♪♫♬♭♯#]*[♩♪♫♬][♩♪♫♬♭♯#]*")
+_OVERRIDE = re.compile(r"\{(?:[\\=]|[yYcCfFsSpPoO]:)[^{}\n]{0,200}\}")
+_MUSIC = re.compile(r"[♩♪♫♬♭♯#]+")
 _DASH = re.compile(r"^\s*[-‐‑‒–—―]\s*(?=\S)")
 _SENTENCE_END = regex.compile(r"(?:\p{Sentence_Terminal}|[。！？｡…])[\p{Pe}\p{Pf}\"'”’»]*$")
 _UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]")
@@ -79,7 +79,8 @@ def clean_line(line: str) -> str:
     """Return one line of a cue without tags, positions and music signs."""
     import html
 
-    line = _MUSIC.sub(" ", _TAG.sub("", _OVERRIDE.sub("", line)))
+    line = _TAG.sub("", _OVERRIDE.sub("", line))
+    line = _MUSIC.sub(lambda match: match[0] if match[0].strip("♭♯#") == "" else " ", line)
     if "&" in line:
         line = html.unescape(line)
     return " ".join(line.split())
