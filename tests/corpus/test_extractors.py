@@ -94,8 +94,25 @@ def test_markdown_loses_its_markup_and_no_text():
     text = "".join(plain_lines([MARKDOWN]))
     assert text == (
         "Загаловак\n\nГэта тлусты, курсіў, a*b*c і спасылка.\nВыява і тэг, 2 * 3 * 4, snake_case_name, *не курсіў*.\n\n"
-        "першы\n1. другі\nцытата\nглыбей\n\na b\n1 2\n\nx = **не чапаць**\n\n пасля\nAT&T https://rodna.by\nSetext\n"
+        "першы\n1. другі\nцытата\nглыбей\n\na b\n1 2\n\nx = **не чапаць**\n пасля\nAT&T https://rodna.by\nSetext\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("markdown", "text"),
+    [
+        ("---\nАдзін.\n\nДва.\n", "Адзін.\n\nДва.\n"),
+        ("---\n\nАдзін.\n\n---\n\nДва.\n", "\nАдзін.\n\n\nДва.\n"),
+        ("---\ntitle: А\n---\nАдзін.\n", "Адзін.\n"),
+        ("Знак <!-- адкрывае\nкаментар.\n\nКанец.\n", "Знак <!-- адкрывае\nкаментар.\n\nКанец.\n"),
+        ("а <!-- б\nв --> г <!-- д --> е\nё\n", "а  г  е\nё\n"),
+        ("а <!-- б\nв --> г <!-- д\nе --> ё\n", "а  г  ё\n"),
+        ("<!--\n" * 3 + "а\n", "<!--\n" * 3 + "а\n"),
+        ("---\n" + "а: б\n" * 3000, "а: б\n" * 3000),
+    ],
+)
+def test_what_nothing_closes_hides_no_text(markdown, text):
+    assert "".join(plain_lines([markdown])) == text
 
 
 @pytest.mark.parametrize("line", ["5 < 6 і 7 > 3", "a_b_c", "2*3*4 = 24", "«~»", "[sic]", "x ~ y", "кошт: 5* 6*", "R&D", "100 % <- так"])

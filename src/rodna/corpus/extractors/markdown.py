@@ -2,7 +2,9 @@
 
 import html
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from pathlib import Path
 
 from rodna.corpus.config import Source
@@ -14,6 +16,8 @@ _RULE = re.compile(r"^ {0,3}(?:(?:\*[ \t]*){3,}|(?:-[ \t]*){3,}|(?:_[ \t]*){3,}|
 _HEADING = re.compile(r"^ {0,3}#{1,6}[ \t]+")
 _MAX_LINE = 8192
 """Longer lines are read in parts: marks that open and never close cost time with the square of a line's length."""
+_MAX_HELD_LINES = 2000
+"""Longer front matter and comments are none."""
 _QUOTE = re.compile(r"^ {0,3}(?:>[ \t]?)+")
 _BULLET = re.compile(r"^([ \t]*)[-*+][ \t]+(?:\[[ xX]\][ \t]+)?")
 _REFERENCE = re.compile(r"^ {0,3}\[[^\]\n]+\]:[ \t]*\S+(?:[ \t]+[\"'(].*[\"')])?[ \t]*$")
@@ -43,18 +47,16 @@ def extract(path: Path, source: Source, limits: Limits) -> Iterator[Piece | Reje
 
 
 def plain_lines(chunks: Iterable[str]) -> Iterator[str]:
-    """Yield a Markdown file's lines as plain text, each with its newline; front matter and link definitions are left out."""
-    fence, number, in_front_matter, in_comment = "", 0, False, False
-    for whole in _lines(chunks):
+    """Yield a Markdown file's lines as plain text, each with its newline; front matter, comments and link definitions are left out.
+
+    Only what is closed counts as front matter or a comment: a rule in the first line, or a `<!--` in a text about HTML, hides nothing.
+    """
+    lines, again = _without_front_matter(_lines(chunks)), deque[str]()
+    fence, num_literal = "", 0
+    while whole := again.popleft() if again else next(lines, ""):
+        num_literal = max(0, num_literal - 1)
         line = whole.removesuffix("\n")
         newline = whole[len(line) :]
-        number += 1
-        if number == 1 and line.rstrip() == "---":
-            in_front_matter = True
-            continue
-        if in_front_matter:
-            in_front_matter = line.rstrip() not in ("---", "...")
-            continue
         found = _FENCE.match(line)
         if fence:
             if found and line.strip() == found[1] and found[1].startswith(fence):
@@ -65,18 +67,50 @@ def plain_lines(chunks: Iterable[str]) -> Iterator[str]:
         if found and not (found[1][0] == "`" and "`" in line[found.end() :]):
             fence = found[1]
             continue
-        if in_comment:
-            _, end, line = line.partition("-->")
-            if not end:
-                continue
-            in_comment = False
         if "<!--" in line:
-            line, in_comment = _without_comments(line)
+            kept, is_open = _without_comments(line)
+            if is_open and not num_literal:
+                rest, held = _rest_of_comment(again, lines)
+                if rest is not None:
+                    if len(kept) > _MAX_LINE:
+                        yield plain_line(kept)
+                        kept = ""
+                    again.appendleft(kept + rest)
+                    continue
+                # Nothing closes it: these lines are text, and are not searched once more.
+                again.extendleft(reversed(held))
+                num_literal = len(held) + 1
+            line = line if is_open else kept
         if len(line) > _MAX_LINE:
             yield from (plain_line(part) for part in _parts(line))
             yield newline
         elif not (_RULE.match(line) or _REFERENCE.match(line) or _TABLE_RULE.match(line)):
             yield plain_line(line) + newline
+
+
+def _without_front_matter(lines: Iterator[str]) -> Iterator[str]:
+    """Yield the lines but for the block of fields that the first may open; a blank line or the file's end shows that it opened none."""
+    held = list(islice(lines, 1))
+    if held and held[0].rstrip() == "---":
+        for line in islice(lines, _MAX_HELD_LINES):
+            held.append(line)
+            if line.rstrip() in ("---", "..."):
+                held.clear()
+                break
+            if len(held) == 2 and not line.strip():
+                break
+    return chain(held, lines)
+
+
+def _rest_of_comment(again: deque[str], lines: Iterator[str]) -> tuple[str | None, list[str]]:
+    """Return what stands behind a comment's end in the line that it ends in, None where it has none; and the lines looked at."""
+    held: list[str] = []
+    while len(held) < _MAX_HELD_LINES and (line := again.popleft() if again else next(lines, "")):
+        held.append(line)
+        _, end, rest = line.partition("-->")
+        if end:
+            return rest, held
+    return None, held
 
 
 def _without_comments(line: str) -> tuple[str, bool]:
