@@ -247,3 +247,17 @@ def test_a_real_document_with_comments_is_the_same_as_without_but_for_them(share
     folder = shared_data / "dirty" / "markitdown"
     assert text_in(folder / "test_with_comment.docx").split()[:200] == text_in(folder / "test.docx").split()[:200]
     assert "θ=mλ/a" in text_in(folder / "equations.docx")
+
+
+@pytest.mark.parametrize(
+    ("rtf", "text"),
+    [
+        (rb"{\rtf1\ansi\ansicpg1252\deff0{\fonttbl{\f0\fcharset204 Times;}}\'cf\'f0\'e8}", "При"),
+        (rb"{\rtf1\ansi\ansicpg1251\deff0{\fonttbl{\f0\fcharset0 A;}{\f1\fcharset161 B;}}{\f1\'e1}\'e1{\f1\plain\'e1}}", "αбб"),
+        (rb"{\rtf1\ansi one {\v two\plain three} four\v five\v0 six}", "one three foursix"),
+        (rb"{\rtf1\ansi one{\deleted two\plain  three}}", "one three"),
+        (rb"{\rtf1\ansi{\*\other\v0 left out}one{\info\plain left out}}", "one"),
+    ],
+)
+def test_rtf_says_by_groups_what_is_seen_and_in_which_code_page(rtf, text):
+    assert text_of(rtf) == (text, 0)

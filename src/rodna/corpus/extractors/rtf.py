@@ -31,11 +31,17 @@ _CHARSETS = {
 
 @dataclass(frozen=True)
 class _State:
-    """What a group inherits and does not pass back: the font's code page, what to skip after a Unicode character, whether text is seen."""
+    """What a group inherits and does not pass back.
 
-    codec: str
+    `font`: its number, -1 for the document's own; `skip`: how many characters stand for a Unicode one; `shows`: whether this is a place
+    for text; `is_hidden`, `is_deleted`: what the letters are.
+    """
+
+    font: int = -1
     skip: int = 1
     shows: bool = True
+    is_hidden: bool = False
+    is_deleted: bool = False
     in_fonts: bool = False
     in_note: bool = False
 
@@ -71,11 +77,11 @@ def text_of(data: bytes) -> tuple[str, int]:
 
 class _Reader:
     def __init__(self) -> None:
-        self.state = _State("cp1252")
+        self.state = _State()
         self.stack: list[_State] = []
         self._default = "cp1252"
         self._fonts: dict[int, str] = {}
-        self._font = 0
+        self._font = self._own_font = 0
         self._parts: list[str] = []
         self._notes: list[str] = []
         self._bytes = bytearray()
@@ -116,7 +122,7 @@ class _Reader:
     def _byte(self, data: bytes) -> None:
         skipped = min(self._to_skip, len(data))
         self._to_skip -= skipped
-        if self.state.shows:
+        if self._is_seen():
             self._bytes += data[skipped:]
 
     def _symbol(self, symbol: bytes) -> None:
@@ -149,13 +155,12 @@ class _Reader:
             self._write("\n\n")
         elif name in ("deleted", "v"):
             self._flush()
-            self.state = replace(self.state, shows=value == 0 and not self._is_hidden())
+            self.state = replace(self.state, **{"is_hidden" if name == "v" else "is_deleted": value != 0})
         else:
             self._font_word(name, value)
 
-    def _is_hidden(self) -> bool:
-        """Return whether the group around does not show its text."""
-        return bool(self.stack) and not self.stack[-1].shows
+    def _is_seen(self) -> bool:
+        return self.state.shows and not (self.state.is_hidden or self.state.is_deleted)
 
     def _font_word(self, name: str, value: int | None) -> None:
         if name == "ansicpg" and value:
@@ -169,20 +174,24 @@ class _Reader:
             self._fonts[self._font] = _CHARSETS.get(value or 0, "") if value else ""
         elif name in ("f", "af") and value is not None:
             self._flush()
-            self.state = replace(self.state, codec=self._fonts.get(value) or self._default)
-        elif name in ("plain", "ansi", "deff"):
+            self.state = replace(self.state, font=value)
+        elif name == "deff":
+            self._own_font = value or 0
+        elif name == "plain":
             self._flush()
-        if name in ("ansicpg", "mac", "pc", "pca"):
-            self.state = replace(self.state, codec=self._default)
+            self.state = replace(self.state, font=-1, is_hidden=False, is_deleted=False)
+
+    def _codec(self) -> str:
+        return self._fonts.get(self.state.font if self.state.font >= 0 else self._own_font) or self._default
 
     def _write(self, text: str) -> None:
         self._flush()
-        if self.state.shows:
+        if self._is_seen():
             (self._notes if self.state.in_note else self._parts).append(text)
 
     def _flush(self) -> None:
         if self._bytes:
-            (self._notes if self.state.in_note else self._parts).append(self._bytes.decode(self.state.codec, "replace"))
+            (self._notes if self.state.in_note else self._parts).append(self._bytes.decode(self._codec(), "replace"))
             self._bytes.clear()
 
 
