@@ -88,14 +88,11 @@ def _records(chunks: Iterable[str], max_bytes: int) -> Iterator[str | Rejected]:
     limit = max_bytes
     for chunk in chunks:
         lines = chunk.split("\n")
-        lines[0] = rest + lines[0] if len(rest) < limit else lines[0]
+        lines[0] = rest + lines[0]
         *whole, rest = lines
-        if len(rest) > limit:
-            lost, rest = lost + len(rest), ""
         for line in whole:
-            if lost or len(line) > limit or (len(line) * 4 > limit and len(line.encode("utf-8", "surrogatepass")) > limit):
-                lost = lost or len(line)
-                yield Rejected("row_too_long", f"row {number} has more than {max_bytes:,} bytes", lost)
+            if lost or _is_longer(line, limit):
+                yield Rejected("row_too_long", f"row {number} has more than {max_bytes:,} bytes", lost + _size_of(line))
                 lost, held, held_size, is_open, number = 0, [], 0, False, number + 1
                 continue
             held.append(line)
@@ -112,11 +109,22 @@ def _records(chunks: Iterable[str], max_bytes: int) -> Iterator[str | Rejected]:
             elif not is_open:
                 yield "\n".join(held)
                 held, held_size, number = [], 0, number + 1
+        if lost or _is_longer(rest, limit):
+            # Nothing of it is kept any more: gathered piece by piece, it would be copied over and over.
+            lost, rest = lost + _size_of(rest), ""
     if lost:
         yield Rejected("row_too_long", f"row {number} has more than {max_bytes:,} bytes", lost)
     elif rest or held:
         held.append(rest)
         yield "\n".join(held)
+
+
+def _is_longer(text: str, num_bytes: int) -> bool:
+    return len(text) > num_bytes or (len(text) * 4 > num_bytes and _size_of(text) > num_bytes)
+
+
+def _size_of(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
 
 
 def _parsed(records: Iterable[str | Rejected], delimiter: str) -> Iterator[list[str] | Rejected]:

@@ -10,11 +10,12 @@ from typing import Any
 from rodna.core.errors import CorpusError
 from rodna.corpus.config import Source
 from rodna.corpus.cutting import cut
-from rodna.corpus.encodings import by_mark
+from rodna.corpus.encodings import CHUNK_BYTES, by_mark
 from rodna.corpus.extractors import Limits, Piece, Rejected
 
 MAX_LINE_BYTES = 1 << 28
 MAX_META_CHARACTERS = 500
+_EXCERPT_BYTES = 400
 
 
 def extract(path: Path, source: Source, limits: Limits) -> Iterator[Piece | Rejected]:
@@ -29,9 +30,10 @@ def extract(path: Path, source: Source, limits: Limits) -> Iterator[Piece | Reje
         CorpusError: no object of the file has the field.
     """
     num_objects, seen_fields, found = 0, dict[str, None](), False
-    for number, line in enumerate(_lines(path), start=1):
-        if len(line) > MAX_LINE_BYTES:
-            yield Rejected("line_too_long", f"line {number} has more than {MAX_LINE_BYTES:,} bytes", len(line), _excerpt(line))
+    for number, (line, num_bytes) in enumerate(_lines(path), start=1):
+        if num_bytes > MAX_LINE_BYTES:
+            detail = f"line {number} has {num_bytes:,} bytes; a line may have {MAX_LINE_BYTES:,}"
+            yield Rejected("line_too_long", detail, num_bytes, _excerpt(line))
             continue
         if not line.strip():
             continue
@@ -83,22 +85,25 @@ def field_of(values: Any, name: str) -> Any:
     return field_of(values.get(first), rest) if dot else None
 
 
-def _lines(path: Path) -> Iterator[bytes]:
-    """Yield lines without ever holding more than `MAX_LINE_BYTES` of one; the rest of a longer line is left out."""
+def _lines(path: Path) -> Iterator[tuple[bytes, int]]:
+    """Yield lines and their lengths without holding more than `MAX_LINE_BYTES` of one: of a longer line only the beginning is given."""
     with path.open("rb") as file:
         mark = by_mark(file.read(4))
         file.seek(0)
         if mark in ("utf-16", "utf-32"):
-            for line in io.TextIOWrapper(file, encoding=mark, errors="replace"):
-                yield line.encode("utf-8")
+            for text in io.TextIOWrapper(file, encoding=mark, errors="replace"):
+                line = text.encode("utf-8")
+                yield line, len(line)
             return
         if mark:
             file.seek(len(codecs.BOM_UTF8))
         while line := file.readline(MAX_LINE_BYTES + 1):
-            yield line
-            whole = line
-            while len(whole) > MAX_LINE_BYTES and not whole.endswith(b"\n"):
-                whole = file.readline(MAX_LINE_BYTES + 1)
+            num_bytes = len(line)
+            if num_bytes > MAX_LINE_BYTES:
+                is_whole, line = line.endswith(b"\n"), line[:_EXCERPT_BYTES]
+                while not is_whole and (more := file.readline(CHUNK_BYTES)):
+                    num_bytes, is_whole = num_bytes + len(more), more.endswith(b"\n")
+            yield line, num_bytes
 
 
 def meta_of(values: dict[str, Any], text_field: str) -> dict[str, Any]:
@@ -115,4 +120,4 @@ def _kind(value: Any) -> str:
 
 
 def _excerpt(line: bytes) -> str:
-    return line[:400].decode("utf-8", "replace")
+    return line[:_EXCERPT_BYTES].decode("utf-8", "replace")
