@@ -53,7 +53,8 @@ class Contamination:
 
     Attributes:
         reasons: uint8 (D,), index into REASONS: why a document must go as a whole.
-        other: int64 (D,), the held-out document, or the benchmark's number in `names`, it was found in; -1 for none.
+        other: int64 (D,), the held-out document, or the number of the benchmark text (counted over all benchmarks), it was found in; -1
+            for none.
         passages: PASSAGE (P,), what is to be cut from documents that stay, sorted by document; `other` as above.
         hits: what was found, document by document.
     """

@@ -16,7 +16,7 @@ from rodna.corpus.config import Source
 _PATTERN_CHARACTERS = frozenset("*?[")
 _OUTSIDE = "a link that leads out of the source: copy what it leads to into the folder"
 _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\\\\]")
-_NOT_READ = frozenset({"licence", "origin", "path"})
+_NOT_READ = frozenset({"licence", "origin", "date", "consent", "path"})
 
 
 @dataclass(frozen=True)
@@ -127,14 +127,16 @@ def _glob(path: Path) -> list[SourceFile]:
     if plain == len(parts) or not base.is_dir():
         return []
     top = base.resolve()
-    matches = sorted(match for match in base.glob("/".join(parts[plain:])) if not match.is_dir() and not match.name.startswith("."))
-    return [_look_at(match, base, top) for match in matches]
+    matches = sorted(match for match in base.glob("/".join(parts[plain:])) if not match.is_dir())
+    shown = [match for match in matches if not any(part.startswith(".") for part in match.relative_to(base).parts)]
+    return [_look_at(match, base, top) for match in shown]
 
 
 def fingerprint(sources: Mapping[str, Source], root: Path) -> str:
     """Return a digest of all that a corpus depends on in its sources: the files' names and bytes, and how they are read.
 
-    Where a source lies, its licence and its origin are not part of it: moving a folder or naming a licence rebuilds nothing.
+    Where a source lies, and what is only written down about it (licence, origin, date, consent), is not part of it: moving a folder or
+    naming a licence rebuilds nothing.
 
     Raises:
         CorpusError: a source is missing or empty.

@@ -34,7 +34,7 @@ def _scorer(name: str, root: Path) -> Scorer:
         raise ConfigError("language identification is off", where="corpus.language.identifier", fix="use `builtin` or a model's path")
     if name == "builtin":
         return builtin()
-    path = Path(name) if Path(name).is_absolute() else root / name
+    path = root / Path(name).expanduser()
     if path.is_file():
         from rodna.corpus.identify.fasttext import FastText
 

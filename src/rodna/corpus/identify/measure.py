@@ -21,7 +21,14 @@ def measure_identifier(files: Mapping[str, Path], config: LanguageConfig, *, roo
         files: language -> UTF-8 text, an example a line. Lines of a language called `other` count for precision only.
         config: names the identifier.
         root: what its path is relative to.
+
+    Raises:
+        CorpusError: all lines are of `other`, or a file is missing or without lines.
     """
+    if not set(files) - {"other"}:
+        raise CorpusError(
+            "there is no language to look for", where="LANG=FILE", fix="add a file of lines in one, such as be=belarusian.txt"
+        )
     found: dict[str, list[str]] = {}
     for language, path in files.items():
         lines = _lines(path)

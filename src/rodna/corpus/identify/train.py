@@ -50,10 +50,13 @@ def train_identifier(files: Mapping[str, Path], out: Path, *, seed: int = 0) -> 
         The artifact; its counts hold the lines used and the accuracy on lines not learnt from.
 
     Raises:
-        CorpusError: fewer than two languages, or too few lines of one.
+        CorpusError: fewer than two languages, one under two names, or too few lines of one.
         ConfigError: a label that is no language tag.
     """
     names = tuple(name if name == OTHER else parse_language(name).tag for name in files)
+    for name in names:
+        if names.count(name) > 1:
+            raise CorpusError(f"{name} is named twice", where="LANG=FILE", fix="put all its lines into one file")
     lines = [_lines(path, name, seed) for name, path in zip(names, files.values(), strict=True)]
     if len(set(names)) < 2:
         raise CorpusError(

@@ -27,7 +27,7 @@ from rodna.corpus.quality.characters import CharacterModel
 from rodna.corpus.quality.measures import MEASURES, measure
 from rodna.corpus.repair import Repairs, fit_repairs, repair
 from rodna.corpus.signals import IDENTITY, write_column
-from rodna.corpus.steps import load_steps
+from rodna.corpus.steps import apply, load_steps
 from rodna.corpus.tally import Tally
 
 FUNCTION = "rodna.corpus.passes.clean:clean_task"
@@ -132,7 +132,7 @@ class _Cleaner:
             tally.add("changed_bytes", document.source, "repair", number=len(text.encode()) - len(document.text.encode()))
             current = replace(document, text=text)
         for name, step in self.steps:
-            result = step(current)
+            result = apply(name, step, current)
             size = len(current.text.encode())
             if isinstance(result, Rejected):
                 tally.drop(document.source, name, result.reason, size)

@@ -157,7 +157,7 @@ def select(cleaned: Artifact, config: CorpusConfig, out: Path, *, language: str,
         return {"documents": 0, "dropped": chosen.reasons()}
     keys = signals.field("key")
     split = _hold_out(chosen, keys, sizes, copies["cluster"])
-    benchmarks = load_benchmarks([root / path for path in config.decontaminate.benchmarks])
+    benchmarks = load_benchmarks(benchmark_paths(config, root))
     found = find_contamination(signals, split, config.decontaminate, benchmarks)
     chosen.drop_by_number(found.reasons, "decontaminate", CONTAMINATED)
     split[~chosen.alive] = DROPPED_SPLIT
@@ -180,6 +180,11 @@ def select(cleaned: Artifact, config: CorpusConfig, out: Path, *, language: str,
         "contamination": names.hits(),
         "mix": [entry.as_json() for entry in effect],
     }
+
+
+def benchmark_paths(config: CorpusConfig, root: Path) -> list[Path]:
+    """Return where the benchmarks lie: their paths from `root`, `~` being the user's home."""
+    return [root / Path(path).expanduser() for path in config.decontaminate.benchmarks]
 
 
 def _judge_language(chosen: Selection, language: str, root: Path) -> tuple[str, ...]:
