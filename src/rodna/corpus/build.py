@@ -4,6 +4,7 @@
 ones; a changed threshold redoes the last alone.
 """
 
+import glob
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ from typing import Any
 
 import zstandard
 
-from rodna.core.artifact import Artifact, Draft, create, digest_of
+from rodna.core.artifact import ARTIFACT_NAME, Artifact, Draft, create, damaged, digest_of
 from rodna.core.errors import CorpusError, explain_disk_errors
 from rodna.core.files import write_json, write_text
 from rodna.corpus.config import CorpusConfig, Source
@@ -163,8 +164,12 @@ def make_cleaned(
         columns = ("jsonl.zst", "rows.npy", "sketches.npy", "windows.npy", "lines.npy", "ids.json")
         names = [f"{result['name']}.{column}" for result in results for column in columns]
         take(files, draft, [*names, "repairs.json", "characters.npz"])
-        shutil.copyfile(documents.path / f"{DROPPED}.jsonl.zst", files / "before.jsonl.zst")
-        join(files, draft, DROPPED, ["before.jsonl.zst", *(f"{result['dropped']}.jsonl.zst" for result in results)])
+        join(
+            files,
+            draft,
+            DROPPED,
+            [str(documents.path.absolute() / f"{DROPPED}.jsonl.zst"), *(f"{result['dropped']}.jsonl.zst" for result in results)],
+        )
         write_index(draft.path, [{"name": result["name"], "documents": result["documents"]} for result in results])
         write_text(draft.path / "tally.json", json.dumps(tally.as_json(), ensure_ascii=False))
         draft.counts.update(documents=sum(result["documents"] for result in results))
@@ -201,8 +206,12 @@ def make_corpus(
         tally.check_balance(sources)
         for split in (*SPLITS, CUT):
             join(files, draft, split, [result["files"][split] for result in results])
-        shutil.copyfile(cleaned.path / f"{DROPPED}.jsonl.zst", files / "before.jsonl.zst")
-        join(files, draft, DROPPED, ["before.jsonl.zst", *(result["files"][DROPPED] for result in results)])
+        join(
+            files,
+            draft,
+            DROPPED,
+            [str(cleaned.path.absolute() / f"{DROPPED}.jsonl.zst"), *(result["files"][DROPPED] for result in results)],
+        )
         figures = statistics_of_tally(tally, sources, language=settings["language_tag"])
         write_json(draft.path / "statistics.json", {**figures, "selection": facts})
         draft.counts.update(counts_of(tally))
@@ -233,7 +242,8 @@ def _stage(
     work = out.parent / f".{out.name}.work"
     with explain_disk_errors(out):
         # What is left of a build from other text or settings is of no use any more.
-        for other in out.parent.glob(f".{out.name.rpartition('-')[0]}-*.work"):
+        others = out.parent.glob(f".{glob.escape(out.name.rpartition('-')[0])}-*.work") if ARTIFACT_NAME.search(out.name) else ()
+        for other in {*others, work}:
             marker = other / "digest"
             if other != work or not marker.is_file() or marker.read_text(encoding="utf-8") != digest:
                 shutil.rmtree(other, ignore_errors=True)
@@ -242,6 +252,11 @@ def _stage(
         try:
             with create(out, kind=kind, format_version=FORMAT_VERSION, inputs=inputs, config=settings, seed=seed) as draft:
                 yield work, draft
+        except FileNotFoundError as error:
+            if not Path(str(error.filename)).is_relative_to(work):
+                raise
+            shutil.rmtree(work, ignore_errors=True)
+            raise damaged(work, f"{Path(error.filename).name}, which a finished task wrote, is not there any more") from error
         except BaseException as error:
             # Finished tasks are kept for the next try, unless it is the text that must change first.
             if isinstance(error, CorpusError) or not any((work / "results").glob("*.json")):
@@ -260,7 +275,7 @@ def take(folder: Path, draft: Draft, names: Sequence[str]) -> None:
 
 
 def join(folder: Path, draft: Draft, name: str, parts: Sequence[str]) -> None:
-    """Write the lines of several compressed files as one, in one frame: many readers stop after the first."""
+    """Write the lines of several compressed files, in `folder` or at full paths, as one frame: many readers stop after the first."""
     # With threads, zstd's output is the same for any number of them.
     compressor = zstandard.ZstdCompressor(level=LEVEL, threads=2)
     with (draft.path / f"{name}.jsonl.zst").open("wb") as file, compressor.stream_writer(file) as target:

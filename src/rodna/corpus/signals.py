@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from rodna.core.artifact import damaged
-from rodna.core.files import write_json
+from rodna.core.files import sync_file, write_json
 
 Column = Literal["sketches", "windows", "lines"]
 INDEX = "shards.json"
@@ -97,6 +97,7 @@ def write_column(folder: Path, shard: str, kind: str, values: np.ndarray) -> Non
     temporary = folder / f".{shard}.{kind}.npy.tmp"
     with temporary.open("wb") as file:
         np.save(file, np.ascontiguousarray(values), allow_pickle=False)
+    sync_file(temporary)
     temporary.replace(folder / f"{shard}.{kind}.npy")
 
 

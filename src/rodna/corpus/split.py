@@ -28,8 +28,9 @@ def positions_of(keys: np.ndarray, seed: int) -> np.ndarray:
         float64, shape (D,).
     """
     data, salt = np.ascontiguousarray(keys, dtype="<u8").tobytes(), seed.to_bytes(16, "little")
-    digests = b"".join(hashlib.blake2b(data[at : at + 16], digest_size=8, salt=salt).digest() for at in range(0, len(data), 16))
-    return np.frombuffer(digests, dtype="<u8") / 2**64
+    # One number at a time: a list of all digests would take five times the memory.
+    digests = (hashlib.blake2b(data[at : at + 16], digest_size=8, salt=salt).digest() for at in range(0, len(data), 16))
+    return np.fromiter((int.from_bytes(digest, "little") for digest in digests), dtype=np.uint64, count=len(keys)) / 2**64
 
 
 def assign_splits(positions: np.ndarray, sizes: np.ndarray, config: SplitConfig, *, where: str) -> np.ndarray:
@@ -81,10 +82,11 @@ def _take(
     min_bytes: int,
 ) -> list[int] | None:
     """Return the documents of one split, None where not even all of them reach `min_bytes`."""
-    by_distance = [int(index) for index in order[np.searchsorted(positions[order], low) :] if result[index] == 0]
+    by_distance = order[np.searchsorted(positions[order], low) :]
+    by_distance = by_distance[result[by_distance] == 0]
     for allowed in (_MAX_OVERSHOOT * wanted, float("inf")):
         taken, held = [], 0
-        for index in by_distance:
+        for index in map(int, by_distance):
             inside = positions[index] < high
             if not inside and held >= max(min_bytes, 0.5 * wanted):
                 return taken

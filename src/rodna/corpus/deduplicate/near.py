@@ -77,7 +77,10 @@ def _drop_near(result: np.ndarray, sketches: "Sketches", pairs: np.ndarray, conf
     close = pairs[share >= config.similarity]
     kept = keep_first(close["left"], close["right"], len(sketches.documents))
     gone = np.flatnonzero(kept >= 0)
-    found = agreement(sketches.signatures(gone), sketches.signatures(kept[gone]))
+    found = np.zeros(len(gone), dtype=np.float32)
+    for first in range(0, len(gone), _PAIRS_AT_A_TIME):
+        chunk = gone[first : first + _PAIRS_AT_A_TIME]
+        found[first : first + len(chunk)] = agreement(sketches.signatures(chunk), sketches.signatures(kept[chunk]))
     rows = sketches.documents[gone]
     result["kept"][rows], result["kind"][rows] = sketches.documents[kept[gone]], KINDS.index("near")
     result["similarity"][rows] = share_found(found, sizes[gone], sizes[kept[gone]])

@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from rodna.core.errors import explain_disk_errors
+from rodna.core.files import sync_file
 from rodna.corpus.documents import Document, Dropped, JsonLinesWriter, decode, open_lines
 
 SHARD_BYTES = 32 << 20
@@ -48,6 +49,8 @@ class ShardWriter:
     def close(self) -> None:
         with explain_disk_errors(self.path):
             self._writer.close()
+            # A task's result, which says that this file is whole, must not survive a power cut that the file does not.
+            sync_file(self._temporary)
             self._temporary.replace(self.path)
 
 
