@@ -1,6 +1,7 @@
 """PDF: running text from pages, with nothing that only the page needed; and pages that hold no text, counted."""
 
 import shutil
+import sys
 import zlib
 
 import pytest
@@ -84,7 +85,14 @@ def test_a_pdf_of_blank_pages_is_a_blank_file(tmp_path):
 def test_letters_without_meaning_are_as_good_as_a_picture(tmp_path):
     data = make_pdf([shown("\\001\\002\\003\\004\\005\\006\\016\\017", 50, 700)])
     (item,) = read(tmp_path, data)
-    assert item.reason in ("page_needs_ocr", "blank_file")
+    assert item.reason == "page_needs_ocr"
+
+
+def test_without_the_package_for_pdf_the_rejection_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pypdfium2", None)
+    with pytest.raises(CorpusError) as error:
+        read(tmp_path, make_pdf([shown("Text", 50, 700)]))
+    assert (error.value.what, error.value.fix) == ("PDF files need the package pypdfium2", "run `pip install 'rodna[pdf]'`")
 
 
 def test_a_password_is_asked_for(tmp_path):
