@@ -5,6 +5,7 @@ import pytest
 
 from rodna.corpus.config import Source
 from rodna.corpus.extractors import Limits, Piece, Rejected
+from rodna.corpus.extractors.dispatch import extract_file
 from rodna.corpus.extractors.http import TooLargeError, joined, parse_response, unpacked
 from rodna.corpus.extractors.warc import CHUNK_BYTES, extract
 
@@ -204,3 +205,12 @@ def test_the_next_record_is_found_wherever_it_begins(tmp_path, shift):
     data = record(body, "resource", "Content-Type: text/plain", length=9 * CHUNK_BYTES) + record(http(PAGE.encode()))
     first, second = read(tmp_path, data)
     assert (len(first.text), second.text) == (len(body), TEXT)
+
+
+def test_packed_pages_that_unpack_to_out_of_all_proportion_are_a_bomb(tmp_path):
+    path = tmp_path / "a.warc"
+    bomb = record(http(gzip.compress(b"<p>" + b" " * (1 << 20)), "Content-Encoding: gzip"))
+    path.write_bytes(record(http(PAGE.encode())) + bomb * 70)
+    first, *_, last = extract_file(path, Source(path="."), Limits())
+    assert told([first]) == [TEXT]
+    assert last.reason == "archive_bomb"

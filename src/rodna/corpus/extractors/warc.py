@@ -111,6 +111,9 @@ def _page_of(record: Record, payload: bytes, limits: Limits) -> tuple[Response |
             return None, f"answers with status {page.status}"
         if page.problem:
             return None, page.problem
+        if limits.budget is not None and len(page.body) > len(payload):
+            # A small archive of packed pages may be as much of a bomb as a packed archive.
+            limits.budget.take(len(page.body) - len(payload))
     else:
         charset = re.search(r"charset\s*=\s*[\"']?([\w.:-]+)", rest, re.IGNORECASE)
         page = Response(200, content_type.strip().lower(), charset[1] if charset else "", payload)
