@@ -117,6 +117,7 @@ def _clean(line: str) -> str:
     if GONE in line:
         line = _GONE_IN_WORD.sub(" ", _GONE_BEFORE_MARK.sub("", line)).replace(GONE, "")
         line = " ".join(line.split())
-    if "(" in line or "（" in line:
-        line = _OPENING.sub(r"\1", _EMPTY_BRACKETS.sub("", line))
+        if "(" in line or "（" in line:
+            # Brackets that somebody left empty, as in `main()`, stay in all other lines.
+            line = _OPENING.sub(r"\1", _EMPTY_BRACKETS.sub("", line))
     return line.strip() if line.strip("{}[]|! ") else ""
