@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from copies import text_of
+from tests.corpus.copies import text_of
 
 from rodna.core.errors import CorpusError
 from rodna.corpus.build import build_corpus, make_cleaned, make_documents, settings_of

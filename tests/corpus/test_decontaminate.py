@@ -175,3 +175,12 @@ def test_planted_news_lines_are_found_in_training_text(shared_data: Path, tmp_pa
     texts = [f"{text_of('Belarusian', 200, seed)} {line} {text_of('Belarusian', 200, 100 + seed)}" for seed, line in enumerate(lines)]
     found = contamination_of(texts, [TRAIN] * len(texts), tmp_path, benchmarks=[("ntrex", lines)])
     assert set(found.passages["document"].tolist()) == set(range(len(lines)))
+
+
+def test_a_loose_sentence_that_is_a_line_of_a_held_out_document_goes(tmp_path: Path) -> None:
+    lines = [text_of("Belarusian", 6, number) for number in range(8)]
+    texts = [f"{lines[3]}.", text_of("Belarusian", 6, 20), "\n".join(lines), text_of("Belarusian", 2, 30)]
+    found = contamination_of(texts, [TRAIN, TRAIN, TEST, TRAIN], tmp_path)
+    assert reasons_of(found) == ["in_held_out", "", "", ""]
+    assert found.other.tolist() == [2, -1, -1, -1]
+    assert reasons_of(contamination_of(texts, [TRAIN, TRAIN, TRAIN, TEST], tmp_path)) == ["", "", "", ""]

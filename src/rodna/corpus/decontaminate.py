@@ -245,12 +245,17 @@ def _contains(keys: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def _whole_documents(store: Signals, train: np.ndarray, held_out: np.ndarray, index: Benchmarks) -> np.ndarray:
-    """Return training documents of the same letters as a held-out document or a benchmark's text or line; PASSAGE (P,)."""
+    """Return training documents of the same letters as a held-out document or line, or a benchmark's text or line; PASSAGE (P,)."""
     letters = store.field("letters_key", "sketches")
     result = []
     held = np.flatnonzero(held_out)
     held = held[np.argsort(letters[held], kind="stable")]
-    for kind, keys, owners in (("in_held_out", letters[held], held), ("in_benchmark", index.keys, index.key_text)):
+    protected = (
+        ("in_held_out", letters[held], held),
+        ("in_held_out", *_lines_like(store, held_out, np.sort(letters[train & (letters != 0)]))),
+        ("in_benchmark", index.keys, index.key_text),
+    )
+    for kind, keys, owners in protected:
         if len(keys):
             which = np.flatnonzero(train & (letters != 0) & _contains(keys, letters))
             part = np.zeros(len(which), PASSAGE)
@@ -258,6 +263,30 @@ def _whole_documents(store: Signals, train: np.ndarray, held_out: np.ndarray, in
             part["other"] = owners[np.searchsorted(keys, letters[which])]
             result.append(part)
     return np.concatenate([np.zeros(0, PASSAGE), *result])
+
+
+def _lines_like(store: Signals, held_out: np.ndarray, letters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the held-out lines that are all there is of some training document, such as a loose sentence.
+
+    Args:
+        store: the corpus.
+        held_out: bool (D,).
+        letters: uint64 (T,), sorted keys of the training documents' letters.
+
+    Returns:
+        The lines' keys, uint64 (L,), sorted, and the held-out document each stands in, int64 (L,).
+    """
+    keys, owners = [np.zeros(0, dtype=np.uint64)], [np.zeros(0, dtype=np.int64)]
+    for shard in store.shards if held_out.any() and len(letters) else ():
+        lines = store.column("lines", shard)
+        documents = lines["document"].astype(np.int64) + shard.first
+        held = np.flatnonzero(held_out[documents])
+        held = held[_contains(letters, lines["hash"][held])]
+        keys.append(lines["hash"][held])
+        owners.append(documents[held])
+    key, owner = np.concatenate(keys), np.concatenate(owners)
+    order = np.lexsort((owner, key))
+    return key[order], owner[order]
 
 
 def _near_copies(store: Signals, train: np.ndarray, benchmarks: Sequence[tuple[str, Sequence[str]]], share: float) -> np.ndarray:
