@@ -13,10 +13,19 @@ from rodna.corpus.extractors import Limits, Piece, Rejected, load_extractor
 from rodna.testing import check_extractor, check_step
 
 SENTENCE = "Адзін радок тэксту, які ёсць ва ўсіх фарматах."
+WARC = "WARC/1.0\r\nWARC-Type: conversion\r\nContent-Type: text/plain\r\n"
 FILES = {
     "text": ("a.txt", f"{SENTENCE}\n" * 5),
     "markdown": ("a.md", f"# Назва\n\n{SENTENCE}\n"),
     "json_lines": ("a.jsonl", f'{{"text": "{SENTENCE}"}}\n'),
+    "csv": ("a.csv", "text,year\n" + f'"{SENTENCE}",1900\n' * 3),
+    "json": ("a.json", f'[{{"text": "{SENTENCE}", "n": 1}}]'),
+    "xml": ("a.xml", f"<book><p>{SENTENCE}</p><p>{SENTENCE}</p></book>"),
+    "svg": ("a.svg", f'<svg xmlns="http://www.w3.org/2000/svg"><text>{SENTENCE}</text></svg>'),
+    "subtitles": ("a.srt", f"1\n00:00:01,000 --> 00:00:02,000\n{SENTENCE}\n"),
+    "rtf": ("a.rtf", "{\\rtf1 " + "".join(f"\\u{ord(character)}?" for character in SENTENCE) + "}"),
+    "mediawiki": ("a.xml", f"<mediawiki><page><title>А</title><revision><text>{SENTENCE}</text></revision></page></mediawiki>"),
+    "warc": ("a.warc", f"{WARC}Content-Length: {len(SENTENCE.encode())}\r\n\r\n{SENTENCE}\r\n\r\n"),
     "html": ("a.html", f"<!doctype html><html><body><article><p>{SENTENCE}</p><p>{SENTENCE}</p></article></body></html>"),
 }
 
@@ -24,7 +33,7 @@ FILES = {
 @pytest.mark.parametrize("name", FILES)
 def test_the_extractors_of_rodna_keep_to_the_contract(name: str, tmp_path: Path):
     path = tmp_path / FILES[name][0]
-    path.write_text(FILES[name][1], encoding="utf-8")
+    path.write_bytes(FILES[name][1].encode())
     broken = tmp_path / "broken"
     broken.mkdir()
 
@@ -53,6 +62,15 @@ def with_odd_meta(path: Path, source: Source, limits: Limits) -> Iterator[Piece 
 def deaf(path: Path, source: Source, limits: Limits) -> Iterator[Piece | Rejected]:
     limits.enter("first")
     yield Piece(SENTENCE[:20])
+
+
+def test_quotation_marks_do_not_make_a_title_too_long(tmp_path: Path):
+    def extract(path: Path, source: Source, limits: Limits) -> Iterator[Piece | Rejected]:
+        yield Piece(SENTENCE[:20], {"title": '"' * 500})
+
+    path = tmp_path / "a.txt"
+    path.write_text(SENTENCE, encoding="utf-8")
+    check_extractor(extract, path, Source(path="a.txt"), folder=tmp_path, expected=SENTENCE[:20])
 
 
 @pytest.mark.parametrize(

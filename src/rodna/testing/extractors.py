@@ -1,6 +1,5 @@
 """What every extractor must do."""
 
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -76,7 +75,7 @@ def _check_items(items: list[Piece | Rejected], limits: Limits) -> None:
 def _check_meta(piece: Piece) -> None:
     for key, value in piece.meta.items():
         _require(isinstance(value, str | int | float | bool | None), f"meta {key!r} is {type(value).__name__}: no JSON scalar")
-        _require(len(json.dumps(value, ensure_ascii=False)) <= _MAX_META_CHARACTERS + 2, f"meta {key!r} is too long")
+        _require(len(str(value)) <= _MAX_META_CHARACTERS, f"meta {key!r} is too long")
 
 
 def _require(holds: bool, message: str) -> None:
