@@ -1,11 +1,16 @@
 import unicodedata
 
+import lxml.etree
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rodna.corpus.config import NormalizeConfig, Source
 from rodna.corpus.cutting import cut, documents_of, place_to_cut
+from rodna.corpus.extractors.html_text import text_of as html_text_of
+from rodna.corpus.extractors.subtitles import clean_line
+from rodna.corpus.extractors.wikitext import plain
+from rodna.corpus.extractors.xml import text_of as xml_text_of
 from rodna.corpus.normalize import normalize
 
 MENDING = NormalizeConfig()
@@ -158,3 +163,11 @@ def test_utf8_read_in_an_encoding_of_cyrillic_is_read_again(codec):
 def test_good_text_with_pairs_that_could_be_mojibake_stays():
     for text in ("Сіні Пётр і Рџсскій", "пёс яё — А", "Р° і С€"):
         assert normalize(text, NormalizeConfig()).text == text
+
+
+def test_the_ideographic_space_of_a_poem_stays_whatever_its_file():
+    poem = "古池や\u3000蛙飛びこむ\u3000水の音"
+    assert html_text_of(f"<p>\u3000 {poem}\n</p>")[0] == poem
+    assert plain(f" {poem} ") == poem
+    assert xml_text_of(lxml.etree.fromstring(f"<poem><l>\n{poem} </l><l>a \n b</l></poem>")) == f"{poem}\na b"
+    assert clean_line(f"<i>{poem}</i>") == poem

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 
 from rodna.corpus.extractors.declarations import without_declarations
+from rodna.corpus.extractors.spaces import squeezed
 
 LEFT_OUT = [
     *("script", "style", "noscript", "template", "iframe", "frame", "noembed", "noframes", "svg", "canvas", "audio", "video", "object"),
@@ -239,9 +240,9 @@ def _flush(words: list[str], page: _Page, element: int, gap: int, heading: int, 
         if text.isspace():
             text = ""
     elif "\0" in raw:
-        text = "\n".join(" ".join(line.replace("&nbsp;", " ").split()) for line in raw.split("\0")).strip("\n")
+        text = "\n".join(squeezed(line.replace("&nbsp;", " ")) for line in raw.split("\0")).strip("\n")
     else:
-        text = " ".join((raw.replace("&nbsp;", " ") if "&" in raw else raw).split())
+        text = squeezed(raw.replace("&nbsp;", " ") if "&" in raw else raw)
     if not text:
         return gap
     if "&" in text:

@@ -12,6 +12,7 @@ from rodna.corpus.cutting import documents_of
 from rodna.corpus.extractors import Limits, Piece, Rejected
 from rodna.corpus.extractors.ocr import check_ocr, read_page
 from rodna.corpus.extractors.pdf_layout import HYPHEN, Line, text_of_pages
+from rodna.corpus.extractors.spaces import squeezed
 
 _PASSWORD_ERROR = 4
 MIN_READABLE_SHARE = 0.7
@@ -138,7 +139,7 @@ def lines_of(textpage: Any) -> list[Line]:
                 pdfium.FPDFText_GetLooseCharBox(textpage, start + width - 1 - (len(piece) - len(piece.rstrip())), box)
                 right = box.right
                 shown = _with_superscripts(textpage, piece, start, (base, size)) if not is_wide else piece
-                lines.append(Line(" ".join(shown.split()), left, right, base, max(size, 0.1), index < len(pieces) - 1))
+                lines.append(Line(squeezed(shown), left, right, base, max(size, 0.1), index < len(pieces) - 1))
             start += width + 1
         start += 1
     return lines

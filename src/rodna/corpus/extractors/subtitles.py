@@ -10,6 +10,7 @@ from rodna.corpus.config import Source
 from rodna.corpus.cutting import documents_of
 from rodna.corpus.encodings import detect, read_text
 from rodna.corpus.extractors import Limits, Piece, Rejected
+from rodna.corpus.extractors.spaces import squeezed
 from rodna.corpus.extractors.text import reject_undecodable
 
 _FRAMES_PER_SECOND = 25.0
@@ -83,7 +84,7 @@ def clean_line(line: str) -> str:
     line = _MUSIC.sub(lambda match: match[0] if match[0].strip("♭♯#") == "" else " ", line)
     if "&" in line:
         line = html.unescape(line)
-    return " ".join(line.split())
+    return squeezed(line)
 
 
 def dialogue(cues: Iterable[tuple[int, int, list[str]]]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Any
 from rodna.corpus.config import Source
 from rodna.corpus.cutting import documents_of
 from rodna.corpus.extractors import Limits, Piece, Rejected
+from rodna.corpus.extractors.spaces import squeezed
 from rodna.corpus.extractors.xml import local_name, parse
 
 _BLOCKS = frozenset({"text", "flowRoot", "flowPara", "flowDiv", "foreignObject", "desc", "p", "div", "li"})
@@ -58,7 +59,7 @@ def _paragraphs(block: Any) -> Iterator[str]:
                 parts.append("\n")
             parts.append((node.tail or "").replace("\n", " ") if node is not block else "")
     for line in "".join(parts).split("\n"):
-        line = " ".join(line.split())
+        line = squeezed(line)
         # A list's bullets are drawn as texts of their own.
         if any(map(str.isalnum, line)):
             yield line

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import regex
 
+from rodna.corpus.extractors.spaces import squeezed
+
 # Noncharacters (Unicode 23.7) are free for a program's own use: no valid text has them.
 _SPECIAL = "[]{}|'=<>*#:;-_~&!"
 PROTECT = {ord(character): 0xFDD0 + number for number, character in enumerate(_SPECIAL)} | {10: "\n"}
@@ -113,10 +115,10 @@ def _clean(line: str) -> str:
     if "__" in line:
         line = _MAGIC_WORD.sub(lambda match: match[0] if match[0] != match[0].upper() else "", line)
     # Runs of spaces go first: what follows looks at one at a time.
-    line = " ".join(line.split())
+    line = squeezed(line)
     if GONE in line:
         line = _GONE_IN_WORD.sub(" ", _GONE_BEFORE_MARK.sub("", line)).replace(GONE, "")
-        line = " ".join(line.split())
+        line = squeezed(line)
         if "(" in line or "（" in line:
             # Brackets that somebody left empty, as in `main()`, stay in all other lines.
             line = _OPENING.sub(r"\1", _EMPTY_BRACKETS.sub("", line))

@@ -9,6 +9,7 @@ from typing import Any
 from rodna.corpus.config import Source
 from rodna.corpus.cutting import documents_of
 from rodna.corpus.extractors import Limits, Piece, Rejected
+from rodna.corpus.extractors.spaces import squeezed
 
 _HEAD_BYTES = 4096
 _LEFT_OUT = frozenset({"script", "style", "teiHeader", "binary", "svg", "math"})
@@ -80,7 +81,7 @@ def text_of(root: Any) -> str:
     current: list[str] = []
 
     def end_line() -> None:
-        line = " ".join("".join(current).split())
+        line = squeezed("".join(current))
         if line:
             lines.append(line)
         current.clear()
