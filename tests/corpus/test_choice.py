@@ -11,7 +11,7 @@ from rodna.core.errors import CorpusError
 from rodna.corpus.build import build_corpus, make_cleaned, make_documents, settings_of
 from rodna.corpus.config import CorpusConfig, Source
 from rodna.corpus.deduplicate.spans import PASSAGE, PASSAGE_KINDS
-from rodna.corpus.documents import SPLITS, Document, read_cut, read_documents, read_dropped
+from rodna.corpus.documents import SPLITS, Document, copy_id, original_id, read_cut, read_documents, read_dropped
 from rodna.corpus.inspect import statistics_of
 from rodna.corpus.passes import write
 from rodna.corpus.passes.clean import seed_texts
@@ -178,3 +178,10 @@ def test_a_split_of_very_many_documents_looks_only_at_those_it_may_take():
     positions = np.random.Generator(np.random.PCG64(1)).random(50_000)
     split = assign_splits(positions, np.full(50_000, 1000), config, where="")
     assert (split == np.where(positions < 0.05, 2, np.where(positions < 0.1, 1, 0))).all()
+
+
+@pytest.mark.parametrize("identity", ["a/b.txt#7", "a/b~2.txt#7", "a/b#1~3#7", "a/b#x~2"])
+def test_a_copy_is_told_from_a_document_whose_name_looks_like_one(identity):
+    assert original_id(identity) == identity
+    if identity.endswith("#7"):
+        assert original_id(copy_id(identity, 2)) == identity

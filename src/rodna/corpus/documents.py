@@ -53,6 +53,17 @@ class Dropped:
     excerpt: str
 
 
+def copy_id(identity: str, number: int) -> str:
+    """Return the id of a further copy that mixing makes of a document: `source/file#7~2` is the second."""
+    return f"{identity}~{number}"
+
+
+def original_id(identity: str) -> str:
+    """Return the id of the document that a further copy is of; any other id as it is."""
+    before, tilde, number = identity.rpartition("~")
+    return before if tilde and number.isdigit() and before.rpartition("#")[2].isdigit() else identity
+
+
 def encode(item: Any) -> bytes:
     """Return a dataclass of plain values as one line of JSON, its newline included."""
     # vars, not asdict: a copy of every field would double the cost of writing.

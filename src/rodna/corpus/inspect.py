@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 from rodna.core.artifact import Artifact, damaged
 from rodna.core.errors import CorpusError
 from rodna.corpus.config import Source
-from rodna.corpus.documents import SPLITS, Document, Dropped, Split, read_cut, read_documents, read_dropped
+from rodna.corpus.documents import SPLITS, Document, Dropped, Split, original_id, read_cut, read_documents, read_dropped
 
 STEPS = (
     "extract", "normalize", "repair", "boilerplate", "privacy", "clean", "language", "filter", "quality", "deduplicate", "decontaminate",
@@ -141,9 +141,7 @@ def sample_documents(
     """
     splits = (split,) if split else SPLITS
     every = (document for part in splits for document in read_documents(corpus.path, part))
-    wanted = (
-        item for item in every if source in ("", item.source) and (ids is None or item.id.rpartition("~")[0] in ids or item.id in ids)
-    )
+    wanted = (item for item in every if source in ("", item.source) and (ids is None or original_id(item.id) in ids))
     return sampled(wanted, num_documents, seed)
 
 
@@ -173,12 +171,6 @@ def sample_cut(
 ) -> list[Dropped]:
     """Return passages, cut from documents that were kept, chosen at random."""
     return sampled(_matching(read_cut(corpus.path), step, reason, source, ids), num_passages, seed)
-
-
-def _original(identity: str) -> str:
-    """Return the id of the document that a further copy, such as `source/file#7~2`, is of."""
-    before, tilde, number = identity.rpartition("~")
-    return before if tilde and number.isdigit() and "#" in before else identity
 
 
 def _matching(items: Iterable[Dropped], step: str, reason: str, source: str, ids: Collection[str] | None) -> Iterator[Dropped]:

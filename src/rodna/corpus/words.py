@@ -18,7 +18,7 @@ from typing import Any
 from rodna.core.artifact import MANIFEST, Artifact
 from rodna.core.errors import CorpusError
 from rodna.core.workspace import PROJECT_FILE, Workspace
-from rodna.corpus.documents import SPLITS, Document, read_documents
+from rodna.corpus.documents import SPLITS, Document, original_id, read_documents
 
 SAMPLE_BYTES = 64 << 20
 """How much of a larger corpus is read: documents are chosen by a hash of their ids."""
@@ -227,11 +227,5 @@ def _sampled(corpus: Artifact, share: float) -> Iterator[Document]:
     below = int(share * 0xFFFFFFFF)
     for split in SPLITS:
         for document in read_documents(corpus.path, split):
-            if zlib.crc32(document.id.encode("utf-8", "surrogatepass")) <= below and not _is_copy(document.id):
+            if zlib.crc32(document.id.encode("utf-8", "surrogatepass")) <= below and original_id(document.id) == document.id:
                 yield document
-
-
-def _is_copy(identity: str) -> bool:
-    """Return whether an id is that of a further copy, `source/file#7~2`."""
-    before, tilde, number = identity.rpartition("~")
-    return bool(tilde) and number.isdigit() and "#" in before

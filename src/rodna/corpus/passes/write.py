@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from rodna.corpus.deduplicate.spans import PASSAGE_KINDS, snapped
-from rodna.corpus.documents import SPLITS, Document, Dropped, excerpt_of
+from rodna.corpus.documents import SPLITS, Document, Dropped, copy_id, excerpt_of
 from rodna.corpus.identify import LANGUAGE_REASONS, explain_language
 from rodna.corpus.passes.select import CUT_STEPS, REASONS, Judgement
 from rodna.corpus.passes.shards import ShardWriter, read_shard
@@ -101,7 +101,7 @@ class _Writer:
         split = SPLITS[self.splits[number]]
         yield split, kept
         for copy in range(2, int(self._repeats[number]) + 1):
-            yield split, replace(kept, id=f"{document.id}~{copy}")
+            yield split, replace(kept, id=copy_id(document.id, copy))
 
     def see(self, document: Document, text: str) -> None:
         """Count the characters of a kept text, and where it was published."""
