@@ -10,7 +10,7 @@ from tests.corpus.copies import text_of
 from rodna.core.errors import CorpusError
 from rodna.corpus.build import build_corpus, make_cleaned, make_documents, settings_of
 from rodna.corpus.config import CorpusConfig, Source
-from rodna.corpus.deduplicate.spans import PASSAGE, PASSAGE_KINDS
+from rodna.corpus.deduplicate.spans import PASSAGE, PASSAGE_KINDS, snapped
 from rodna.corpus.documents import SPLITS, Document, copy_id, original_id, read_cut, read_documents, read_dropped
 from rodna.corpus.inspect import statistics_of
 from rodna.corpus.passes import write
@@ -185,3 +185,13 @@ def test_a_copy_is_told_from_a_document_whose_name_looks_like_one(identity):
     assert original_id(identity) == identity
     if identity.endswith("#7"):
         assert original_id(copy_id(identity, 2)) == identity
+
+
+@pytest.mark.parametrize("letters", ["ᬅᬓᬔ", "ꦄꦏꦒ", "ꪀꪁꪂ", "ꩡꩢꩣ"])
+def test_scripts_that_part_no_words_may_be_cut_between_any_two_letters(letters):
+    assert snapped(letters * 10, 5, 20) == (5, 20)
+
+
+def test_documents_are_never_so_long_that_their_places_do_not_fit_in_32_bits():
+    with pytest.raises(ValueError, match="less than or equal to 1073741824"):
+        CorpusConfig(max_document_bytes=1 << 32)

@@ -175,7 +175,10 @@ class CorpusConfig(Section):
     seed: int = Field(default=0, ge=0, description="Another seed holds out other documents.")
     extract: ExtractConfig = ExtractConfig()
     max_document_bytes: int = Field(
-        default=1 << 20, ge=1024, description="Longer documents are cut at a paragraph, line, sentence or space; nothing is lost."
+        default=1 << 20,
+        ge=1024,
+        le=1 << 30,
+        description="Longer documents are cut at a paragraph, line, sentence or space; nothing is lost.",
     )
     normalize: NormalizeConfig = NormalizeConfig()
     steps: tuple[str, ...] = Field(default=(), description="Plugins that judge or change each document, in order.")

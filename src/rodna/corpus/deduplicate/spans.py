@@ -68,9 +68,12 @@ def _is_alone(character: str) -> bool:
         0x0E00 <= code <= 0x0EFF  # Thai, Lao
         or 0x0F00 <= code <= 0x109F  # Tibetan, Myanmar
         or 0x1780 <= code <= 0x17FF  # Khmer
-        or 0x1950 <= code <= 0x1AAF  # Tai Le, New Tai Lue, Tai Tham
+        or 0x1950 <= code <= 0x1AAF  # Tai Le, New Tai Lue, Buginese, Tai Tham
+        or 0x1B00 <= code <= 0x1B7F  # Balinese
         or 0x3040 <= code <= 0x312F
         or 0x31A0 <= code <= 0xA4CF
+        or 0xA980 <= code <= 0xA9FF  # Javanese, Myanmar's extension B
+        or 0xAA60 <= code <= 0xAADF  # Myanmar's extension A, Tai Viet
         or 0xF900 <= code <= 0xFAFF
         or code >= 0x20000
     )
