@@ -96,3 +96,10 @@ def test_real_books_are_read(shared_data):
     assert item.meta["title"] == "Ubuntu Packaging Guide"
     assert len(item.text) > 100_000
     assert "</" not in item.text.replace("</a", "")[:20_000]
+
+
+def test_a_chapter_that_is_no_text_is_named(tmp_path):
+    book = make_epub(tmp_path / "a.epub", extra={"OPS/text/two x.xhtml": bytes(range(256)) * 8})
+    bad, item = read(book)
+    assert (bad.reason, bad.detail) == ("not_text", "OPS/text/two x.xhtml: it is not text")
+    assert item.text == TEXTS["one"]

@@ -45,7 +45,11 @@ def _documents(package: Package, source: Source, limits: Limits) -> Iterator[Pie
         except UnreadableError as error:
             yield Rejected(error.rejected.reason, error.rejected.detail, 0)
             continue
-        text, title = text_of(markup) if encoding.name else ("", "")
+        if not encoding.name:
+            fits = f"no known encoding fits (best guess: {encoding.guess})" if encoding.guess else "it is not text"
+            yield Rejected("unknown_encoding" if encoding.guess else "not_text", f"{name}: {fits}", 0)
+            continue
+        text, title = text_of(markup)
         if not text.strip():
             continue  # a cover or a picture
         if source.document == "section":
