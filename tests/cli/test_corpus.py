@@ -126,6 +126,7 @@ def test_of_a_drop_the_whole_text_and_what_tripped_it_are_shown(sample):
         (["--reason", "duplicate"], "--step and --reason need one of them", "--dropped --reason"),
         (["--dropped", "--cut"], "--dropped and --cut exclude each other", "--dropped --reason"),
         (["--keep"], "--keep and --judge need --dropped", "--dropped --reason"),
+        (["--document", "tales/*"], "--document says which drops to keep", "--dropped --keep"),
         (["--dropped", "--judge"], "one reason is judged at a time", "add --reason"),
         (["--dropped", "--step", "filter", "--keep"], "a rule names a reason, not a step", "give --reason"),
         (["--dropped", "--keep"], "a rule that names nothing keeps everything", "give --reason"),

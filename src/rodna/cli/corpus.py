@@ -107,6 +107,8 @@ def sample(
 
     stages = open_stages(workspace, set_)
     corpus = judging.corpus_to_judge(stages)
+    if document and not keep:
+        raise ConfigError("--document says which drops to keep", where="rodna corpus sample", fix="give --dropped --keep with it")
     if (dropped and cut) or ((keep or judge) and not dropped) or ((step or reason) and not (dropped or cut)):
         what = "--dropped and --cut exclude each other; --step and --reason need one of them, --keep and --judge need --dropped"
         raise ConfigError(what, where="rodna corpus sample", fix="try `rodna corpus sample --dropped --reason near_duplicate`")
