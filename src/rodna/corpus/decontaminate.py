@@ -23,6 +23,7 @@ _TEXT_SUFFIXES = (".txt", ".md")
 _JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 _TABLE_SUFFIXES = (".tsv", ".csv")
 _MAX_ITEM_CHARACTERS = 1 << 20
+_SPANS_AT_A_TIME = 1 << 20
 _MIN_NEAR_SHARE = 0.4
 """Sketches say little about documents that share less."""
 
@@ -222,6 +223,9 @@ def find_contamination(
         for group in groups_of(store, kind, train | held_out):
             if len(group.hashes):
                 found.extend(_shared(group, train, held_out, keys, texts))
+            # Windows that overlap are many times as many as the passages they make.
+            if sum(map(len, found)) > _SPANS_AT_A_TIME:
+                found = [joined(np.concatenate(found))]
     spans = joined(np.concatenate(found))
     return _judge(spans, store.field("num_characters"), config, index)
 
