@@ -53,6 +53,7 @@ def check(built: Built) -> None:
     told = {name_in(item.id) for item in (*built.kept, *built.dropped)}
     assert told == built.files, "every file is kept or named in the drops"
     assert [item for item in built.dropped if not item.reason or len(item.detail) < 10] == []
+    assert [item for item in built.dropped if item.reason.startswith("parser_")] == [], "no real file is more than its parser survives"
     documents, size = built.figures["balance"], built.figures["balance_bytes"]
     assert documents == {"read": len(built.kept) + len(built.dropped), "kept": len(built.kept), "dropped": len(built.dropped)}
     assert size["read"] + size["changed"] == size["kept"] + size["dropped"]

@@ -273,3 +273,11 @@ def test_what_a_killed_process_left_behind_is_removed_and_what_is_in_use_is_not(
         assert in_use.exists()
         assert not abandoned.exists()
     assert not list(tmp_path.glob("rodna-extract-*"))
+
+
+def test_a_legacy_encoding_is_judged_however_little_an_archive_may_unpack_to(tmp_path):
+    path = tmp_path / "a.txt"
+    text = "Ąžuolas žaliuoja prie upės, o vaikai šaukia ir bėga į mišką. Šiandien gražus rytas, ir mes einame į mokyklą.\n" * 20
+    path.write_bytes(text.encode("cp1257"))
+    with Isolated(ExtractConfig(max_unpacked_bytes=1000), max_document_bytes=1 << 20) as isolated:
+        assert told(isolated.extract(path, Source(path="."))) == [text]

@@ -19,7 +19,7 @@ from rodna.core.errors import DiskError, RodnaError
 from rodna.core.registry import PluginError
 from rodna.corpus.config import Source
 from rodna.corpus.extractors import Limits, Piece, Rejected
-from rodna.corpus.extractors.unpacking import ALLOWANCE_BYTES, MAX_RATIO
+from rodna.corpus.extractors.unpacking import MAX_RATIO
 
 REQUEST = struct.Struct("<I")
 FRAME = struct.Struct("<BII")
@@ -32,6 +32,9 @@ BUFFER_BYTES = 1 << 20
 OUT_OF_MEMORY = "it took more memory than allowed (extract.memory_mb)"
 _CHECK_BYTES = 64 << 20
 """After so much text, look whether the file is still the same: one that grows as it is read would never end."""
+WRITABLE_BYTES = 1 << 30
+"""A file that a parser writes may always grow so large. Smaller limits hit the sound: the language identifier that judges legacy encodings
+unpacks its model into one."""
 State = tuple[int, int, int, int]
 
 
@@ -118,7 +121,7 @@ def _answer(request: dict[str, Any], answer: _Answer) -> bool:
     path, state = Path(request["path"]), request["state"]
     limits = Limits(**request["limits"], enter=answer.enter)
     is_sound = True
-    writable = _limit_files(max(ALLOWANCE_BYTES, MAX_RATIO * state[0]))
+    writable = _limit_files(max(WRITABLE_BYTES, MAX_RATIO * state[0]))
     try:
         _extract(path, Source.model_validate(request["source"]), limits, request, answer)
     except (BrokenPipeError, KeyboardInterrupt):
@@ -188,7 +191,8 @@ def _set_limits(memory_bytes: int, file_bytes: int) -> None:
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+        limit = max(file_bytes, WRITABLE_BYTES)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     # macOS knows this limit but does not enforce it.
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
