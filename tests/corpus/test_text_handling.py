@@ -1,3 +1,4 @@
+import time
 import unicodedata
 
 import lxml.etree
@@ -171,3 +172,12 @@ def test_the_ideographic_space_of_a_poem_stays_whatever_its_file():
     assert plain(f" {poem} ") == poem
     assert xml_text_of(lxml.etree.fromstring(f"<poem><l>\n{poem} </l><l>a \n b</l></poem>")) == f"{poem}\na b"
     assert clean_line(f"<i>{poem}</i>") == poem
+
+
+def test_marks_without_end_cost_no_more_than_other_text():
+    marks = "\u0301" * 50_000 + "\u0323" * 50_000
+    started = time.process_time()
+    done = normalize(f"a{marks} e\u0301", MENDING).text
+    assert time.process_time() - started < 5
+    assert done.replace("\u034f", "").endswith("\u0323 é")
+    assert normalize(done, MENDING).text == done

@@ -12,6 +12,8 @@ import unicodedata
 from collections.abc import Callable
 from typing import NamedTuple
 
+import regex
+
 from rodna.corpus.config import NormalizeConfig
 from rodna.corpus.reflow import reflow
 
@@ -45,6 +47,9 @@ _OPENS = {
 }
 # Latin and Armenian ligatures, Hebrew and Arabic presentation forms but the word signs (FDF0 and on), and Kangxi radicals (for ideographs).
 _PRESENTATION = re.compile("[\u2f00-\u2fd5\ufb00-\ufb06\ufb13-\ufb17\ufb1d-\ufb28\ufb2a-\ufdc7\ufe70-\ufefc]")
+# No letter has so many marks; putting them in order takes time with the square of their number. The combining grapheme joiner parts
+# them, as in the stream-safe form of Unicode (UAX 15, section 13).
+_ENDLESS_MARKS = regex.compile(r"([^\p{CCC=0}]{30})(?=[^\p{CCC=0}])")
 _MANY_BLANK_LINES = re.compile(r"\n{3,}")
 # UTF-8 beyond ASCII read as Latin-1, Windows-1250, 1252 or 1257: a lead byte's letter and as many of the others as it asks for.
 _BYTES = "\u0080-\u00bf\u0152-\u0192\u02c6-\u02dc\u2013-\u2122"
@@ -103,6 +108,8 @@ def _noted(before: str, after: str, change: str, changes: list[str]) -> str:
 
 def _one_form(text: str, changes: list[str], *, keep_breaks: bool) -> str:
     if not text.isascii():
+        if _ENDLESS_MARKS.search(text):
+            text = _noted(text, _ENDLESS_MARKS.sub("\\1\u034f", text), "nfc", changes)
         if not unicodedata.is_normalized("NFC", text):
             text = _noted(text, unicodedata.normalize("NFC", text), "nfc", changes)
         if _PRESENTATION.search(text):
