@@ -76,11 +76,12 @@ def main() -> None:
     from rodna.corpus.passes.select import select
 
     cleaned, copies, scratch = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
-    shutil.rmtree(scratch, ignore_errors=True)
-    (scratch / "out").mkdir(parents=True)
-    with ProcessPoolExecutor(2) as pool:
-        parts = list(pool.map(write_copy, [cleaned] * copies, [scratch] * copies, range(copies)))
-    write_index(scratch, [shard for part in parts for shard in part])
+    if not (scratch / "shards.json").is_file():
+        shutil.rmtree(scratch, ignore_errors=True)
+        (scratch / "out").mkdir(parents=True)
+        with ProcessPoolExecutor(2) as pool:
+            parts = list(pool.map(write_copy, [cleaned] * copies, [scratch] * copies, range(copies)))
+        write_index(scratch, [shard for part in parts for shard in part])
     config = CorpusConfig.model_validate({"language": {"action": "keep"}})
     peak = Peak()
     start, began = time.perf_counter(), time.process_time()
