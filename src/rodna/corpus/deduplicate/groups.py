@@ -49,11 +49,16 @@ def groups_of(store: Signals, kind: Column, wanted: np.ndarray) -> Iterator[Grou
         num_rows += len(column)
         sorted_columns.append(bool((column["hash"][1:] >= column["hash"][:-1]).all()))
         samples.append(np.array(column["hash"][::_SAMPLE_EVERY]))
-    for low, high in itertools.pairwise(_bounds(np.concatenate(samples), max(1, -(-num_rows // _ROWS_AT_A_TIME)))):
+    bounds = _bounds(np.concatenate(samples), max(1, -(-num_rows // _ROWS_AT_A_TIME)))
+    # Looked up once for all ranges: a search in a field of rows copies the whole field first.
+    lows = np.array(bounds[:-1], dtype=np.uint64)
+    places = [np.append(np.searchsorted(store.column(kind, shard)["hash"], lows), len(store.column(kind, shard))) for shard in store.shards]
+    for number, (low, high) in enumerate(itertools.pairwise(bounds)):
         parts = []
-        for shard, is_sorted in zip(store.shards, sorted_columns, strict=True):
+        for shard, is_sorted, place in zip(store.shards, sorted_columns, places, strict=True):
             # Mapped anew: the pages of a file that stays mapped count as this process' memory, in the end all of them.
-            rows = _range(store.column(kind, shard), low, high, is_sorted)
+            column = store.column(kind, shard)
+            rows = column[place[number] : place[number + 1]] if is_sorted else _range(column, low, high)
             documents = rows["document"].astype(np.int64) + shard.first
             inside = wanted[documents]
             parts.append((rows[inside], documents[inside]))
@@ -70,12 +75,10 @@ def _bounds(sample: np.ndarray, num_ranges: int) -> list[int]:
     return [0, *sorted({int(bound) for bound in inner} - {0}), 1 << 64]
 
 
-def _range(column: np.ndarray, low: int, high: int, is_sorted: bool) -> np.ndarray:
-    """Return the rows whose hashes are in [low, high)."""
-    hashes, last = column["hash"], np.uint64(high - 1)
-    if not is_sorted:
-        return column[(hashes >= np.uint64(low)) & (hashes <= last)]
-    return column[np.searchsorted(hashes, np.uint64(low)) : np.searchsorted(hashes, last, side="right")]
+def _range(column: np.ndarray, low: int, high: int) -> np.ndarray:
+    """Return the rows whose hashes are in [low, high), of a column in any order."""
+    hashes = column["hash"]
+    return column[(hashes >= np.uint64(low)) & (hashes <= np.uint64(high - 1))]
 
 
 def _grouped(parts: list[tuple[np.ndarray, np.ndarray]]) -> Groups:
