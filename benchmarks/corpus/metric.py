@@ -37,7 +37,8 @@ def character_match(extracted: str, gold: str) -> Match:
     """Return how many characters of two texts match, in order: their longest common subsequence.
 
     Order counts (text in the wrong place is not matched), spaces do not (lines are wrapped differently in every format), nor do lines of
-    nothing but dashes and the like, nor marks before list items (renderers choose them), nor Unicode's composed and compatible forms (NFKC, soft
+    nothing but dashes and the like, nor marks before list items (renderers choose them), nor Unicode's composed and compatible
+    forms (NFKC, soft
     hyphens). Everything else does: numbers, punctuation.
     """
     extracted, gold = _bare(extracted), _bare(gold)

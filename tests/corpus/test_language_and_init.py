@@ -6,7 +6,8 @@ from rodna.core.errors import ConfigError, CorpusError
 from rodna.corpus import embedded
 from rodna.corpus.config import CorpusConfig, Source
 from rodna.corpus.detect import document_unit, propose_sources, section_bytes_for
-from rodna.corpus.language import identify, parse_language
+from rodna.corpus.identify import identify_one
+from rodna.corpus.language import parse_language
 from rodna.corpus.sources import fingerprint, walk
 
 
@@ -43,7 +44,7 @@ def test_what_names_no_language_is_refused(tag):
 
 
 def test_the_language_of_a_text_is_identified():
-    language, probability = identify("Я цябе шукаў усю ноч, але не знайшоў.")
+    language, probability = identify_one("Я цябе шукаў усю ноч, але не знайшоў.")
     assert language == "be"
     assert probability > 0.9
 

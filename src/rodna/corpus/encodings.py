@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from io import IncrementalNewlineDecoder
 from pathlib import Path
 
-from rodna.corpus.language import identify
-
 CHUNK_BYTES = 1 << 20
 SAMPLE_BYTES = 1 << 18
 _WESTERN = frozenset({"cp1252", "iso8859-1", "iso8859-15", "ascii"})
@@ -189,7 +187,10 @@ def _is_east_asian_text(sample: bytes, encoding: str) -> bool:
 
 def _reads_as(language: str, sample: bytes, encoding: str) -> bool:
     """Return whether the bytes, decoded so, are text in a language beyond doubt."""
-    found, probability = identify(sample[:8000].decode(encoding, "replace"))
+    # Its tables are large, and most files are plainly UTF-8.
+    from rodna.corpus.identify import identify_one
+
+    found, probability = identify_one(sample[:8000].decode(encoding, "replace"))
     return found == language and probability > 0.99
 
 

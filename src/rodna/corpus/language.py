@@ -1,4 +1,4 @@
-"""Language tags: which language, script and direction a BCP-47 tag names, and which language a text looks like."""
+"""Language tags: which language, script and direction a BCP-47 tag names."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -110,13 +110,3 @@ def _english_names() -> dict[str, str]:
         if fields.get("Type") == "language" and ".." not in fields.get("Subtag", "..") and "Deprecated" not in fields:
             names[fields["Subtag"]] = fields["Description"]
     return names
-
-
-def identify(text: str) -> tuple[str, float]:
-    """Return the most likely language (ISO 639 code) of a text among those the built-in identifier knows, and its probability.
-
-    A language outside these is taken for a neighbour: read the answer as a hint. ("", 0.0) for a text without letters.
-    """
-    from rodna.corpus.identify.load import identify_one
-
-    return identify_one(text)

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rodna.core.text import human_bytes
-from rodna.corpus.language import identify, parse_language
+from rodna.corpus.identify import identify_one
+from rodna.corpus.language import parse_language
 from rodna.evals.bootstrap import ratio_interval
 from rodna.evals.config import EvalConfig
 from rodna.evals.copies import TrainingText, copied_characters, longest_copy, unseen_windows
@@ -241,11 +242,11 @@ def _language(texts: Sequence[str], reference: Sequence[str], config: EvalConfig
     known = [text for text in reference if count_letters(text, ())[0] >= MIN_LETTERS]
     if not enough or not known:
         return []
-    expected, votes = statistics.mode(labels := [identify(text)[0] for text in known]), len(labels)
+    expected, votes = statistics.mode(labels := [identify_one(text)[0] for text in known]), len(labels)
     agreement = labels.count(expected) / votes
     if agreement < 0.5:
         return []
-    found = [identify(text)[0] for text in enough]
+    found = [identify_one(text)[0] for text in enough]
     same = np.array([label == expected for label in found], dtype=np.int64)
     low, high = ratio_interval(same, np.ones(len(same)), samples=config.bootstrap_samples, seed=config.seed)
     detail = {"reference": agreement, "taken_for": expected, "languages": dict(Counter(found).most_common())}
