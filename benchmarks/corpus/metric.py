@@ -38,8 +38,7 @@ def character_match(extracted: str, gold: str) -> Match:
 
     Order counts (text in the wrong place is not matched), spaces do not (lines are wrapped differently in every format), nor do lines of
     nothing but dashes and the like, nor marks before list items (renderers choose them), nor Unicode's composed and compatible
-    forms (NFKC, soft
-    hyphens). Everything else does: numbers, punctuation.
+    forms (NFKC, soft hyphens). Everything else does: numbers, punctuation.
     """
     extracted, gold = _bare(extracted), _bare(gold)
     return Match(_common_subsequence(extracted, gold), len(extracted), len(gold))
