@@ -16,6 +16,7 @@ import regex
 from rodna.corpus.config import NormalizeConfig
 from rodna.corpus.confusables import SCRIPTS, WORD, is_roman_numeral, script_of, scripts_of, suspects, twins
 from rodna.corpus.language import LanguageTag
+from rodna.corpus.unspaced import UNSPACED_LETTER
 
 APOSTROPHES = "'\u2019\u2018\u201b\u02bc\u02bb\u02b9\u02bd\u02be\u02bf\u02c8\u02ca\u2032`\u00b4\uff07"
 """What people type inside words: apostrophes and quotation marks, primes, accents, and the modifier letters of orthographies."""
@@ -27,7 +28,6 @@ MAX_WORDS = 20_000
 MAX_SUSPECTS = 20_000
 _APOSTROPHE = regex.compile(f"[{APOSTROPHES}]")
 # Between these, what looks like an apostrophe is a quotation mark: they are written without spaces.
-_UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Bopomofo}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]")
 _MIN_CONTEXT = 20
 _EXCLUSIVE = 0.1
 _AT_EDGES = 0.05
@@ -72,7 +72,7 @@ class Evidence:
             index, character = match.start(), match.group()
             before, after = text[index - 1 : index], text[index + 1 : index + 2]
             if before.isalpha() and after.isalpha():
-                if not _UNSPACED.match(before) and not _UNSPACED.match(after):
+                if not UNSPACED_LETTER.match(before) and not UNSPACED_LETTER.match(after):
                     self.apostrophes[f"{source}\t{before.lower()[:1]}{character}"] += 1
             elif unicodedata.category(character) == "Lm" and (before.isalpha() or after.isalpha()):
                 self.edges[character] += 1
@@ -341,7 +341,7 @@ def _repair_apostrophes(text: str, repairs: Repairs) -> tuple[str, int]:
     for match in regex.finditer(f"[{''.join(changeable)}]", text):
         index = match.start()
         before, after = text[index - 1 : index], text[index + 1 : index + 2]
-        if before.isalpha() and after.isalpha() and not _UNSPACED.match(before) and not _UNSPACED.match(after):
+        if before.isalpha() and after.isalpha() and not UNSPACED_LETTER.match(before) and not UNSPACED_LETTER.match(after):
             wanted = common or repairs.apostrophes.get(before.lower()[:1], match.group())
             if wanted != match.group():
                 parts += [text[done:index], wanted]

@@ -19,6 +19,7 @@ from rodna.core.artifact import MANIFEST, Artifact
 from rodna.core.errors import CorpusError
 from rodna.core.workspace import PROJECT_FILE, Workspace
 from rodna.corpus.documents import SPLITS, Document, original_id, read_documents
+from rodna.corpus.unspaced import UNSPACED, UNSPACED_LETTER
 
 SAMPLE_BYTES = 64 << 20
 """How much of a larger corpus is read: documents are chosen by a hash of their ids."""
@@ -50,7 +51,7 @@ def words_of(text: str) -> list[str]:
     folded = unicodedata.normalize("NFC", text.casefold())
     words: list[str] = []
     for run in _pattern().findall(folded):
-        if _unspaced().match(run):
+        if UNSPACED_LETTER.match(run):
             letters = run if run.isalpha() else _letters().findall(run)
             words += ["".join(pair) for pair in pairwise(letters)] or [run]
         else:
@@ -63,16 +64,9 @@ def _pattern() -> Any:
     import regex
 
     return regex.compile(
-        rf"[{_UNSPACED}][{_UNSPACED}\p{{M}}]*"
-        rf"|(?:(?![{_UNSPACED}])[\p{{L}}\p{{N}}])(?:(?![{_UNSPACED}])[\p{{L}}\p{{N}}\p{{M}}\u200c\u200d]|['’ʼ\-‐‑·](?=[\p{{L}}\p{{N}}]))*"
+        rf"[{UNSPACED}][{UNSPACED}\p{{M}}]*"
+        rf"|(?:(?![{UNSPACED}])[\p{{L}}\p{{N}}])(?:(?![{UNSPACED}])[\p{{L}}\p{{N}}\p{{M}}\u200c\u200d]|['’ʼ\-‐‑·](?=[\p{{L}}\p{{N}}]))*"
     )
-
-
-@cache
-def _unspaced() -> Any:
-    import regex
-
-    return regex.compile(rf"[{_UNSPACED}]")
 
 
 @cache
@@ -80,10 +74,6 @@ def _letters() -> Any:
     import regex
 
     return regex.compile(r"\X")
-
-
-_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}ー\p{Bopomofo}\p{Yi}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}"
-"""Scripts that part words by no space."""
 
 
 class _Counts:

@@ -10,11 +10,11 @@ import regex
 
 from rodna.core.errors import CorpusError
 from rodna.corpus.config import Source
-from rodna.corpus.cutting import cut
 from rodna.corpus.encodings import detect, read_text
 from rodna.corpus.extractors import Limits, Piece, Rejected
-from rodna.corpus.extractors.json_lines import MAX_META_CHARACTERS, missing_field
+from rodna.corpus.extractors.json_lines import MAX_META_CHARACTERS, missing_field, pieces_of
 from rodna.corpus.extractors.text import reject_undecodable
+from rodna.corpus.unspaced import UNSPACED_LETTER
 
 DEFAULT_FIELD = "text"
 _DELIMITERS = "\t;|,"
@@ -22,7 +22,6 @@ _DELIMITERS = "\t;|,"
 _SAMPLE_ROWS = 200
 _NUMERIC = re.compile(r"[\s\d.,:/%+\-–—€$£]*$")
 _SPACE = regex.compile(r"\s")
-_UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]")
 TEXT_WORDS = 4
 """A column whose cells have this many words on average holds text; one of names or labels has fewer."""
 AMBIGUOUS = 0.5
@@ -78,8 +77,7 @@ def _documents(row: list[str], column: int, names: Sequence[str], meta: dict[str
         if number != column and name and value and len(value) <= MAX_META_CHARACTERS
     }
     text = row[column]
-    for part in cut(text, max_bytes) if text.strip() else [text]:
-        yield Piece(part, {**meta, **beside})
+    yield from pieces_of(text, {**meta, **beside}, max_bytes)
 
 
 def _records(chunks: Iterable[str], max_bytes: int) -> Iterator[str | Rejected]:
@@ -210,5 +208,5 @@ def _mean_words(cells: Iterable[str]) -> float:
         if cell.strip():
             count += 1
             if not _NUMERIC.match(cell) and "://" not in cell.split()[0]:
-                total += len(cell.split()) + len(_UNSPACED.findall(cell)) * 2 / 3
+                total += len(cell.split()) + len(UNSPACED_LETTER.findall(cell)) * 2 / 3
     return total / max(1, count)

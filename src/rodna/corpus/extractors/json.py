@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from rodna.corpus.config import Source
-from rodna.corpus.cutting import cut, documents_of
+from rodna.corpus.cutting import documents_of
 from rodna.corpus.encodings import detect, read_text
 from rodna.corpus.extractors import Limits, Piece, Rejected
-from rodna.corpus.extractors.json_lines import field_of, meta_of, missing_field
+from rodna.corpus.extractors.json_lines import field_of, meta_of, missing_field, pieces_of
 from rodna.corpus.extractors.text import reject_undecodable
 
 
@@ -49,9 +49,7 @@ def extract(path: Path, source: Source, limits: Limits) -> Iterator[Piece | Reje
         text = field_of(item, source.text_field)
         if isinstance(text, str):
             found = True
-            meta = meta_of(item, source.text_field)
-            for part in cut(text, limits.max_document_bytes) if text.strip() else [text]:
-                yield Piece(part, meta)
+            yield from pieces_of(text, meta_of(item, source.text_field), limits.max_document_bytes)
         else:
             seen.update(dict.fromkeys(list(item)[:20]))
     if not found:

@@ -3,7 +3,7 @@
 import codecs
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +57,17 @@ def extract(path: Path, source: Source, limits: Limits) -> Iterator[Piece | Reje
         text = field_of(values, source.text_field)
         if isinstance(text, str):
             found = True
-            meta = meta_of(values, source.text_field)
-            for part in cut(text, limits.max_document_bytes) if text.strip() else [text]:
-                yield Piece(part, meta)
+            yield from pieces_of(text, meta_of(values, source.text_field), limits.max_document_bytes)
         else:
             yield Rejected("no_text", f"line {number}: the field {source.text_field!r} is {_kind(text)}", len(line), _excerpt(line))
     if num_objects and not found:
         raise missing_field(path, source.text_field, list(seen_fields))
+
+
+def pieces_of(text: str, meta: Mapping[str, Any], max_bytes: int) -> Iterator[Piece]:
+    """Yield the text of one record, in parts where it is too long; a blank one too, so that it is counted."""
+    for part in cut(text, max_bytes) if text.strip() else [text]:
+        yield Piece(part, meta)
 
 
 def missing_field(path: Path, wanted: str, present: list[str]) -> CorpusError:

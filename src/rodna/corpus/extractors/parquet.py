@@ -6,9 +6,8 @@ from typing import Any
 
 from rodna.core.errors import CorpusError
 from rodna.corpus.config import Source
-from rodna.corpus.cutting import cut
 from rodna.corpus.extractors import Limits, Piece, Rejected
-from rodna.corpus.extractors.json_lines import MAX_META_CHARACTERS, missing_field
+from rodna.corpus.extractors.json_lines import MAX_META_CHARACTERS, missing_field, pieces_of
 
 _BATCH_ROWS = 1024
 
@@ -58,8 +57,7 @@ def _documents(row: dict[str, Any], number: int, text_field: str, max_bytes: int
         yield Rejected("no_text", f"row {number}: the column {text_field!r} is null", 0)
         return
     meta = {key: value for key, value in row.items() if value is not None and len(str(value)) <= MAX_META_CHARACTERS}
-    for part in cut(text, max_bytes) if text.strip() else [text]:
-        yield Piece(part, meta)
+    yield from pieces_of(text, meta, max_bytes)
 
 
 def _is_dictionary_of_text(pa: Any, kind: Any) -> bool:

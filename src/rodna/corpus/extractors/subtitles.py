@@ -12,6 +12,7 @@ from rodna.corpus.encodings import detect, read_text
 from rodna.corpus.extractors import Limits, Piece, Rejected
 from rodna.corpus.extractors.spaces import squeezed
 from rodna.corpus.extractors.text import reject_undecodable
+from rodna.corpus.unspaced import UNSPACED_LETTER
 
 _FRAMES_PER_SECOND = 25.0
 """MicroDVD counts frames; the text does not depend on how many a second has."""
@@ -20,7 +21,6 @@ _OVERRIDE = re.compile(r"\{(?:[\\=]|[yYcCfFsSpPoO]:)[^{}\n]{0,200}\}")
 _MUSIC = re.compile(r"[♩♪♫♬♭♯#]+")
 _DASH = re.compile(r"^\s*[-‐‑‒–—―]\s*(?=\S)")
 _SENTENCE_END = regex.compile(r"(?:\p{Sentence_Terminal}|[。！？｡…])[\p{Pe}\p{Pf}\"'”’»]*$")
-_UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]")
 _PAUSE_MS = 2500
 """A sentence that no mark ends is over where nobody speaks for so long."""
 _FULL_LINE = 400
@@ -121,5 +121,5 @@ def _joined(said: str, line: str) -> str:
         return line
     if line.startswith(said):
         return line  # captions that grow word by word
-    space = "" if _UNSPACED.match(said[-1]) and _UNSPACED.match(line[0]) else " "
+    space = "" if UNSPACED_LETTER.match(said[-1]) and UNSPACED_LETTER.match(line[0]) else " "
     return f"{said}{space}{line}"

@@ -13,6 +13,7 @@ import regex
 
 from rodna.corpus.extractors.wikitags import without_tags
 from rodna.corpus.extractors.wikitidy import CAPTION_END, CAPTION_START, GONE, STRAY, reads_as_text, tidy
+from rodna.corpus.unspaced import UNSPACED_LETTER
 
 MAX_DEPTH = 100
 """Deeper nesting is not markup that anybody wrote: MediaWiki itself stops at 100 for templates (`$wgMaxPPExpandDepth`)."""
@@ -37,7 +38,6 @@ _VARIANT = re.compile(r"\s*[a-z]{2,3}(?:-[a-z]+)*\s*:\s*([^;]*)")
 _NUMBER = re.compile(r"[.,\s\u2212+-]*\d[\d.,\s\u2212+-]*$")
 _OTHER_MEANING = re.compile(r"(?<!\s)\s?[(（][^()（）]*[)）]$")
 _LETTER = regex.compile(r"\p{L}")
-_UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]")
 _OPENERS = "([{«\"'“„‘—–-/（「"
 
 
@@ -315,7 +315,7 @@ def inline_template(name: str, values: list[str], before: str) -> str:
         # A note that hangs on to a word is read after the line, like a caption.
         return sentence if takes_place else f"{CAPTION_START}{sentence}{CAPTION_END}"
     if not takes_place:
-        return first if not others and _UNSPACED.match(first) else GONE
+        return first if not others and UNSPACED_LETTER.match(first) else GONE
     if _NUMBER.match(first):
         if others and len(others[0]) <= 12 and _LETTER.search(others[0]):
             return f"{first} {others[0]}"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import regex
 
 from rodna.corpus.extractors.spaces import squeezed
+from rodna.corpus.unspaced import UNSPACED_LETTER
 
 # Noncharacters (Unicode 23.7) are free for a program's own use: no valid text has them.
 _SPECIAL = "[]{}|'=<>*#:;-_~&!"
@@ -26,7 +27,6 @@ _HELD = re.compile("[\ufdd0-\ufdef]")
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _BLANK_LINES = re.compile(r"\n{3,}")
 _WORD = regex.compile(r"\p{L}[\p{L}\p{M}]*")
-_UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]")
 _ENDS_SENTENCE = regex.compile(r"(?:\p{Sentence_Terminal}|[。！？｡…])[\p{Pe}\p{Pf}\"'”’»]*\s*$")
 TEXT_WORDS, SENTENCE_WORDS, UNSPACED_LETTERS = 7, 3, 14
 """What reads as text has so many words, or fewer that end as a sentence does, or so many letters of a script without spaces."""
@@ -46,7 +46,7 @@ def reads_as_text(value: str, *, strict: bool = False) -> bool:
     for match in _WORD.finditer(head):
         num_words += len(match[0]) > 1 or match[0].isalpha()
     ends = _ENDS_SENTENCE.search(value[-60:]) is not None
-    unspaced = len(_UNSPACED.findall(head))
+    unspaced = len(UNSPACED_LETTER.findall(head))
     if strict and not ends:
         return False
     letters = sum(map(str.isalpha, head))
