@@ -86,6 +86,17 @@ def test_a_seed_that_names_no_source_is_refused_before_any_text_is_read(tmp_path
     assert "bible" in error.value.fix
 
 
+@pytest.mark.parametrize(
+    ("rule", "what"),
+    [({"reason": "unlikly_text"}, "no rule can overrule 'unlikly_text'"), ({"source": "bibel"}, "no such source: bibel")],
+)
+def test_a_rule_that_names_nothing_there_is_refused_before_any_text_is_read(tmp_path, rule, what):
+    with pytest.raises(CorpusError) as error:
+        build_corpus({"bible": Source(path="not read")}, config_of(keep=[rule]), tmp_path / "out", language="be", root=tmp_path)
+    assert (error.value.what, error.value.where) == (what, "corpus.keep")
+    assert "unlikely_text" in error.value.fix or "bible" in error.value.fix
+
+
 def test_the_seed_is_found_wherever_in_the_corpus_it_lies(tmp_path):
     shards = []
     for number in range(130):

@@ -23,7 +23,7 @@ from rodna.corpus.config import CorpusConfig, Source
 from rodna.corpus.documents import DROPPED, SPLITS
 from rodna.corpus.language import parse_language
 from rodna.corpus.passes import clean, extract, write
-from rodna.corpus.passes.select import select
+from rodna.corpus.passes.select import REASONS, select
 from rodna.corpus.runners import run_tasks
 from rodna.corpus.signals import Signals, write_index
 from rodna.corpus.sources import fingerprint, fingerprint_files
@@ -36,16 +36,23 @@ LEVEL = 3
 CUT = "cut"
 
 
-def check_seed(sources: Mapping[str, Source], config: CorpusConfig) -> None:
-    """Check that the sources which quality is fitted to are there, before the hours that reading takes.
+def check_names(sources: Mapping[str, Source], config: CorpusConfig) -> None:
+    """Check what settings call by name, before the hours that reading takes: a name that means nothing would be a setting without effect.
 
     Raises:
-        CorpusError: one is not.
+        CorpusError: there is no such source, or no such reason for a document to be dropped that a rule could overrule.
     """
+    listed = f"use names under `sources`: {', '.join(sources)}"
     for name in config.quality.seed:
         if name not in sources:
+            raise CorpusError(f"no such source: {name}", where="corpus.quality.seed", fix=listed)
+    reasons = [reason for _, reason in REASONS if reason]
+    for rule in config.keep:
+        if rule.source and rule.source not in sources:
+            raise CorpusError(f"no such source: {rule.source}", where="corpus.keep", fix=listed)
+        if rule.reason and rule.reason not in reasons:
             raise CorpusError(
-                f"no such source: {name}", where="corpus.quality.seed", fix=f"use names under `sources`: {', '.join(sources)}"
+                f"no rule can overrule {rule.reason!r}", where="corpus.keep", fix=f"use one of these reasons: {', '.join(reasons)}"
             )
 
 
@@ -112,7 +119,7 @@ def make_documents(
         CorpusError: a source is missing or empty, or nothing in it is text.
     """
     check_sources(sources)
-    check_seed(sources, config)
+    check_names(sources, config)
     settings = settings_of("documents", sources, config, language)
     inputs = inputs_of("documents", digest or fingerprint(sources, root), config=config, root=root)
     with _stage("documents", out, inputs, settings) as (work, draft):
@@ -139,7 +146,7 @@ def make_cleaned(
     Raises:
         CorpusError: nothing is left.
     """
-    check_seed(sources, config)
+    check_names(sources, config)
     settings = settings_of("cleaned", sources, config, language)
     inputs = inputs_of("cleaned", documents, config=config, root=root)
     with _stage("cleaned", out, inputs, settings) as (work, draft):
@@ -184,6 +191,7 @@ def make_corpus(
     Raises:
         CorpusError: nothing is left, or there is too little text for the split.
     """
+    check_names(sources, config)
     settings = settings_of("corpus", sources, config, language)
     inputs = inputs_of("corpus", cleaned, config=config, root=root)
     with _stage("corpus", out, inputs, settings, seed=config.seed) as (work, draft):
