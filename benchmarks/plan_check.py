@@ -97,7 +97,12 @@ def measure(
     decoder.checkpoint_activations = checkpoint_activations
     optimizers = build_optimizers(decoder, values)
     stream_BT = torch.randint(vocabulary_size, (batch_size, context_length + 1))
-    batch = Batch(stream_BT[:, :-1].contiguous(), stream_BT[:, 1:].contiguous(), torch.zeros(batch_size, context_length, dtype=torch.int64))
+    batch = Batch(
+        stream_BT[:, :-1].contiguous(),
+        stream_BT[:, 1:].contiguous(),
+        torch.zeros(batch_size, context_length, dtype=torch.int64),
+        torch.arange(batch_size),
+    )
     if values.compile == "on":
         compile_decoder(decoder, batch.inputs_BT[: values.micro_batch_size], dtype=dtype)
     memory = PeakMemory(device)

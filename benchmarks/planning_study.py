@@ -88,7 +88,7 @@ def main() -> None:
     compile_decoder(decoder, batches.batch(0).inputs_BT[: values.micro_batch_size].to(device), dtype=dtype)
     losses, started = [], time.perf_counter()
     for step in range(values.steps):
-        nats, count = learn_batch(decoder, batches.batch(step), values, device=device, step=step, dtype=dtype, objective=next_token)
+        nats, count, _ = learn_batch(decoder, batches.batch(step), values, device=device, step=step, dtype=dtype, objective=next_token)
         update(decoder, optimizers, factor=learning_rate_factor(step, values), clip_norm=values.clip_norm)
         losses.append(float(nats) / count)
     rate = values.steps * given.batch / (time.perf_counter() - started)

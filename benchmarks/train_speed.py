@@ -103,7 +103,7 @@ def run_rodna(shape: dict[str, int], steps: int, *, compiled: bool, micro_batch:
     seconds = []
     for step in range(steps):
         started = time.perf_counter()
-        nats, count = learn_batch(decoder, batches.batch(step), values, device=device, step=step, dtype=dtype, objective=next_token)
+        nats, count, _ = learn_batch(decoder, batches.batch(step), values, device=device, step=step, dtype=dtype, objective=next_token)
         update(decoder, optimizers, factor=1.0, clip_norm=1.0)
         float(nats) / count
         seconds.append(time.perf_counter() - started)

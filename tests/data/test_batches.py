@@ -60,7 +60,8 @@ def test_processes_together_see_the_batch_of_one(lengths, share, world_size, con
 @given(lengths=lengths, context_length=contexts, n=st.integers(0, 8))
 @settings(deadline=None)
 def test_every_target_follows_its_input_in_the_text(lengths, context_length, n):
-    inputs_BT, targets_BT, document_BT = Batches(tokens_of(lengths), seed=1, batch_size=3, context_length=context_length).batch(n)
+    inputs_BT, targets_BT, document_BT, slot_B = Batches(tokens_of(lengths), seed=1, batch_size=3, context_length=context_length).batch(n)
+    assert slot_B.tolist() == [3 * n, 3 * n + 1, 3 * n + 2]
     assert torch.equal(inputs_BT[:, 1:], targets_BT[:, :-1])
     # Tokens count up within a document, so what follows a token is the next number or the end, and what precedes a start is an end.
     inside = (inputs_BT != END) & (targets_BT != END)
@@ -72,7 +73,7 @@ def test_every_target_follows_its_input_in_the_text(lengths, context_length, n):
 
 def test_a_batch_is_of_64_bit_integers_in_the_shape_asked_for():
     batch = Batches(tokens_of([9, 9]), seed=0, batch_size=3, context_length=4).batch(0)
-    assert [tuple(part.shape) for part in batch] == [(3, 4)] * 3
+    assert [tuple(part.shape) for part in batch] == [(3, 4)] * 3 + [(3,)]
     assert {part.dtype for part in batch} == {torch.int64}
 
 

@@ -80,7 +80,7 @@ def test_micro_batches_change_nothing_but_rounding(make_run, tmp_path):
     gradients = []
     for size in (1, 2, 4):
         decoder = Decoder(run.decoder.config.model_copy(update={"dropout": 0.0})).initialize(seed=0)
-        nats, count = learn_batch(
+        nats, count, _ = learn_batch(
             decoder, run.batches.batch(0), run.values.model_copy(update={"micro_batch_size": size}), device=torch.device("cpu"), step=0,
             dtype=torch.float32, objective=next_token,
         )  # fmt: skip
@@ -175,7 +175,7 @@ def test_recomputing_activations_changes_no_gradient(make_run, tmp_path):
     for checkpoint_activations in (False, True):
         decoder = Decoder(run.decoder.config).initialize(seed=0).train()
         decoder.checkpoint_activations = checkpoint_activations
-        nats, _ = learn_batch(decoder, run.batches.batch(0), run.values, device=torch.device("cpu"), step=3, dtype=torch.float32,
+        nats, *_ = learn_batch(decoder, run.batches.batch(0), run.values, device=torch.device("cpu"), step=3, dtype=torch.float32,
                               objective=next_token)  # fmt: skip
         gradients.append([nats, *(parameter.grad for parameter in decoder.parameters())])
 

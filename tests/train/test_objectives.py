@@ -50,7 +50,9 @@ def test_next_token_sums_nats_and_counts_only_scored_targets(model_config):
     targets = tokens[:, 1:].clone()
     targets[0, :5] = IGNORE
 
-    nats, num_scored = next_token(decoder, Batch(tokens[:, :-1], targets, torch.zeros_like(targets)), compute_dtype=torch.float32)
+    nats, num_scored, _ = next_token(
+        decoder, Batch(tokens[:, :-1], targets, torch.zeros_like(targets), torch.arange(len(targets))), compute_dtype=torch.float32
+    )
 
     logits = decoder.logits(decoder(tokens[:, :-1]))
     assert num_scored == 27

@@ -41,6 +41,7 @@ class Batch(NamedTuple):
     inputs_BT: "Tensor"
     targets_BT: "Tensor"
     document_BT: "Tensor"
+    slot_B: "Tensor"
 
 
 @dataclass(frozen=True)
@@ -104,9 +105,10 @@ class Batches:
             )
         share = self.batch_size // world_size
         first = n * self.batch_size + rank * share
-        windows_W = self._windows(np.arange(first, first + share, dtype=np.int64))
-        stream_WT, document_WT = self._read(windows_W)
-        return Batch(torch.from_numpy(stream_WT[:, :-1].copy()), torch.from_numpy(stream_WT[:, 1:].copy()), torch.from_numpy(document_WT))
+        slots_W = np.arange(first, first + share, dtype=np.int64)
+        stream_WT, document_WT = self._read(self._windows(slots_W))
+        parts = (stream_WT[:, :-1].copy(), stream_WT[:, 1:].copy(), document_WT, slots_W)
+        return Batch(*map(torch.from_numpy, parts))
 
     def _windows(self, slots_W: Integers) -> Integers:
         """Return which windows of the stream the slots of the sequence of batches hold: each epoch has them in its own order.

@@ -6,6 +6,7 @@ state are all there is to restore. Nothing that changes a number depends on the 
 
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -86,12 +87,12 @@ def train(
             while progress.step < values.steps and not progress.stopped_early:
                 started = time.perf_counter()
                 factor = learning_rate_factor(progress.step, values)
-                nats, scored = learn_batch(decoder, batches.batch(progress.step), values, device=device, step=progress.step, dtype=dtype,
-                                           objective=objective)  # fmt: skip
+                loss = learn_batch(decoder, batches.batch(progress.step), values, device=device, step=progress.step, dtype=dtype,
+                                   objective=objective)  # fmt: skip
                 norm = update(decoder, optimizers, factor=factor, clip_norm=values.clip_norm)
                 progress.step += 1
-                progress.tokens += scored
-                window.add(nats, scored, time.perf_counter() - started)
+                progress.tokens += loss.num_scored
+                window.add(loss, time.perf_counter() - started)
                 if is_due(progress.step, values.log_every, values.steps):
                     record = window.record(progress, norm=norm, learning_rate=factor * values.learning_rate, speedometer=speedometer)
                     progress.peak_memory_bytes = max(progress.peak_memory_bytes, memory.read())
@@ -130,21 +131,23 @@ def is_evaluation_due(step: int, values: TrainValues) -> bool:
 
 def learn_batch(
     decoder: Decoder, batch: Batch, values: TrainValues, *, device: torch.device, step: int, dtype: torch.dtype, objective: Objective
-) -> tuple[Tensor, int]:
+) -> LossSum:
     """Add the gradient of a batch's mean loss to the parameters, a micro-batch at a time.
 
     Returns:
-        The sum of the loss in nats, still on the device, and the number of targets.
+        The sums of the whole batch, without gradient, still on the device.
     """
     # Seeded by the step, dropout needs no saved state; 2**32 keeps steps of different seeds apart.
     torch.manual_seed(values.seed * 2**32 + step)
     total = int((batch.targets_BT != IGNORE).sum())
-    nats = torch.zeros((), device=device)
+    nats, parts = torch.zeros((), device=device), defaultdict[str, Tensor](lambda: torch.zeros((), device=device))
     for micro in micro_batches(batch, values.micro_batch_size):
         loss = objective(decoder, Batch(*(part.to(device, non_blocking=True) for part in micro)), compute_dtype=dtype)
         (loss.nats / total).backward()
         nats += loss.nats.detach()
-    return nats, total
+        for name, part in loss.parts.items():
+            parts[name] += part
+    return LossSum(nats, total, parts)
 
 
 def micro_batches(batch: Batch, size: int) -> Iterator[Batch]:
@@ -187,11 +190,14 @@ class _Window:
 
     def _clear(self) -> None:
         self._nats = torch.zeros((), device=self._device)
+        self._parts: dict[str, Tensor] = {}
         self._scored, self._seconds = 0, 0.0
 
-    def add(self, nats: Tensor, scored: int, seconds: float) -> None:
-        self._nats += nats
-        self._scored += scored
+    def add(self, loss: LossSum, seconds: float) -> None:
+        self._nats += loss.nats
+        for name, part in loss.parts.items():
+            self._parts[name] = self._parts[name] + part if name in self._parts else part
+        self._scored += loss.num_scored
         self._seconds += seconds
 
     def record(self, progress: Progress, *, norm: Tensor, learning_rate: float, speedometer: Speedometer) -> dict[str, float]:
@@ -209,5 +215,6 @@ class _Window:
         record = {"step": progress.step, "tokens": progress.tokens, "seconds": round(progress.seconds, 3), "loss": loss,
                   "learning_rate": learning_rate, "grad_norm": float(norm), "tokens_per_second": rate,
                   "mfu": speedometer.mfu(rate)}  # fmt: skip
+        record |= {name: float(part) / self._scored for name, part in self._parts.items()}
         self._clear()
         return record

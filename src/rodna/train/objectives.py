@@ -4,6 +4,8 @@ The loop divides once, by the count of the whole global batch: so a batch gives 
 micro-batches or over processes.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -15,10 +17,17 @@ from rodna.plan.memory import LOSS_CHUNK_TOKENS
 
 
 class LossSum(NamedTuple):
-    """A differentiable sum of nats, and over how many targets it was taken."""
+    """A differentiable sum of nats, and over how many targets it was taken.
+
+    Attributes:
+        nats: what is minimised.
+        num_scored: targets.
+        parts: name -> sum without gradient of a term that the log shows apart, such as the cross-entropy of a distillation.
+    """
 
     nats: Tensor
     num_scored: int
+    parts: Mapping[str, Tensor] = MappingProxyType({})
 
 
 def next_token(decoder: Decoder, batch: Batch, *, compute_dtype: torch.dtype) -> LossSum:

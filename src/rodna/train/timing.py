@@ -37,7 +37,8 @@ def time_steps(model: ModelConfig, train: Mapping[str, Any], *, machine: Machine
     optimizers = build_optimizers(decoder, values)
     generator = torch.Generator().manual_seed(0)
     stream_BT = torch.randint(model.vocabulary_size, (values.batch_size, model.context_length + 1), generator=generator)
-    batch = Batch(stream_BT[:, :-1].contiguous(), stream_BT[:, 1:].contiguous(), torch.zeros_like(stream_BT[:, 1:]))
+    batch = Batch(stream_BT[:, :-1].contiguous(), stream_BT[:, 1:].contiguous(), torch.zeros_like(stream_BT[:, 1:]),
+                  torch.arange(len(stream_BT)))  # fmt: skip
 
     started = time.perf_counter()
     compiled = will_compile(machine, train, seconds=expected_seconds) and compile_decoder(
