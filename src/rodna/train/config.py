@@ -15,14 +15,49 @@ class _Settled(Section):
 
     seed: int = Field(default=0, ge=0, lt=2**31, description="Of the fresh weights, the order of the text and dropout.")
 
-    optimizer: Literal["muon", "adamw"] = Field(
-        default="muon", description="muon: for the matrices of the blocks, with AdamW for the rest."
+    optimizer: Literal["muon", "normuon", "adamw"] = Field(
+        default="muon",
+        description="muon: for the matrices of the blocks, with AdamW for the rest. normuon: Muon with rows of even size. adamw: for all.",
+    )
+    muon_momentum: float = Field(default=0.95, ge=0, lt=1)
+    muon_orthogonalization: Literal["newton_schulz", "polar_express"] = Field(
+        default="newton_schulz", description="polar_express: coefficients made for each of the five iterations."
     )
     adam_betas: tuple[float, float] = Field(default=(0.9, 0.95), description="Decay of AdamW's two moments.")
-    muon_momentum: float = Field(default=0.95, ge=0, lt=1)
+    adam_epsilon: float = Field(default=1e-8, gt=0, description="Added to the root of AdamW's second moment.")
+    cautious_weight_decay: bool = Field(default=False, description="Decay only the numbers that the update makes smaller anyway.")
+    weight_decay_schedule: Literal["constant", "linear"] = Field(
+        default="constant", description="Of the weight decays themselves, besides the learning rate. linear: falls to zero over the run."
+    )
+    embedding_weight_decay: float = Field(
+        default=0.0, ge=0, description="Of embeddings and head, as weight_decay is of the matrices; norms and biases never decay."
+    )
     clip_norm: float = Field(default=1.0, ge=0, description="Largest norm of the whole gradient; 0 never clips.")
-    schedule: Literal["wsd", "cosine"] = Field(
-        default="wsd", description="wsd: warm up, stay, decay to zero. cosine: warm up, then half a cosine to a tenth."
+    schedule: Literal["wsd", "sqrt", "cosine"] = Field(
+        default="wsd",
+        description="wsd: warm up, stay, decay linearly to zero. sqrt: the same, decaying as 1 - sqrt, fast at first. "
+        "cosine: warm up, then half a cosine to a tenth.",
+    )
+    averaging: Literal["none", "ema", "swa"] = Field(
+        default="none",
+        description="Evaluate and release an average of the weights. ema: an exponential one, over the whole run. "
+        "swa: the mean over the last steps.",
+    )
+    averaging_fraction: float = Field(
+        default=0.2,
+        gt=0,
+        le=1,
+        description="Share of the run that the average spans: of swa its window, of ema the window of equal mean age.",
+    )
+
+    future_tokens: int = Field(default=1, ge=1, description="How many coming tokens each position predicts; 1: the next one only.")
+    future_weight: float = Field(default=0.3, ge=0, description="Weight of each prediction beyond the next token in the loss.")
+    masked_share: float = Field(
+        default=0.0, ge=0, le=1, description="Share of the sequences learned as masked next-token prediction instead of causally."
+    )
+    mask_rate: float = Field(default=0.15, gt=0, lt=1, description="Share of the tokens masked in those sequences.")
+    curriculum: Literal["none", "short_first", "context_grows"] = Field(
+        default="none", description="short_first: short documents come first. context_grows: sequences start short."
     )
 
     precision: Literal["auto", "fp32", "bf16"] = Field(default="auto", description="Of activations and matrix products; weights are fp32.")
@@ -51,11 +86,11 @@ class TrainConfig(_Settled):
         default="planned", description="Peak, of embeddings, head, norms and biases when the matrices have Muon."
     )
     weight_decay: Annotated[float, Field(ge=0)] | Planned = Field(
-        default="planned", description="Decoupled, times the learning rate, on matrices; vectors and embeddings are left alone."
+        default="planned", description="Decoupled, times the learning rate, on the matrices of the blocks."
     )
     warmup_steps: Annotated[int, Field(ge=0)] | Planned = "planned"
     decay_fraction: Annotated[float, Field(ge=0, le=1)] | Planned = Field(
-        default="planned", description="wsd: share of the steps over which the rate falls to zero."
+        default="planned", description="wsd, sqrt: share of the steps over which the rate falls to zero."
     )
     checkpoint_activations: bool | Planned = Field(default="planned", description="Recompute activations to save memory.")
     evaluations: Annotated[int, Field(ge=1)] | Planned = Field(
