@@ -1,0 +1,356 @@
+"""The evidence behind the presets: a base recipe, one choice changed at a time, on a part of a language's text.
+
+    python benchmarks/ablations.py run ../shared/data --language be --study repeated --work FOLDER
+    python benchmarks/ablations.py run ../shared/data --language be --study repeated --work FOLDER --rows base dropout-0.1 --seeds 0 1 2
+    python benchmarks/ablations.py table benchmarks/results/ablations --out docs/ablations.md
+
+Every run of one seed is a line in RESULTS/STUDY-LANGUAGE.jsonl; runs that are there are not made again, so any of it can be interrupted.
+`--jobs` runs go side by side with one thread each: steps are counted, not seconds, so a busy machine changes no figure. Only the
+validation split is looked at. What a step costs is processor time, beside the base's. Passes and rates are of the loop the product uses.
+"""
+
+import argparse
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results" / "ablations"
+
+STUDIES: dict[str, dict[str, Any]] = {
+    # Little text, many passes: what most communities have.
+    "repeated": {"share": 0.25, "tokens": 1_500_000},
+    # A few passes over all of it: what a few minutes allow.
+    "few-passes": {"share": 1.0, "tokens": 2_000_000},
+}
+
+BASE: dict[str, Any] = {
+    "vocabulary": 2048,
+    "batch_tokens": 2048,
+    "model.width": 128, "model.num_layers": 4, "model.head_width": 32, "model.context_length": 256, "model.tied_embeddings": True,
+    "model.dropout": 0.2,
+    "train.optimizer": "muon", "train.learning_rate": 0.01, "train.adam_learning_rate": 0.01, "train.weight_decay": 0.3,
+    "train.warmup_steps": 20, "train.decay_fraction": 0.4, "train.evaluations": 6,
+}  # fmt: skip
+
+ROWS: dict[str, dict[str, Any]] = {
+    "base": {},
+    # Optimizer.
+    "adamw-0.001": {"train.optimizer": "adamw", "train.learning_rate": 0.001},
+    "adamw-0.002": {"train.optimizer": "adamw", "train.learning_rate": 0.002},
+    "adamw-0.004": {"train.optimizer": "adamw", "train.learning_rate": 0.004},
+    "normuon": {"train.optimizer": "normuon"},
+    "polar-express": {"train.muon_orthogonalization": "polar_express"},
+    "cautious-decay": {"train.cautious_weight_decay": True},
+    "rate-0.005": {"train.learning_rate": 0.005, "train.adam_learning_rate": 0.005},
+    "rate-0.02": {"train.learning_rate": 0.02, "train.adam_learning_rate": 0.02},
+    "adam-rate-0.005": {"train.adam_learning_rate": 0.005},
+    "adam-rate-0.02": {"train.adam_learning_rate": 0.02},
+    "muon-momentum-0.9": {"train.muon_momentum": 0.9},
+    # Batch, context.
+    "batch-1024": {"batch_tokens": 1024},
+    "batch-4096": {"batch_tokens": 4096},
+    "batch-8192": {"batch_tokens": 8192},
+    "context-128": {"model.context_length": 128},
+    "context-512": {"model.context_length": 512},
+    # Regularisation.
+    "decay-0": {"train.weight_decay": 0.0},
+    "decay-0.1": {"train.weight_decay": 0.1},
+    "decay-1": {"train.weight_decay": 1.0},
+    "decay-3": {"train.weight_decay": 3.0},
+    "decay-falls": {"train.weight_decay_schedule": "linear"},
+    "embedding-decay-0.1": {"train.embedding_weight_decay": 0.1},
+    "dropout-0": {"model.dropout": 0.0},
+    "dropout-0.1": {"model.dropout": 0.1},
+    "dropout-0.3": {"model.dropout": 0.3},
+    "stochastic-depth-0.1": {"model.stochastic_depth": 0.1},
+    # Objective.
+    "two-tokens": {"train.future_tokens": 2, "train.future_weight": 0.3},
+    "masked-0.25": {"train.masked_share": 0.25},
+    # Schedule, averaging.
+    "cosine": {"train.schedule": "cosine"},
+    "sqrt": {"train.schedule": "sqrt"},
+    "decay-last-0.2": {"train.decay_fraction": 0.2},
+    "decay-last-0.7": {"train.decay_fraction": 0.7},
+    "decay-last-1": {"train.decay_fraction": 1.0},
+    "warmup-1": {"train.warmup_steps": 1},
+    "warmup-100": {"train.warmup_steps": 100},
+    "ema": {"train.averaging": "ema", "train.averaging_fraction": 0.1},
+    "swa": {"train.averaging": "swa", "train.averaging_fraction": 0.2},
+    # Passes.
+    "passes-half": {"tokens_factor": 0.5},
+    "passes-double": {"tokens_factor": 2.0},
+    # Curriculum.
+    "short-first": {"train.curriculum": "short_first"},
+    "context-grows": {"train.curriculum": "context_grows"},
+    # Shape and vocabulary, at about the same weights in the blocks.
+    "96x7": {"model.width": 96, "model.num_layers": 7},
+    "192x2": {"model.width": 192, "model.num_layers": 2},
+    "heads-of-16": {"model.head_width": 16},
+    "heads-of-64": {"model.head_width": 64},
+    "one-kv-head": {"model.num_kv_heads": 1},
+    "untied": {"model.tied_embeddings": False},
+    "vocabulary-512": {"vocabulary": 512},
+    "vocabulary-1024": {"vocabulary": 1024},
+    "vocabulary-4096": {"vocabulary": 4096},
+    "vocabulary-8192": {"vocabulary": 8192},
+    # Larger, at the same number of tokens.
+    "192x4": {"model.width": 192, "train.learning_rate": 0.008, "train.adam_learning_rate": 0.008},
+    "192x6": {"model.width": 192, "model.num_layers": 6, "train.learning_rate": 0.008, "train.adam_learning_rate": 0.008},
+    # Architecture: of the published families, then beyond them.
+    "no-qk-norm": {"model.qk_norm": False},
+    "gelu": {"model.ffn": "gelu", "model.ffn_width": 512},
+    "relu2": {"model.ffn": "relu2", "model.ffn_width": 512},
+    "attention-gates": {"model.attention_gates": True},
+    "value-residual": {"model.value_residual": True},
+    "unet-skips": {"model.unet_skips": True},
+    "residual-scalars": {"model.residual_scalars": True},
+    "softcap-15": {"model.logit_softcap": 15.0},
+}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run")
+    run.add_argument("data", type=Path)
+    run.add_argument("--language", required=True)
+    run.add_argument("--study", choices=list(STUDIES), required=True)
+    run.add_argument("--work", type=Path, required=True, help="where tokens are kept")
+    run.add_argument("--rows", nargs="+", default=list(ROWS), help="names, or NAME+NAME for several changes at once")
+    run.add_argument("--seeds", type=int, nargs="+", default=[0])
+    run.add_argument("--jobs", type=int, default=2)
+    run.add_argument("--threads", type=int, default=1)
+    run.add_argument("--results", type=Path, default=RESULTS)
+    one = commands.add_parser("one")
+    one.add_argument("specification")
+    table = commands.add_parser("table")
+    table.add_argument("results", type=Path)
+    table.add_argument("--out", type=Path)
+    given = parser.parse_args()
+    {"run": run_rows, "one": run_one, "table": make_table}[given.command](given)
+
+
+def run_rows(given: argparse.Namespace) -> None:
+    """Make the runs that are missing, `jobs` at a time."""
+    given.results.mkdir(parents=True, exist_ok=True)
+    file = given.results / f"{given.study}-{given.language}.jsonl"
+    done = {(line["row"], line["seed"]) for line in read_lines(file)}
+    wanted = [(row, seed) for seed in given.seeds for row in given.rows if (row, seed) not in done]
+    corpus = given.data / "corpora" / given.language
+    vocabularies = {settings_of(row)["vocabulary"] for row, _ in wanted}
+    for vocabulary in sorted(vocabularies):
+        prepare_tokens(given.language, corpus, given.work, vocabulary)
+
+    def job(item: tuple[str, int]) -> None:
+        row, seed = item
+        specification = {"language": given.language, "folder": str(corpus), "work": str(given.work), "study": given.study, "row": row,
+                         "seed": seed, "threads": given.threads}  # fmt: skip
+        command = [sys.executable, __file__, "one", json.dumps(specification)]
+        environment = {**os.environ, "OMP_NUM_THREADS": str(given.threads)}
+        ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        line = ended.stdout.splitlines()[-1] if ended.returncode == 0 else None
+        if line is None:
+            print(f"{row} seed {seed} failed: {ended.stderr.strip()[-400:]}", file=sys.stderr, flush=True)
+            return
+        with file.open("a", encoding="utf-8") as log:
+            log.write(line + "\n")
+        found = json.loads(line)
+        print(f"{time.strftime('%H:%M:%S')} {row} seed {seed}: {found['final']:.4f} (best {found['best']:.4f}), "
+              f"{found['step_seconds'] * 1000:.0f} ms a step", flush=True)  # fmt: skip
+
+    with ThreadPoolExecutor(given.jobs) as pool:
+        list(pool.map(job, wanted))
+
+
+def settings_of(row: str) -> dict[str, Any]:
+    """Return the base's settings with the changes of a row, or of several joined by `+`."""
+    settings = dict(BASE)
+    for name in row.split("+"):
+        if name not in ROWS:
+            sys.exit(f"there is no row {name!r}; there are: {', '.join(ROWS)}")
+        settings |= ROWS[name]
+    return settings
+
+
+def prepare_tokens(language: str, folder: Path, work: Path, vocabulary: int) -> None:
+    """Make tokens once, before several runs want them."""
+    code = f"import sys; sys.path.insert(0, {str(HERE)!r}); from pathlib import Path; from planning_study import tokens_of; " \
+           f"tokens_of({language!r}, Path({str(folder)!r}), Path({str(work)!r}), {vocabulary})"  # fmt: skip
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def run_one(given: argparse.Namespace) -> None:
+    """Train one model with the product's loop and print its line."""
+    specification = json.loads(given.specification)
+    sys.path.insert(0, str(HERE))
+    import torch
+    from planning_study import tokens_of
+
+    from rodna.data.tokens import Tokens
+    from rodna.models.decoder import Decoder
+    from rodna.plan.flops import flops_per_token
+    from rodna.plan.hardware import describe_machine
+    from rodna.train.loop import Speedometer, train
+    from rodna.train.optim import build_optimizers
+    from rodna.train.runtime import compile_decoder, compute_dtype, prepare
+    from rodna.train.state import RunFolder
+
+    study, settings = STUDIES[specification["study"]], settings_of(specification["row"])
+    place = (specification["language"], Path(specification["folder"]), Path(specification["work"]))
+    made = tokens_of(*place, settings["vocabulary"])
+    tokens = spread(Tokens.open(made.path, "train"), study["share"])
+    bytes_per_token = tokens.num_bytes / tokens.num_tokens
+    reference = spread(Tokens.open(tokens_of(*place, BASE["vocabulary"]).path, "train"), study["share"])
+    # The same bytes are read whatever the vocabulary: passes are what is kept equal.
+    budget = study["tokens"] * settings.get("tokens_factor", 1.0) * (reference.num_bytes / reference.num_tokens) / bytes_per_token
+    model, values = model_of(settings, tokens.vocabulary_size), values_of(settings, seed=specification["seed"], budget=budget)
+    machine = describe_machine("auto")
+    device, dtype = prepare(machine), compute_dtype(machine, values)
+    torch.set_num_threads(specification["threads"])
+    decoder = Decoder(model).initialize(seed=values.seed).to(device).train()
+    optimizers, objective = build_optimizers(decoder, values), objective_for(values, decoder)
+    batches = batches_for(tokens, values, model.context_length)
+    compile_decoder(decoder, batches.batch(0).inputs_BT[: values.micro_batch_size].to(device), dtype=dtype)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = RunFolder(Path(scratch) / "run", tokenizer_folder=made.path.parent / "tokenizer", setup="ablation")
+        began, started = time.process_time(), time.perf_counter()
+        progress = train(
+            decoder, optimizers, batches, Tokens.open(made.path, "validation"), values, folder=folder,
+            progress=folder.resume(decoder, optimizers), dtype=dtype, speedometer=Speedometer(1.0, 0.0), objective=objective,
+        )  # fmt: skip
+        spent, seconds = time.process_time() - began, time.perf_counter() - started
+        lines = read_lines(folder.metrics)
+    curve = [(line["step"], round(line["validation_bits_per_byte"], 5)) for line in lines if "validation_bits_per_byte" in line]
+    learned = mean([line.get("cross_entropy", line["loss"]) for line in lines if "loss" in line][-5:]) / math.log(2) / bytes_per_token
+    print(json.dumps({
+        **{key: specification[key] for key in ("study", "language", "row", "seed", "threads")},
+        "settings": {key: value for key, value in settings.items() if BASE.get(key) != value},
+        "parameters": model.num_parameters, "flops_per_token": flops_per_token(model).model, "train_bytes": tokens.num_bytes,
+        "passes": round(progress.tokens / tokens.num_tokens, 2), "tokens": progress.tokens, "steps": progress.step, "final": curve[-1][1],
+        "best": min(value for _, value in curve), "training": round(learned, 4), "curve": curve,
+        "step_seconds": round(spent / progress.step, 5), "seconds": round(seconds, 1), "torch": torch.__version__,
+    }))  # fmt: skip
+
+
+def model_of(settings: dict[str, Any], vocabulary_size: int) -> Any:
+    """Return the decoder that the settings describe."""
+    from rodna.models.config import ModelConfig
+
+    fields = {name.removeprefix("model."): value for name, value in settings.items() if name.startswith("model.")}
+    heads = max(1, fields["width"] // fields["head_width"])
+    shape = {"num_heads": heads, "num_kv_heads": heads, "ffn_width": round(fields["width"] / 12) * 32}
+    return ModelConfig(vocabulary_size=vocabulary_size, **{**shape, **fields})
+
+
+def values_of(settings: dict[str, Any], *, seed: int, budget: float) -> Any:
+    """Return the training settings for so many tokens."""
+    from rodna.train.config import TrainValues
+
+    context, fields = settings["model.context_length"], {k.removeprefix("train."): v for k, v in settings.items() if k.startswith("train.")}
+    rows = settings["batch_tokens"] // context
+    return TrainValues(
+        seed=seed, steps=round(budget / settings["batch_tokens"]), batch_size=rows, micro_batch_size=min(rows, max(1, 2048 // context)),
+        checkpoint_activations=False, evaluation_tokens=0, trackers=(), save_minutes=1e6, **fields,
+    )  # fmt: skip
+
+
+def batches_for(tokens: Any, values: Any, context_length: int) -> Any:
+    """Return the batches that the settings ask for."""
+    try:
+        from rodna.data.curriculum import make_batches
+    except ImportError:
+        from rodna.data.batches import Batches
+
+        return Batches(tokens, seed=values.seed, batch_size=values.batch_size, context_length=context_length)
+    return make_batches(tokens, values, context_length)
+
+
+def objective_for(values: Any, decoder: Any) -> Any:
+    """Return the objective that the settings ask for."""
+    from rodna.train import objectives
+
+    return objectives.build_objective(values, decoder) if hasattr(objectives, "build_objective") else objectives.next_token
+
+
+def spread(tokens: Any, share: float) -> Any:
+    """Return a share of the documents, spread evenly over all, so that a part holds every source."""
+    import numpy as np
+
+    from rodna.data.tokens import Tokens
+
+    if share == 1.0:
+        return tokens
+    chosen = np.unique(np.linspace(0, tokens.num_documents - 1, round(share * tokens.num_documents)).round().astype(np.int64))
+    parts = [tokens.tokens[tokens.offsets[index] : tokens.offsets[index + 1]] for index in chosen]
+    offsets = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
+    return Tokens(np.concatenate(parts), offsets, tokens.document_bytes[chosen], tokens.end_of_text_id, tokens.vocabulary_size)
+
+
+def read_lines(file: Path) -> list[dict[str, Any]]:
+    """Return the records of a JSON Lines file; none where it does not exist. A line cut short by a crash is left out."""
+    if not file.is_file():
+        return []
+    found = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            print(f"{file}: a line cut short is left out", file=sys.stderr)
+    return found
+
+
+def make_table(given: argparse.Namespace) -> None:
+    """Print the results as Markdown tables: each row beside the base of the same seeds."""
+    parts = []
+    for file in sorted(given.results.glob("*.jsonl")):
+        runs: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
+        for line in read_lines(file):
+            runs[line["row"]][line["seed"]] = line
+        parts.append(table_of(file.stem, runs))
+    text = "\n\n".join(parts) + "\n"
+    if given.out:
+        given.out.write_text(text, encoding="utf-8")
+    print(text)
+
+
+def table_of(title: str, runs: dict[str, dict[int, dict[str, Any]]]) -> str:
+    """Return one study's table.
+
+    The interval of a difference is 1.96 standard errors; its spread is that of the paired differences where a row has three seeds or
+    more, else the base's seeds' times the square root of two.
+    """
+    base = runs["base"]
+    noise = stdev([run["final"] for run in base.values()]) if len(base) > 1 else math.nan
+    step = mean(run["step_seconds"] for run in base.values())
+    some = next(iter(base.values()))
+    average = mean(run["final"] for run in base.values())
+    lines = [
+        f"### {title}", "",
+        f"{some['train_bytes'] / 1e6:.2f} MB, {some['passes']:g} passes; base {average:.4f} bits per byte, standard deviation "
+        f"of {len(base)} seeds {noise:.4f}.", "",
+        "| choice | bits per byte | against the base | seeds | best on the way | on its own text | a step costs |",
+        "|---|---|---|---|---|---|---|",
+    ]  # fmt: skip
+    for row, of_seed in runs.items():
+        values = [run["final"] for run in of_seed.values()]
+        pairs = [run["final"] - base[seed]["final"] for seed, run in of_seed.items() if seed in base]
+        spread_ = stdev(pairs) if len(pairs) > 2 else noise * math.sqrt(2)
+        difference = f"{mean(pairs):+.4f} ± {1.96 * spread_ / math.sqrt(len(pairs)):.4f}" if pairs and row != "base" else ""
+        cost = mean(run["step_seconds"] for run in of_seed.values()) / step
+        lines.append(f"| {row} | {mean(values):.4f} | {difference} | {len(values)} | {mean(run['best'] for run in of_seed.values()):.4f} | "
+                     f"{mean(run['training'] for run in of_seed.values()):.3f} | {cost:.2f} |")  # fmt: skip
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
