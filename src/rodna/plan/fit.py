@@ -1,0 +1,231 @@
+"""The law fitted to pilot runs, as others use it: predictions with intervals, and the learning rate and batch that were found best.
+
+fit = read_fit(artifact)
+bits_per_byte, low, high = fit.predict(rules.block_parameters(model), tokens_seen, unique_tokens)
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from rodna.core.artifact import Artifact, damaged
+from rodna.plan.laws import (
+    FORMS, NOISE, NOISE_POINTS, Centre, Floats, Form, Point, centre_of, columns, degrees_of_freedom, log_loss, minimise, prior_of, usable,
+)  # fmt: skip
+
+KIND = "scaling"
+FORMAT_VERSION = 1
+FIT_FILE = "scaling.json"
+DRAWS = 400
+INTERVAL = 0.95
+LARGEST_CHANGE = 4.0
+"""A search may move the rule's learning rate or batch by this factor at most: it is made at one small size."""
+
+
+@dataclass(frozen=True)
+class Law:
+    """One fitted form.
+
+    Attributes:
+        form: what repetition costs.
+        theta_P: log E, log a, log b, alpha, beta, log R* or log C: see `rodna.plan.laws`.
+    """
+
+    form: Form
+    theta_P: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What pilot runs on a text say about longer and larger runs on it, trained by the same recipe.
+
+    Attributes:
+        law: the best fit.
+        draws: fits to resampled points and priors: how far the law may be off.
+        noise: scatter of a single run's loss around the law, as a share.
+        centre: N0 and D0.
+        points: the pilots that were fitted.
+        left_out: name -> reason, of the pilots that were not.
+        rate_factor: best learning rate as a multiple of `rules.learning_rate` at the searched size; for other widths the rule's own
+            scaling by width carries it over.
+        batch_factor: best batch as a multiple of `rules.batch_tokens`.
+        recipe: settings the pilots shared, such as dropout and weight decay: predictions hold for these.
+        searched: what the search for rate and batch tried: a list of {setting, factor, bits_per_byte}.
+    """
+
+    law: Law
+    draws: tuple[Law, ...]
+    noise: float
+    centre: Centre
+    points: tuple[Point, ...]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    rate_factor: float = 1.0
+    batch_factor: float = 1.0
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    searched: tuple[Mapping[str, Any], ...] = ()
+
+    def loss(self, parameters: float, tokens_seen: float, unique_tokens: float) -> float:
+        """Return the expected held-out bits per byte: the first of what `predict` returns, without the work of the interval."""
+        return math.exp(self._log_losses([self.law], parameters, tokens_seen, unique_tokens)[0])
+
+    def predict(self, parameters: float, tokens_seen: float, unique_tokens: float) -> tuple[float, float, float]:
+        """Return the expected held-out bits per byte with its 95% interval: bits_per_byte, low, high.
+
+        The interval holds the uncertainty of the law and the scatter of one run.
+
+        Args:
+            parameters: weights of the blocks: `rules.block_parameters(model)`.
+            tokens_seen: targets learned from, repetitions counted.
+            unique_tokens: of the training split.
+        """
+        expected = self.loss(parameters, tokens_seen, unique_tokens)
+        logs_F = self._log_losses(self.draws, parameters, tokens_seen, unique_tokens)
+        scatter_F = self.noise * np.random.default_rng(0).permutation(_normal_quantiles(len(logs_F)))
+        low, high = np.exp(np.quantile(logs_F + scatter_F, ((1 - INTERVAL) / 2, (1 + INTERVAL) / 2)))
+        return expected, min(float(low), expected), max(float(high), expected)
+
+    def _log_losses(self, laws: Sequence[Law], parameters: float, tokens_seen: float, unique_tokens: float) -> Floats:
+        place = [np.array([float(value)]) for value in (parameters, tokens_seen, unique_tokens)]
+        found = np.empty(len(laws))
+        for form in FORMS:
+            chosen = [number for number, law in enumerate(laws) if law.form == form]
+            if chosen:
+                theta_FP = np.array([laws[number].theta_P for number in chosen])
+                found[chosen] = log_loss(theta_FP, *place, centre=self.centre, form=form)[:, 0]
+        return found
+
+    @property
+    def constants(self) -> dict[str, float]:
+        """Return the best law's constants by their usual letters: E, A, B, alpha, beta, and R* or C."""
+        log_e, log_a, log_b, alpha, beta, last = self.law.theta_P
+        return {
+            "E": math.exp(log_e),
+            "A": math.exp(log_a) * self.centre.parameters**alpha,
+            "B": math.exp(log_b) * self.centre.tokens**beta,
+            "alpha": alpha,
+            "beta": beta,
+            "R*" if self.law.form == "repetition" else "C": math.exp(last),
+        }
+
+
+def _normal_quantiles(count: int) -> Floats:
+    """Return evenly spread quantiles of the standard normal distribution: no luck of the draw in an interval."""
+    from statistics import NormalDist
+
+    normal = NormalDist()
+    return np.array([normal.inv_cdf((number + 0.5) / count) for number in range(count)])
+
+
+def fit_points(points: Sequence[Point], *, draws: int = DRAWS, seed: int = 0) -> Fit:
+    """Fit both forms of the law to pilot runs, and take the better one; resample for the uncertainty.
+
+    Every draw resamples the points with replacement (Efron & Tibshirani 1993, chapter 6), moves the prior's mean by its own spread (so that
+    what no point decides is as uncertain as the prior, Bardsley et al. 2014, "Randomize-then-optimize") and chooses its form anew.
+
+    Args:
+        points: finished pilots; those that diverged are left out and named.
+        draws: resamples.
+        seed: of the draws.
+
+    Raises:
+        PlanError: too few usable points.
+    """
+    kept, left_out = usable(points)
+    columns(kept)
+    centre = centre_of(kept)
+    source = np.random.default_rng(seed)
+    found: dict[Form, tuple[float, Floats, float]] = {}
+    noise = NOISE
+    for form in FORMS:
+        found[form] = _best(kept, form, centre)
+    best = min(FORMS, key=lambda form: found[form][0])
+    noise = found[best][2]
+    counts = source.multinomial(len(kept), np.full(len(kept), 1 / len(kept)), size=draws).astype(np.float64)
+    moves = source.standard_normal((draws, 6))
+    fitted: dict[Form, tuple[Floats, Floats]] = {}
+    for form in FORMS:
+        prior = prior_of(kept, form)
+        fitted[form] = minimise(kept, form=form, centre=centre, mean_FP=prior.mean_P + moves * prior.spread_P, spread_P=prior.spread_P,
+                                weights_FK=counts, noise=noise)  # fmt: skip
+    chosen = [min(FORMS, key=lambda form: fitted[form][1][number]) for number in range(draws)]
+    laws = tuple(Law(form, tuple(map(float, fitted[form][0][number]))) for number, form in enumerate(chosen))
+    return Fit(Law(best, tuple(map(float, found[best][1]))), laws, noise, centre, tuple(kept), left_out)
+
+
+def _best(points: Sequence[Point], form: Form, centre: Centre) -> tuple[float, Floats, float]:
+    """Return objective, theta and noise of one form's best fit: several starts, the noise estimated along."""
+    prior, noise = prior_of(points, form), NOISE
+    starts = np.concatenate([np.zeros((1, 6)), np.random.default_rng(1).standard_normal((15, 6))])
+    theta_P, objective = prior.mean_P, np.inf
+    for _ in range(3):
+        # Several starts: the prior's mean is where each begins, so each is first fitted to a moved prior, then to the true one.
+        moved, _ = minimise(points, form=form, centre=centre, mean_FP=prior.mean_P + starts * prior.spread_P, spread_P=prior.spread_P,
+                            weights_FK=np.ones((len(starts), len(points))), noise=noise)  # fmt: skip
+        theta_FP, objective_F = minimise(points, form=form, centre=centre, mean_FP=np.broadcast_to(prior.mean_P, moved.shape).copy(),
+                                         spread_P=prior.spread_P, weights_FK=np.ones((len(starts), len(points))), noise=noise,
+                                         start_FP=moved)  # fmt: skip
+        number = int(np.argmin(objective_F))
+        theta_P, objective = theta_FP[number], float(objective_F[number])
+        noise = _noise(theta_P, points, form=form, centre=centre, spread_P=prior.spread_P, noise=noise)
+    return objective + len(points) * math.log(noise), theta_P, noise
+
+
+def _noise(theta_P: Floats, points: Sequence[Point], *, form: Form, centre: Centre, spread_P: Floats, noise: float) -> float:
+    """Return the residuals' standard deviation, drawn towards `NOISE` where there are few points."""
+    parameters, tokens, unique, losses = columns(points)
+    residual_K = np.log(losses) - log_loss(theta_P[None], parameters, tokens, unique, centre=centre, form=form)[0]
+    left = len(points) - degrees_of_freedom(theta_P, points, form=form, centre=centre, spread_P=spread_P, noise=noise)
+    return math.sqrt((float((residual_K**2).sum()) + NOISE_POINTS * NOISE**2) / (max(left, 0.0) + NOISE_POINTS))
+
+
+def best_factor(tried: Mapping[float, float]) -> float:
+    """Return the factor with the lowest loss: the bottom of a parabola through log factors, never outside what was tried.
+
+    Args:
+        tried: factor -> bits per byte; what is not finite is left out. 1 where fewer than two are left.
+    """
+    pairs = sorted((factor, loss) for factor, loss in tried.items() if math.isfinite(loss))
+    if len(pairs) < 2:
+        return pairs[0][0] if pairs else 1.0
+    lowest = min(pairs, key=lambda pair: pair[1])[0]
+    logs, losses = np.log([factor for factor, _ in pairs]), np.array([loss for _, loss in pairs])
+    if len(pairs) >= 3:
+        # Around the lowest: far away the curve is no parabola.
+        near = np.argsort(np.abs(logs - math.log(lowest)))[:4]
+        square, slope, _ = np.polyfit(logs[near], losses[near], 2)
+        if square > 0:
+            lowest = math.exp(min(max(-slope / (2 * square), logs[near].min()), logs[near].max()))
+    return min(max(lowest, 1 / LARGEST_CHANGE), LARGEST_CHANGE)
+
+
+def fit_json(fit: Fit) -> dict[str, Any]:
+    """Return a fit as plain values."""
+    values = asdict(fit)
+    values["constants"] = fit.constants
+    values["draws"] = [[law.form, *(round(value, 6) for value in law.theta_P)] for law in fit.draws]
+    return values
+
+
+def read_fit(artifact: Artifact) -> Fit:
+    """Read a fit.
+
+    Raises:
+        ArtifactError: it is not a fit.
+    """
+    try:
+        values = json.loads((artifact.path / FIT_FILE).read_text(encoding="utf-8"))
+        values.pop("constants")
+        return Fit(**{
+            **values,
+            "law": Law(values["law"]["form"], tuple(values["law"]["theta_P"])),
+            "draws": tuple(Law(form, tuple(theta)) for form, *theta in values["draws"]),
+            "centre": Centre(**values["centre"]),
+            "points": tuple(Point(**point) for point in values["points"]),
+            "searched": tuple(values["searched"]),
+        })  # fmt: skip
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise damaged(artifact.path, f"{FIT_FILE} cannot be read") from error
