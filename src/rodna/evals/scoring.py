@@ -40,7 +40,7 @@ def document_nats(
         batch_size: full-length windows at once; it changes the result by rounding only.
         compute_dtype: of matrix products.
     """
-    windows = _windows(decoder, tokens, stride=stride)
+    windows = split_windows(tokens, context_length=decoder.config.context_length, stride=stride)
     return window_nats(decoder, windows, batch_size=batch_size, compute_dtype=compute_dtype)
 
 
@@ -65,16 +65,28 @@ def continuation_nats(
         batch_size: full-length windows at once.
         compute_dtype: of matrix products.
     """
+    context_length, vocabulary_size = decoder.config.context_length, decoder.config.vocabulary_size
+    tokens = continuation_tokens(contexts, continuations, end_of_text_id=end_of_text_id, vocabulary_size=vocabulary_size)
+    windows = continuation_windows(tokens, [len(context) for context in contexts], context_length=context_length, stride=stride)
+    return window_nats(decoder, windows, batch_size=batch_size, compute_dtype=compute_dtype)
+
+
+def continuation_tokens(
+    contexts: Sequence[Sequence[int]], continuations: Sequence[Sequence[int]], *, end_of_text_id: int, vocabulary_size: int
+) -> Tokens:
+    """Return documents, each a context and its continuation."""
     pieces = [[*context, *continuation, end_of_text_id] for context, continuation in zip(contexts, continuations, strict=True)]
     offsets = np.cumsum([0, *map(len, pieces)]).astype(np.int64)
     flat = np.array([token for piece in pieces for token in piece], dtype=np.int64)
-    sizes = np.zeros(len(pieces), dtype=np.int64)
-    tokens = Tokens(flat, offsets, sizes, end_of_text_id, decoder.config.vocabulary_size)
-    windows = _windows(decoder, tokens, stride=stride, include_end=False)
-    context_S = np.array([len(context) for context in contexts], dtype=np.int64)
+    return Tokens(flat, offsets, np.zeros(len(pieces), dtype=np.int64), end_of_text_id, vocabulary_size)
+
+
+def continuation_windows(tokens: Tokens, context_lengths: Sequence[int], *, context_length: int, stride: float) -> EvaluationWindows:
+    """Return windows that score each document after its context, its end left out."""
+    windows = split_windows(tokens, context_length=context_length, stride=stride, include_end=False)
+    context_S = np.array(context_lengths, dtype=np.int64)
     windows = replace(windows, skip_W=np.maximum(windows.skip_W, context_S[windows.document_W] - windows.start_W))
-    windows = take(windows, np.flatnonzero(windows.skip_W < windows.length_W))
-    return window_nats(decoder, windows, batch_size=batch_size, compute_dtype=compute_dtype)
+    return take(windows, np.flatnonzero(windows.skip_W < windows.length_W))
 
 
 def validation_bits_per_byte(
@@ -92,7 +104,7 @@ def validation_bits_per_byte(
         max_tokens: score about this many tokens at most, from windows spread evenly over the split, the same ones every time;
             bytes are then taken to be spread over tokens as in the whole split. 0 scores everything.
     """
-    windows = _windows(decoder, tokens, stride=1.0)
+    windows = split_windows(tokens, context_length=decoder.config.context_length, stride=1.0)
     num_tokens = windows.num_scored
     if 0 < max_tokens < num_tokens:
         count = max(1, round(windows.num_windows * max_tokens / num_tokens))
@@ -112,17 +124,35 @@ def window_nats(decoder: "Decoder", windows: EvaluationWindows, *, batch_size: i
         batch_size: windows of full length at once; of shorter ones as many more as make the same number of tokens.
         compute_dtype: of matrix products; the softmax is always float32.
     """
-    nats_S = np.zeros(windows.tokens.num_documents, dtype=np.float64)
+    nats_N = token_nats(decoder, windows, batch_size=batch_size, compute_dtype=compute_dtype)
+    return sum_documents(nats_N, windows.tokens)
+
+
+def token_nats(decoder: "Decoder", windows: EvaluationWindows, *, batch_size: int, compute_dtype: torch.dtype) -> "NDArray[np.float64]":
+    """Return the nats of each token of the windows' split, shape (tokens,); 0 where no window scores it. See `window_nats`."""
+    nats_N = np.zeros(windows.tokens.num_tokens, dtype=np.float64)
     was_training = decoder.training
     decoder.eval()
     try:
         with torch.inference_mode():
             score = _Scorer(decoder, compute_dtype)
+            first = 0
             for inputs_BT, targets_BT, document_B in windows.batches(batch_size * windows.context_length, length_multiple=LENGTH_MULTIPLE):
-                np.add.at(nats_S, document_B.numpy(), score(inputs_BT, targets_BT))
+                start_B = windows.tokens.offsets[document_B.numpy()] + windows.start_W[first : first + len(document_B)]
+                row_N, column_N = (targets_BT != IGNORE).numpy().nonzero()
+                nats_N[start_B[row_N] + column_N] = score(inputs_BT, targets_BT)
+                first += len(document_B)
     finally:
         decoder.train(was_training)
-    return nats_S
+    return nats_N
+
+
+def sum_documents(nats_N: "NDArray[np.float64]", tokens: Tokens) -> "NDArray[np.float64]":
+    """Return the sum over each document, shape (S,)."""
+    if not tokens.num_documents:
+        return np.zeros(0)
+    # Every document has at least its end, so no two offsets are equal.
+    return np.add.reduceat(nats_N, tokens.offsets[:-1])
 
 
 def take(windows: EvaluationWindows, index: "NDArray[np.int64]") -> EvaluationWindows:
@@ -136,8 +166,8 @@ def take(windows: EvaluationWindows, index: "NDArray[np.int64]") -> EvaluationWi
     )
 
 
-def _windows(decoder: "Decoder", tokens: Tokens, *, stride: float, include_end: bool = True) -> EvaluationWindows:
-    context_length = decoder.config.context_length
+def split_windows(tokens: Tokens, *, context_length: int, stride: float, include_end: bool = True) -> EvaluationWindows:
+    """Cut every document into windows that move by a fraction of the context length."""
     step = max(1, round(stride * context_length))
     return evaluation_windows(tokens, context_length=context_length, stride=step, include_end=include_end)
 
@@ -157,12 +187,10 @@ class _Scorer:
         self.rows = max(1, LOGITS_AT_ONCE // decoder.config.vocabulary_size)
 
     def __call__(self, inputs_BT: torch.Tensor, targets_BT: torch.Tensor) -> "NDArray[np.float64]":
-        """Return the nats of each row's targets."""
+        """Return the nats of each scored target, row by row."""
         hidden_BTD = self.decoder(inputs_BT.to(self.device), compute_dtype=self.dtype)
         scored_BT = targets_BT != IGNORE
-        nats_N = self._nats(hidden_BTD[scored_BT.to(self.device)], targets_BT[scored_BT].to(self.device))
-        row_N = scored_BT.nonzero()[:, 0].numpy()
-        return np.bincount(row_N, weights=nats_N, minlength=len(targets_BT)).astype(np.float64)
+        return self._nats(hidden_BTD[scored_BT.to(self.device)], targets_BT[scored_BT].to(self.device))
 
     def _nats(self, hidden_ND: torch.Tensor, targets_N: torch.Tensor) -> "NDArray[np.float64]":
         parts: list[torch.Tensor] = []

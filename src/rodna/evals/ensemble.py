@@ -1,0 +1,118 @@
+"""What held-out text costs an ensemble, and how much of that its members cost more.
+
+Shapes: N tokens, S documents, M members.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rodna.core.errors import EvaluationError
+from rodna.data.windows import EvaluationWindows
+from rodna.evals.model import Score
+from rodna.evals.scoring import continuation_tokens, continuation_windows, split_windows, sum_documents, token_nats
+from rodna.models.ensemble import Ensemble
+
+if TYPE_CHECKING:
+    from rodna.data.tokens import Tokens
+    from rodna.models.generate import Sampling
+    from rodna.tokenizer.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class EnsembleNats:
+    """What documents cost.
+
+    Attributes:
+        ensemble_S: nats of each document under the averaged probabilities.
+        members_MS: under each member alone.
+    """
+
+    ensemble_S: NDArray[np.float64]
+    members_MS: NDArray[np.float64]
+
+    def bits_per_byte(self, num_bytes: int) -> tuple[float, list[float]]:
+        """Return the ensemble's and each member's."""
+        scale = math.log(2) * num_bytes
+        return float(self.ensemble_S.sum()) / scale, [float(nats) / scale for nats in self.members_MS.sum(1)]
+
+
+class EnsembleModel:
+    """An ensemble and its tokenizer as one `LanguageModel`.
+
+    Each member reads a document through windows of its own context length; its tokens' probabilities are averaged where the document
+    is the same token, so members of different context lengths fit together.
+
+    Args:
+        ensemble: its members averaged by probabilities.
+        tokenizer: the members'.
+        stride: of the windows over texts longer than a member's context, as a fraction of it.
+        batch_size: full-length windows scored at once.
+        compute_dtype: of matrix products.
+
+    Raises:
+        EvaluationError: the ensemble averages logits.
+    """
+
+    def __init__(
+        self,
+        ensemble: Ensemble,
+        tokenizer: "Tokenizer",
+        *,
+        stride: float = 0.5,
+        batch_size: int = 16,
+        compute_dtype: torch.dtype = torch.float32,
+    ) -> None:
+        if ensemble.average != "probabilities":
+            raise EvaluationError(
+                f"an ensemble that averages {ensemble.average} cannot be scored token by token",
+                fix="score the same members with average: probabilities",
+            )
+        self.ensemble, self.tokenizer = ensemble, tokenizer
+        self.stride, self.batch_size, self.compute_dtype = stride, batch_size, compute_dtype
+
+    def document_nats(self, tokens: "Tokens") -> NDArray[np.float64]:
+        """Return what each document of a split costs, its end included."""
+        return self.all_document_nats(tokens).ensemble_S
+
+    def all_document_nats(self, tokens: "Tokens") -> EnsembleNats:
+        """Return what each document costs the ensemble and each member, every member being run once."""
+        windows = [
+            split_windows(tokens, context_length=member.config.context_length, stride=self.stride) for member in self.ensemble.members
+        ]
+        return self._nats(tokens, windows)
+
+    def score(self, contexts: Sequence[str], continuations: Sequence[str]) -> list[Score]:
+        """Return the cost of each continuation after its context; both are encoded apart."""
+        before = self.tokenizer.encode_batch(list(contexts))
+        after = self.tokenizer.encode_batch(list(continuations))
+        tokens = continuation_tokens(
+            before, after, end_of_text_id=self.tokenizer.end_of_text_id, vocabulary_size=self.ensemble.vocabulary_size
+        )
+        lengths = [len(context) for context in before]
+        windows = [
+            continuation_windows(tokens, lengths, context_length=member.config.context_length, stride=self.stride)
+            for member in self.ensemble.members
+        ]
+        nats_S = self._nats(tokens, windows).ensemble_S
+        return [Score(float(cost), len(ids)) for cost, ids in zip(nats_S, after, strict=True)]
+
+    def generate(self, prompts: Sequence[str], sampling: "Sampling") -> list[str]:
+        """Return what the ensemble writes after each prompt."""
+        raise NotImplementedError
+
+    def _nats(self, tokens: "Tokens", windows: Sequence[EvaluationWindows]) -> EnsembleNats:
+        log_total_N: NDArray[np.float64] | None = None
+        alone: list[NDArray[np.float64]] = []
+        for member, own in zip(self.ensemble.members, windows, strict=True):
+            nats_N = token_nats(member, own, batch_size=self.batch_size, compute_dtype=self.compute_dtype)
+            alone.append(sum_documents(nats_N, tokens))
+            log_total_N = -nats_N if log_total_N is None else np.logaddexp(log_total_N, -nats_N, out=log_total_N)
+        assert log_total_N is not None
+        # A token that is not scored costs every member 0, and so their mean.
+        return EnsembleNats(sum_documents(math.log(len(alone)) - log_total_N, tokens), np.stack(alone))

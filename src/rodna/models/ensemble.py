@@ -1,0 +1,127 @@
+"""Several decoders as one: their next-token probabilities, or their logits, are averaged.
+
+Shapes: B rows, T positions, N = B x T, C rows of a chunk, D width (of each member its own), V vocabulary.
+
+Members may be of any architecture and context length; they share one tokenizer.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from rodna.core.errors import ModelError
+from rodna.models.checkpoint import load
+from rodna.models.decoder import Decoder
+from rodna.tokenizer.tokenizer import Tokenizer
+
+Average = Literal["probabilities", "logits"]
+
+
+class Ensemble:
+    """Decoders with one vocabulary.
+
+    Args:
+        members: on one device; kept in evaluation mode.
+        average: `probabilities`: the arithmetic mean, whose loss is never above the members' mean loss. `logits`: the geometric mean made
+            to sum to one, as BabyLlama's teachers (Timiryasov & Tastet 2023, arXiv:2308.02019).
+
+    Raises:
+        ModelError: there are no members, or their vocabularies differ in size.
+    """
+
+    def __init__(self, members: Sequence[Decoder], *, average: Average = "probabilities") -> None:
+        if not members:
+            raise ModelError("an ensemble needs at least one member", fix="give one or more trained models")
+        sizes = [member.config.vocabulary_size for member in members]
+        if len(set(sizes)) > 1:
+            raise ModelError(f"the members' vocabularies differ: {', '.join(f'{size:,}' for size in sizes)} tokens",
+                             fix="train all members with one tokenizer")  # fmt: skip
+        self.members, self.average = [member.eval() for member in members], average
+
+    @property
+    def vocabulary_size(self) -> int:
+        return self.members[0].config.vocabulary_size
+
+    @property
+    def context_length(self) -> int:
+        """The shortest of the members'."""
+        return min(member.config.context_length for member in self.members)
+
+    @property
+    def device(self) -> torch.device:
+        return self.members[0].embedding.weight.device
+
+    def freeze(self, compute_dtype: torch.dtype) -> None:
+        """Make the members teachers: no gradients, and weights of linear layers kept in the dtype that they are used in.
+
+        They are cast to it at every use otherwise; the results are the same bit by bit. What the members were cannot be had back.
+        """
+        for member in self.members:
+            member.eval().requires_grad_(False)
+            for module in member.modules():
+                if isinstance(module, nn.Linear) and module.weight.dtype != compute_dtype:
+                    module.weight = nn.Parameter(module.weight.detach().to(compute_dtype), requires_grad=False)
+
+    @torch.inference_mode()
+    def features(self, tokens_BT: Tensor, *, compute_dtype: torch.dtype) -> list[Tensor]:
+        """Return each member's final features (N, D), from which `probabilities` makes a chunk of rows at a time.
+
+        Raises:
+            ModelError: the rows are longer than a member's context.
+        """
+        if tokens_BT.shape[1] > self.context_length:
+            raise ModelError(
+                f"windows of {tokens_BT.shape[1]} tokens are longer than the context of {self.context_length} that a member has",
+                fix=f"use a context of at most {self.context_length} tokens, or members with longer ones",
+            )
+        return [member(tokens_BT, compute_dtype=compute_dtype).flatten(0, 1) for member in self.members]
+
+    @torch.inference_mode()
+    def probabilities(self, features: Sequence[Tensor], rows: slice, *, temperature: float = 1.0) -> Tensor:
+        """Return the averaged distribution (C, V) of some rows, in float32; beside it the logits of one member exist at a time.
+
+        Args:
+            features: of `features`.
+            rows: which.
+            temperature: divides the logits of every member.
+        """
+        total_CV: Tensor | None = None
+        for member, features_ND in zip(self.members, features, strict=True):
+            scores_CV = member.logits(features_ND[rows]).float() / temperature
+            if self.average == "probabilities":
+                scores_CV = scores_CV.softmax(-1)
+            total_CV = scores_CV if total_CV is None else total_CV.add_(scores_CV)
+        assert total_CV is not None
+        mean_CV = total_CV / len(self.members)
+        return mean_CV if self.average == "probabilities" else mean_CV.softmax(-1)
+
+
+def load_ensemble(
+    folders: Sequence[Path], *, average: Average = "probabilities", device: torch.device | str = "cpu"
+) -> tuple[Ensemble, Tokenizer]:
+    """Open checkpoints as one ensemble, with the tokenizer that they share.
+
+    Raises:
+        ModelError: there are none, or their tokenizers or vocabularies differ.
+        ArtifactError: a file is missing or damaged.
+    """
+    loaded = [load(folder, device=device) for folder in folders]
+    if not loaded:
+        raise ModelError("an ensemble needs at least one member", fix="give the folders of one or more trained models")
+    digests = [tokenizer_digest(tokenizer) for _, tokenizer in loaded]
+    other = next((index for index, digest in enumerate(digests) if digest != digests[0]), 0)
+    if other:
+        raise ModelError(
+            f"the members' tokenizers differ: {digests[0][:12]} of {folders[0]}, {digests[other][:12]} of {folders[other]}",
+            where=str(folders[other]), fix="train all members with one tokenizer: their probabilities are of the same tokens only then",
+        )  # fmt: skip
+    return Ensemble([decoder for decoder, _ in loaded], average=average), loaded[0][1]
+
+
+def tokenizer_digest(tokenizer: Tokenizer) -> str:
+    """Return a SHA-256 that two tokenizers share when they cut and number text alike."""
+    return hashlib.sha256(tokenizer.to_json().encode("utf-8")).hexdigest()
