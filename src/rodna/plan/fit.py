@@ -14,8 +14,21 @@ import numpy as np
 
 from rodna.core.artifact import Artifact, damaged
 from rodna.plan.laws import (
-    FORMS, NOISE, NOISE_POINTS, Centre, Floats, Form, Point, centre_of, columns, degrees_of_freedom, log_loss, minimise, prior_of, usable,
-)  # fmt: skip
+    FORMS,
+    NOISE,
+    NOISE_POINTS,
+    Centre,
+    Floats,
+    Form,
+    Point,
+    centre_of,
+    columns,
+    degrees_of_freedom,
+    log_loss,
+    minimise,
+    prior_of,
+    usable,
+)
 
 KIND = "scaling"
 FORMAT_VERSION = 1
@@ -151,9 +164,13 @@ def fit_points(points: Sequence[Point], *, draws: int = DRAWS, seed: int = 0) ->
         prior = prior_of(kept, form)
         fitted[form] = minimise(kept, form=form, centre=centre, mean_FP=prior.mean_P + moves * prior.spread_P, spread_P=prior.spread_P,
                                 weights_FK=counts, noise=noise)  # fmt: skip
-    chosen = [min(FORMS, key=lambda form: fitted[form][1][number]) for number in range(draws)]
-    laws = tuple(Law(form, tuple(map(float, fitted[form][0][number]))) for number, form in enumerate(chosen))
+    laws = tuple(_better(fitted, number) for number in range(draws))
     return Fit(Law(best, tuple(map(float, found[best][1]))), laws, noise, centre, tuple(kept), left_out)
+
+
+def _better(fitted: Mapping[Form, tuple[Floats, Floats]], number: int) -> Law:
+    form: Form = min(FORMS, key=lambda form: float(fitted[form][1][number]))
+    return Law(form, tuple(map(float, fitted[form][0][number])))
 
 
 def _best(points: Sequence[Point], form: Form, centre: Centre) -> tuple[float, Floats, float]:

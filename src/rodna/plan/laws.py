@@ -2,8 +2,8 @@
 
     L(N, D, U) = E + a (N / N0)^-alpha + b (D' / D0)^-beta + excess
 
-N weights of the blocks, D tokens seen, U unique tokens, L held-out bits per byte; N0 and D0 are the pilots' geometric means, so that a and b
-are what the terms are worth where there are data. Pure numpy, and every fit of a batch is made at once.
+N weights of the blocks, D tokens seen, U unique tokens, L held-out bits per byte; N0 and D0 are the pilots' geometric means, so that a
+and b are what the terms are worth where there are data. Pure numpy; many fits are made at once.
 
 Suffixes: F fits, P law parameters, K points.
 """
@@ -23,8 +23,8 @@ Form = Literal["repetition", "overfitting"]
 FORMS: tuple[Form, ...] = ("repetition", "overfitting")
 """What repeating costs. repetition: D' = U (1 + R* (1 - exp(-(D / U - 1) / R*))) fresh tokens instead of D, no excess: Muennighoff et al.
 2023, arXiv:2305.16264, equation 5; it only flattens. overfitting: D' = D, and an excess of C (D / U - 1) N / U, which turns the curve
-upwards: an additive penalty with one coefficient, as Lovelace et al. 2026, arXiv:2605.01640, propose; that it is linear in repetitions and in
-weights for each unique token is our choice, of the right size for the runs in docs/planning.md."""
+upwards: an additive penalty with one coefficient, as Lovelace et al. 2026, arXiv:2605.01640, propose; that it is linear in repetitions
+and in weights for each unique token is our choice, of the right size for the runs in docs/planning.md."""
 
 NAMES = ("irreducible", "parameter_term", "token_term", "parameter_exponent", "token_exponent", "repetition")
 """theta_P: log E, log a, log b, alpha, beta, log R* or log C."""
@@ -79,7 +79,7 @@ class Prior:
 def usable(points: Sequence[Point]) -> tuple[list[Point], dict[str, str]]:
     """Return the points that can be fitted, and why the others are left out.
 
-    Left out: losses that are no numbers or not positive, runs that diverged (worse than 1.5 times the median of all), and runs without tokens.
+    Left out: losses that are no numbers or not positive, runs that diverged (worse than 1.5 times the median of all), runs without tokens.
     """
     finite = [point.bits_per_byte for point in points if np.isfinite(point.bits_per_byte)]
     worst = 1.5 * float(np.median(finite)) if finite else np.inf
