@@ -115,7 +115,7 @@ def test_without_validation_text_the_last_weights_are_the_result(make_run, tmp_p
 
 def test_a_loss_that_is_no_number_is_reported_with_a_remedy(make_run, tmp_path):
     def breaks(decoder, batch, *, compute_dtype):
-        nats, count = next_token(decoder, batch, compute_dtype=compute_dtype)
+        nats, count, _ = next_token(decoder, batch, compute_dtype=compute_dtype)
         return LossSum(nats * float("nan"), count)
 
     with pytest.raises(TrainError, match=r"training has diverged: the loss is nan at step 2[\s\S]*lower train.learning_rate"):

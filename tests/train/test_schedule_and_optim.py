@@ -25,7 +25,7 @@ def test_cosine_ends_near_a_tenth(values):
     assert learning_rate_factor(999, cosine) == pytest.approx(0.1, abs=1e-3)
 
 
-@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+@pytest.mark.parametrize("optimizer", ["muon", "normuon", "adamw"])
 def test_every_parameter_is_updated_by_exactly_one_optimizer(model_config, values, optimizer):
     decoder = Decoder(model_config).initialize(seed=0)
     optimizers = build_optimizers(decoder, values.model_copy(update={"optimizer": optimizer}))
@@ -40,11 +40,11 @@ def test_muon_takes_the_matrices_of_the_blocks_and_only_they_decay(model_config,
 
     assert {tuple(p.shape) for p in muon.param_groups[0]["params"]} == {(32, 32), (16, 32), (48, 32), (32, 48)}
     assert muon.param_groups[0]["weight_decay"] == 0.1
-    assert [group["weight_decay"] for group in adamw.param_groups] == [0.0]
+    assert [group["weight_decay"] for group in adamw.param_groups] == [0.0, 0.0]
     assert decoder.embedding.weight in set(adamw.param_groups[0]["params"])
 
 
-@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+@pytest.mark.parametrize("optimizer", ["muon", "normuon", "adamw"])
 def test_optimizer_state_survives_a_restart_to_the_bit(model_config, values, optimizer):
     values = values.model_copy(update={"optimizer": optimizer})
 

@@ -1,7 +1,7 @@
 """THE loop: every stage that trains uses it.
 
-Resuming is exact: batch n, the dropout of step n and the learning rate of step n are pure functions of n, so weights and optimizer
-state are all there is to restore. Nothing that changes a number depends on the clock.
+Resuming is exact: batch n, the dropout of step n and the learning rate of step n are pure functions of n, so weights, their average and
+optimizer state are all there is to restore. Nothing that changes a number depends on the clock.
 """
 
 import math
@@ -9,6 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,12 +19,13 @@ from rodna.data.batches import IGNORE, Batch, Batches
 from rodna.data.tokens import Tokens
 from rodna.evals.scoring import validation_bits_per_byte
 from rodna.models.decoder import Decoder
+from rodna.train.averaging import WeightAverage
 from rodna.train.config import TrainValues
 from rodna.train.objectives import LossSum, next_token
 from rodna.train.optim import Optimizers, update
 from rodna.train.progress import Display, Metrics, stop_on_interrupt
 from rodna.train.runtime import PeakMemory, eager
-from rodna.train.schedule import learning_rate_factor
+from rodna.train.schedule import learning_rate_factor, weight_decay_factor
 from rodna.train.state import Progress, RunFolder
 
 Objective = Callable[..., LossSum]
@@ -66,7 +68,8 @@ def train(
         decoder: on its device, perhaps compiled; changed in place.
         optimizers: of its parameters.
         batches: what to learn from; batch n is learned in step n.
-        validation: scored now and then; decides which checkpoint is the best and when to stop early. Empty: never.
+        validation: scored now and then, with the averaged weights where there are any; decides which checkpoint is the best and when to
+            stop early. Empty: never.
         values: the settings.
         folder: states, best checkpoint and metrics.
         progress: where to go on; changed in place and returned.
@@ -81,6 +84,7 @@ def train(
     decoder.train()
     device = decoder.embedding.weight.device
     memory, saved_at, window = PeakMemory(device), time.perf_counter(), _Window(device)
+    average = WeightAverage(decoder, values, step=progress.step, tensors=folder.average(progress))
     metrics = Metrics(folder.metrics, values, step=progress.step)
     with stop_on_interrupt() as stop, Display(values, progress, parameters=decoder.config.num_parameters) as display:
         try:
@@ -89,8 +93,10 @@ def train(
                 factor = learning_rate_factor(progress.step, values)
                 loss = learn_batch(decoder, batches.batch(progress.step), values, device=device, step=progress.step, dtype=dtype,
                                    objective=objective)  # fmt: skip
-                norm = update(decoder, optimizers, factor=factor, clip_norm=values.clip_norm)
+                norm = update(decoder, optimizers, factor=factor, clip_norm=values.clip_norm,
+                              decay_factor=weight_decay_factor(progress.step, values))  # fmt: skip
                 progress.step += 1
+                average.include(progress.step)
                 progress.tokens += loss.num_scored
                 window.add(loss, time.perf_counter() - started)
                 if is_due(progress.step, values.log_every, values.steps):
@@ -99,20 +105,20 @@ def train(
                     record["memory_bytes"] = progress.peak_memory_bytes
                     metrics.write(record)
                     display.update(record)
-                improved = False
                 if validation.num_tokens and is_evaluation_due(progress.step, values):
-                    record = evaluate(decoder, validation, values, progress, dtype=dtype)
+                    record = evaluate_average(decoder, average, validation, values, progress, folder, dtype=dtype)
                     metrics.write(record)
                     display.update(record)
-                    improved = progress.best_step == progress.step
-                    if improved:
-                        folder.save_best(decoder, progress)
                 progress.seconds += time.perf_counter() - started
-                ended = progress.step == values.steps or progress.stopped_early or stop.requested
-                if improved or ended or time.perf_counter() - saved_at > values.save_minutes * 60:
-                    folder.save(decoder, optimizers, progress)
+                ended = progress.step == values.steps or progress.stopped_early
+                if ended and not progress.best_step and average.differs(progress.step):
+                    with average.in_place():
+                        folder.save_best(decoder, progress)
+                improved = progress.best_step == progress.step
+                if improved or ended or stop.requested or time.perf_counter() - saved_at > values.save_minutes * 60:
+                    folder.save(decoder, optimizers, progress, average=average.tensors)
                     saved_at = time.perf_counter()
-                if stop.requested and not (progress.step == values.steps or progress.stopped_early):
+                if stop.requested and not ended:
                     raise KeyboardInterrupt
         finally:
             metrics.close()
@@ -171,6 +177,18 @@ def evaluate(decoder: Decoder, validation: Tokens, values: TrainValues, progress
         progress.worse_evaluations += 1
         progress.stopped_early = 0 < values.patience <= progress.worse_evaluations
     return {"step": progress.step, "tokens": progress.tokens, "validation_bits_per_byte": bits_per_byte, "validation_loss": nats}
+
+
+def evaluate_average(
+    decoder: Decoder, average: WeightAverage, validation: Tokens, values: TrainValues, progress: Progress, folder: RunFolder, *,
+    dtype: torch.dtype,
+) -> dict[str, Any]:  # fmt: skip
+    """Evaluate what would be released now, save it if it is the best so far, and return the record, which names averaged weights."""
+    with average.in_place():
+        record: dict[str, Any] = evaluate(decoder, validation, values, progress, dtype=dtype)
+        if progress.best_step == progress.step:
+            folder.save_best(decoder, progress)
+    return record | ({"weights": values.averaging} if average.differs(progress.step) else {})
 
 
 def diverged(step: int, what: str, value: float) -> TrainError:

@@ -1,7 +1,9 @@
-"""Optimizers: Muon for the matrices inside the blocks, AdamW for everything else, or AdamW for all.
+"""Optimizers: Muon or NorMuon for the matrices inside the blocks with AdamW for everything else, or AdamW for all.
 
-torch's own Muon is used. Its update is scaled to the size of AdamW's (`match_rms_adamw`), so learning rates of both are of one kind.
-References: Jordan et al. 2024, kellerjordan.github.io/posts/muon; Liu et al. 2025 (Moonlight), arXiv:2502.16982, section 2.2.
+Muon's update has the size of AdamW's, so learning rates and weight decays of both are of one kind.
+
+What decays: matrices of the blocks by `weight_decay`, embeddings and head by `embedding_weight_decay`, norms, biases and other vectors
+never. AdamW with both decays equal treats every parameter as Hugging Face's Trainer does.
 """
 
 from collections.abc import Mapping
@@ -13,6 +15,7 @@ from torch import Tensor, nn
 from rodna.core.errors import TrainError
 from rodna.models.decoder import Decoder
 from rodna.train.config import TrainValues
+from rodna.train.muon import Muon, decay
 
 Optimizers = list[torch.optim.Optimizer]
 
@@ -20,33 +23,88 @@ Optimizers = list[torch.optim.Optimizer]
 def build_optimizers(decoder: Decoder, values: TrainValues) -> Optimizers:
     """Return the optimizers that together update every parameter once.
 
-    Weight decay is for matrices: embeddings see few updates a row, vectors hold scales and offsets.
+    Raises:
+        TrainError: a weight decay that would take all of a weight away in one step.
     """
-    matrices = {name: p for name, p in decoder.named_parameters() if p.ndim == 2 and name.startswith("blocks.")}
-    others = [p for name, p in decoder.named_parameters() if name not in matrices]
-    if values.optimizer == "muon":
-        muon = torch.optim.Muon(
-            list(matrices.values()), lr=values.learning_rate, weight_decay=values.weight_decay, momentum=values.muon_momentum,
-            adjust_lr_fn="match_rms_adamw",
+    named = list(decoder.named_parameters())
+    matrices = [p for name, p in named if p.ndim == 2 and name.startswith("blocks.")]
+    embeddings = [p for name, p in named if p.ndim >= 2 and not name.startswith("blocks.")]
+    known = {*matrices, *embeddings}
+    vectors = [p for _, p in named if p not in known]
+    matrix_rate = values.learning_rate
+    rest_rate = values.learning_rate if values.optimizer == "adamw" else values.adam_learning_rate
+    _check_decay("weight_decay", values.weight_decay, "learning_rate", matrix_rate)
+    _check_decay("embedding_weight_decay", values.embedding_weight_decay, _rest_rate_name(values), rest_rate)
+
+    rest = [{"params": embeddings, "weight_decay": values.embedding_weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    if values.optimizer == "adamw":
+        return _with_peaks([_adamw([{"params": matrices, "weight_decay": values.weight_decay}, *rest], rest_rate, values)])
+    muon = Muon(
+        matrices, lr=matrix_rate, weight_decay=values.weight_decay, momentum=values.muon_momentum,
+        orthogonalization=values.muon_orthogonalization, normalize_rows=values.optimizer == "normuon",
+        cautious=values.cautious_weight_decay,
+    )  # fmt: skip
+    return _with_peaks([muon, _adamw(rest, rest_rate, values)])
+
+
+def _rest_rate_name(values: TrainValues) -> str:
+    return "learning_rate" if values.optimizer == "adamw" else "adam_learning_rate"
+
+
+def _check_decay(decay_name: str, weight_decay: float, rate_name: str, rate: float) -> None:
+    """Refuse a decay that leaves nothing of a weight, or turns its sign."""
+    if weight_decay * rate >= 1:
+        raise TrainError(
+            f"weights would not survive one step: {decay_name} {weight_decay:g} times {rate_name} {rate:g} is {weight_decay * rate:.3g}, "
+            "and a step takes that share of every weight away", where=f"train.{decay_name}",
+            fix=f"choose a {decay_name} far below {1 / rate:.3g}, or a lower {rate_name}",
         )  # fmt: skip
-        return _with_peaks([muon, _adamw([{"params": others, "weight_decay": 0.0}], values.adam_learning_rate, values)])
-    groups = [{"params": list(matrices.values()), "weight_decay": values.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return _with_peaks([_adamw(groups, values.learning_rate, values)])
 
 
 def _adamw(groups: list[dict[str, Any]], learning_rate: float, values: TrainValues) -> torch.optim.AdamW:
-    return torch.optim.AdamW(groups, lr=learning_rate, betas=values.adam_betas, eps=1e-8, fused=True)
+    kind = CautiousAdamW if values.cautious_weight_decay else torch.optim.AdamW
+    groups = [group for group in groups if group["params"]]
+    return kind(groups, lr=learning_rate, betas=values.adam_betas, eps=values.adam_epsilon, fused=True)
+
+
+class CautiousAdamW(torch.optim.AdamW):
+    """AdamW that decays only the weights which its update makes smaller. Reference: Chen et al. 2025, arXiv:2510.12402, algorithm 1.
+
+    An update has the sign of the first moment, so what decays is known before the step.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Decay, then update with no decay of torch's own."""
+        decays = [group["weight_decay"] for group in self.param_groups]
+        for group in self.param_groups:
+            share, group["weight_decay"] = group["lr"] * group["weight_decay"], 0.0
+            for parameter in group["params"] if share else ():
+                if parameter.grad is not None:
+                    momentum, (beta, _) = self.state[parameter].get("exp_avg"), group["betas"]
+                    gradient = parameter.grad
+                    decay(parameter, gradient if momentum is None else momentum.lerp(gradient, 1 - beta), share)
+        super().step()
+        for group, weight_decay in zip(self.param_groups, decays, strict=True):
+            group["weight_decay"] = weight_decay
 
 
 def _with_peaks(optimizers: Optimizers) -> Optimizers:
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            group["peak_lr"] = group["lr"]
+            group["peak_lr"], group["peak_weight_decay"] = group["lr"], group["weight_decay"]
     return optimizers
 
 
-def update(decoder: Decoder, optimizers: Optimizers, *, factor: float, clip_norm: float) -> Tensor:
-    """Clip the gradient, make one update at `factor` of the peak learning rates, and drop the gradient.
+def update(decoder: Decoder, optimizers: Optimizers, *, factor: float, clip_norm: float, decay_factor: float = 1.0) -> Tensor:
+    """Clip the gradient, make one update, and drop the gradient.
+
+    Args:
+        decoder: whose parameters have gradients.
+        optimizers: of its parameters.
+        factor: share of the peak learning rates.
+        clip_norm: largest norm of the whole gradient; 0 never clips.
+        decay_factor: share of the weight decays, which the learning rate multiplies besides.
 
     Returns:
         The gradient's norm before clipping, as a tensor: reading it would wait for the device.
@@ -54,7 +112,7 @@ def update(decoder: Decoder, optimizers: Optimizers, *, factor: float, clip_norm
     norm = nn.utils.clip_grad_norm_(decoder.parameters(), clip_norm if clip_norm else float("inf"))
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            group["lr"] = factor * group["peak_lr"]
+            group["lr"], group["weight_decay"] = factor * group["peak_lr"], decay_factor * group["peak_weight_decay"]
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
     return norm
@@ -82,11 +140,13 @@ def load_optimizer_tensors(decoder: Decoder, optimizers: Optimizers, tensors: Ma
         name, _, what = key.rpartition(":")
         found.setdefault(name, {})[what] = tensor
     names: dict[Tensor, str] = {parameter: name for name, parameter in decoder.named_parameters()}
-    if set(found) != set(names.values()):
+    if not found or not set(found) <= set(names.values()):
         raise TrainError("the saved optimizer state is of another model", fix="start this run again in a new folder")
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             for parameter in group["params"]:
-                state = found[names[parameter]]
+                # A parameter that has had no gradient yet has no state.
+                state = found.get(names[parameter], {})
                 # Step counters stay where torch made them, on the CPU unless fused on a GPU; moments live beside their parameter.
-                optimizer.state[parameter] = {what: tensor.to(parameter.device).clone() for what, tensor in state.items()}
+                if state:
+                    optimizer.state[parameter] = {what: tensor.to(parameter.device).clone() for what, tensor in state.items()}

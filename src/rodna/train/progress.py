@@ -51,10 +51,10 @@ class Metrics:
         self._file = JsonLines(path)
 
     def write(self, record: dict[str, Any]) -> None:
-        """Write one record with its `step`; numbers that are not finite are left out."""
+        """Write one record with its `step`; numbers that are not finite are left out, and trackers get no text."""
         record = {key: value for key, value in record.items() if not isinstance(value, float) or math.isfinite(value)}
         self._file.write(record)
-        numbers = {key: value for key, value in record.items() if key != "step"}
+        numbers = {key: value for key, value in record.items() if key != "step" and not isinstance(value, str)}
         if self._board is not None:
             for key, value in numbers.items():
                 self._board.add_scalar(key, value, record["step"])
@@ -108,7 +108,11 @@ class Display:
         if "loss" in shown:
             yield "loss", f"{shown['loss']:.3f}"
         if "validation_bits_per_byte" in shown:
-            yield "validation bits/byte", f"{shown['validation_bits_per_byte']:.3f} (best {self._progress.best_bits_per_byte:.3f})"
+            averaged = f" of the {shown['weights'].upper()}" if "weights" in shown else ""
+            yield (
+                f"validation bits/byte{averaged}",
+                f"{shown['validation_bits_per_byte']:.3f} (best {self._progress.best_bits_per_byte:.3f})",
+            )
         if "tokens_per_second" in shown:
             yield "tokens/s", human_count(shown["tokens_per_second"])
         if shown.get("mfu"):

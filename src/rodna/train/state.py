@@ -1,19 +1,21 @@
 """Saved states of a run: a checkpoint anyone can open, plus what resuming needs. A crash at any moment leaves a complete one.
 
-    runs/<run>/step-000500/   a Hugging Face folder, with optimizer.safetensors and progress.json
-    runs/<run>/best-000400/   a Hugging Face folder: the lowest validation loss so far
+    runs/<run>/step-000500/   a checkpoint, with optimizer.safetensors, progress.json and, where weights are averaged, average.safetensors
+    runs/<run>/best-000400/   a checkpoint: the lowest validation loss so far, of the averaged weights where there are any
 
 About data and randomness nothing is saved: batches and seeds are pure functions of the step.
 """
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from rodna.core.artifact import digest_of
 from rodna.core.errors import RodnaError, TrainError, explain_disk_errors
@@ -22,7 +24,9 @@ from rodna.models import checkpoint
 from rodna.models.decoder import Decoder
 from rodna.train.optim import Optimizers, load_optimizer_tensors, optimizer_tensors
 
-OPTIMIZER, PROGRESS = "optimizer.safetensors", "progress.json"
+OPTIMIZER, AVERAGE, PROGRESS = "optimizer.safetensors", "average.safetensors", "progress.json"
+RESUMING = (OPTIMIZER, AVERAGE, PROGRESS)
+"""What a state has besides a checkpoint's files."""
 
 
 @dataclass
@@ -77,12 +81,21 @@ class RunFolder:
         """Return the best checkpoint's folder."""
         return self.path / f"best-{progress.best_step:06d}"
 
-    def save(self, decoder: Decoder, optimizers: Optimizers, progress: Progress) -> Path:
+    def released(self, progress: Progress) -> Path:
+        """Return the folder of the checkpoint that the run is for: the best, or the last where nothing was evaluated."""
+        best = self.best(progress)
+        return best if best.is_dir() else self.path / f"step-{progress.step:06d}"
+
+    def save(
+        self, decoder: Decoder, optimizers: Optimizers, progress: Progress, *, average: Mapping[str, Tensor] = MappingProxyType({})
+    ) -> Path:
         """Write everything that resuming needs; older states go once this one is safe."""
 
         def add_state(folder: Path) -> None:
             save_file({name: tensor.contiguous() for name, tensor in optimizer_tensors(decoder, optimizers).items()}, folder / OPTIMIZER)
-            files = {name: sha256_of(folder / name) for name in (OPTIMIZER, checkpoint.WEIGHTS)}
+            if average:
+                save_file(dict(average), folder / AVERAGE)
+            files = {name: sha256_of(folder / name) for name in (OPTIMIZER, AVERAGE, checkpoint.WEIGHTS) if (folder / name).is_file()}
             write_json(folder / PROGRESS, {"setup": self._setup, "files": files, **asdict(progress)})
 
         state = self._write(self.path / f"step-{progress.step:06d}", decoder, add_state)
@@ -90,6 +103,11 @@ class RunFolder:
             if old not in (state, self.best(progress)):
                 shutil.rmtree(old, ignore_errors=True)
         return state
+
+    def average(self, progress: Progress) -> dict[str, Tensor]:
+        """Return the averaged weights of the state that `resume` has loaded; none where nothing is averaged."""
+        file = self.path / f"step-{progress.step:06d}" / AVERAGE
+        return load_file(file) if file.is_file() else {}
 
     def save_best(self, decoder: Decoder, progress: Progress) -> None:
         """Write the weights as the best so far; the previous best stays until the next `save`, which refers to this one."""
