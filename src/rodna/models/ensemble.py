@@ -41,6 +41,7 @@ class Ensemble:
             raise ModelError(f"the members' vocabularies differ: {', '.join(f'{size:,}' for size in sizes)} tokens",
                              fix="train all members with one tokenizer")  # fmt: skip
         self.members, self.average = [member.eval() for member in members], average
+        self._frozen: torch.dtype | None = None
 
     @property
     def vocabulary_size(self) -> int:
@@ -60,6 +61,9 @@ class Ensemble:
 
         They are cast to it at every use otherwise; the results are the same bit by bit. What the members were cannot be had back.
         """
+        if self._frozen == compute_dtype:
+            return
+        self._frozen = compute_dtype
         for member in self.members:
             member.eval().requires_grad_(False)
             for module in member.modules():
