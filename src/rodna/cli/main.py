@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from rodna import __version__
-from rodna.cli import corpus, demo, doctor, generate, init, models, plan, run, status, tokenizer
+from rodna.cli import corpus, demo, doctor, generate, init, models, plan, run, status, sweep, tokenizer
 from rodna.cli.edge import Edge
 
 PROJECT, STAGES, USE = "The whole job", "Single stages", "Using a model"
@@ -43,6 +43,7 @@ app.command("doctor", rich_help_panel=PROJECT)(doctor.doctor)
 app.add_typer(corpus.app, name="corpus", rich_help_panel=STAGES)
 app.add_typer(tokenizer.app, name="tokenizer", rich_help_panel=STAGES)
 app.command("plan", rich_help_panel=STAGES)(plan.plan)
+app.command("sweep", rich_help_panel=STAGES)(sweep.sweep)
 app.add_typer(models.app, name="train", rich_help_panel=STAGES)
 app.command("eval", rich_help_panel=STAGES)(models.evaluate)
 app.command("report", rich_help_panel=STAGES)(models.report)

@@ -13,8 +13,10 @@ from rodna.data.config import DataConfig
 from rodna.evals.config import EvalConfig
 from rodna.plan.config import ModelSection, PlanConfig
 from rodna.publish.config import ReportConfig
+from rodna.sweep.config import SweepConfig
 from rodna.tokenizer.config import TokenizerConfig
 from rodna.train.config import TrainConfig
+from rodna.train.ensemble_config import DistillConfig, EnsembleConfig
 
 SLUG = r"^[^\W_](?:[\w.-]{0,62}[^\W_])?$"
 """What a project may be called: it names folders. Letters of any script."""
@@ -32,8 +34,11 @@ class Project(Section):
     model: ModelSection = ModelSection()
     plan: PlanConfig = PlanConfig()
     train: TrainConfig = TrainConfig()
+    ensemble: EnsembleConfig = EnsembleConfig()
+    distill: DistillConfig = DistillConfig()
     eval: EvalConfig = EvalConfig()
     report: ReportConfig = ReportConfig()
+    sweep: SweepConfig = SweepConfig()
 
     @field_validator("language")
     @classmethod

@@ -1,0 +1,188 @@
+"""`rodna sweep`: search settings with short runs of many and longer runs of the best."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rodna.cli.options import HERE, NOTHING, DryRunOption, JsonOption, SetOption, WorkspaceOption
+from rodna.cli.verbs import open_stages, print_json
+from rodna.core.log import say
+
+if TYPE_CHECKING:
+    from rodna.cli.stages import Stages
+    from rodna.sweep.config import SweepConfig
+    from rodna.sweep.halving import Rung
+    from rodna.sweep.space import Space
+
+FOLDER = "sweeps"
+
+
+def sweep(
+    over: Annotated[
+        list[str], typer.Option("--over", metavar="SECTION.KEY=VALUES", help="Values a,b,c or a range low:high[:log]; repeatable.")
+    ] = NOTHING,
+    method: Annotated[str, typer.Option(help="random or grid.", show_default="random")] = "",
+    trials: Annotated[int, typer.Option(help="Combinations tried, the project's own settings among them.", show_default="12")] = 0,
+    minutes: Annotated[float, typer.Option(help="Of training, for all trials together.", show_default="30")] = 0.0,
+    write: Annotated[bool, typer.Option("--write", help="Put the best settings into project.yaml, keeping its comments.")] = False,
+    workspace: WorkspaceOption = HERE,
+    set_: SetOption = NOTHING,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Find better settings by trying them, judged by the validation text.
+
+    Stop it at any moment and type it again: it goes on where it was. What is not given here is read from the section `sweep` of
+    project.yaml.
+    """
+    from rodna.cli.lock import locked
+
+    given = {"method": method, "trials": trials, "minutes": minutes}
+    assignments = [f"sweep.{key}={value}" for key, value in given.items() if value]
+    stages = open_stages(workspace, [*set_, *assignments])
+    config, space = _space(stages, over, set_)
+    chosen = _combinations(config, space)
+    if dry_run:
+        _announce(config, space, chosen, as_json=as_json)
+        return
+    with locked(stages.workspace):
+        outcome = _run(stages, config, space, chosen, set_)
+    if write:
+        outcome["written"] = write_settings(stages.workspace.project_file, outcome["best"])
+        say(f"wrote {', '.join(outcome['written'])} into {stages.workspace.project_file}" if outcome["written"]
+            else "nothing to write: the project has the best settings already")  # fmt: skip
+    if as_json:
+        print_json(outcome)
+    else:
+        _print(outcome)
+
+
+def _space(stages: "Stages", over: list[str], overrides: list[str]) -> "tuple[SweepConfig, Space]":
+    """Return the section with what the command line adds, and the settings to search, checked.
+
+    Raises:
+        ConfigError: a setting does not exist, or a value does not suit it.
+    """
+    from rodna.cli.trials import check_setting, takes_whole_numbers
+    from rodna.core.errors import ConfigError
+    from rodna.sweep.space import Choices, dimension, parse_over
+
+    config = stages.project.sweep
+    if over:
+        config = config.model_copy(update={"over": dict(map(parse_over, over))})
+    if not config.over:
+        raise ConfigError("there is nothing to search", where="sweep.over",
+                          fix="name settings and values: rodna sweep --over train.learning_rate=0.003,0.01,0.03")  # fmt: skip
+    space = {}
+    for key, values in config.over.items():
+        check_setting(stages.workspace, overrides, key, [])
+        space[key] = dimension(key, values, whole=takes_whole_numbers(key))
+        dim = space[key]
+        check_setting(stages.workspace, overrides, key, dim.values if isinstance(dim, Choices) else (dim.at(0.0), dim.at(1.0)))
+    return config, space
+
+
+def _combinations(config: "SweepConfig", space: "Space") -> list[dict[str, Any]]:
+    from rodna.sweep.space import combinations
+
+    return combinations(space, method=config.method, trials=config.trials, seed=config.seed)
+
+
+def _announce(config: "SweepConfig", space: "Space", chosen: list[dict[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        print_json({"over": {key: str(dim) for key, dim in space.items()}, "minutes": config.minutes, "trials": chosen})
+        return
+    for key, dim in space.items():
+        say(f"{key}: {dim}")
+    say(f"{len(chosen)} trials in {config.minutes:g} minutes:")
+    for number, settings in enumerate(chosen):
+        say(f"  {number}: " + (", ".join(f"{key}={value}" for key, value in settings.items()) or "the project's own settings"))
+
+
+def _run(stages: "Stages", config: "SweepConfig", space: "Space", chosen: list[dict[str, Any]], overrides: list[str]) -> dict[str, Any]:
+    """Make what the trials share, run them, and write what came of it into the sweep's folder."""
+    from rodna.cli.trials import MIN_STEPS, PREPARED, Trials
+    from rodna.core.artifact import digest_of
+    from rodna.core.files import write_json, write_text
+    from rodna.core.workspace import remove_unfinished
+    from rodna.sweep import picture, table
+    from rodna.sweep.halving import plan_rungs
+    from rodna.sweep.search import describe, ranked, search
+
+    workspace = stages.workspace
+    remove_unfinished(workspace)
+    for name in PREPARED:
+        stages.stage(name).run(workspace)
+    inputs = {"plan": stages.artifact("plan").digest, "tokens": stages.artifact("tokens").digest}
+    digest = digest_of("sweep", format_version=1, inputs=inputs, config=config)
+    folder = workspace.root / FOLDER / f"{stages.project.name}-{digest[:8]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    trials = Trials(stages, overrides, list(space), folder)
+    estimates = trials.plan.estimates
+    rungs = plan_rungs(len(chosen), eta=config.eta, budget_s=config.minutes * 60, full_s=float(estimates["seconds"]),
+                       startup_s=float(estimates["startup_seconds"]), least_share=MIN_STEPS / trials.plan.train["steps"])  # fmt: skip
+    write_json(folder / "sweep.json", _description(config, space, chosen, rungs, inputs))
+    results = search(chosen, rungs, trials.train, folder, budget_s=config.minutes * 60, tell=say)
+    best = ranked(results)[0]
+    rows = table.rows(results, list(space), lambda result, key: trials.value_of(result.settings, key))
+    outcome = {
+        "folder": str(folder), "best": {key: trials.value_of(best.settings, key) for key in best.settings}, "best_trial": describe(best),
+        "seconds": round(sum(result.seconds for result in results), 1), "trials": rows,
+    }  # fmt: skip
+    write_json(folder / "results.json", outcome)
+    write_text(folder / "results.csv", table.as_csv(rows))
+    write_text(folder / "results.md", table.as_markdown(rows))
+    write_text(folder / "sweep.svg", picture.draw(results, space, lambda result, key: trials.value_of(result.settings, key)))
+    return outcome
+
+
+def _description(
+    config: "SweepConfig", space: "Space", chosen: list[dict[str, Any]], rungs: "list[Rung]", inputs: Mapping[str, str]
+) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {"config": config.model_dump(mode="json"), "over": {key: str(dim) for key, dim in space.items()}, "inputs": dict(inputs),
+            "trials": chosen, "rungs": [asdict(rung) for rung in rungs]}  # fmt: skip
+
+
+def _print(outcome: Mapping[str, Any]) -> None:
+    """Print the table on stdout."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from rodna.core.text import human_seconds
+    from rodna.sweep.table import cell
+
+    rows = outcome["trials"]
+    shown = Table(*rows[0])
+    for index, row in enumerate(rows):
+        shown.add_row(*(cell(key, value) for key, value in row.items()), style="bold" if index == 0 else "")
+    console = Console(highlight=False)
+    console.print(shown)
+    console.print(f"best: {outcome['best_trial']}; {human_seconds(outcome['seconds'])} for all")
+    console.print(f"table and picture: {outcome['folder']}", soft_wrap=True)
+
+
+def write_settings(file: Path, settings: Mapping[str, Any]) -> list[str]:
+    """Set dotted settings in a YAML file, keeping its comments, order and everything else; return those that changed."""
+    from ruamel.yaml.comments import CommentedMap
+
+    from rodna.cli.projectfile import edited
+
+    if not settings:
+        return []
+    changed: list[str] = []
+    with edited(file) as tree:
+        for key, value in settings.items():
+            *sections, last = key.split(".")
+            place = tree
+            for section in sections:
+                if place.get(section) is None:
+                    place[section] = CommentedMap()
+                place = place[section]
+            if place.get(last) != value:
+                place[last] = value
+                changed.append(key)
+    return changed

@@ -1,0 +1,1 @@
+"""Searching settings: short runs of many, longer runs of the best."""
