@@ -1,0 +1,87 @@
+"""Comparing two systems on the same documents: seeds and documents are both drawn anew."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from benchmarks.data_efficiency.pieces import Results
+from benchmarks.data_efficiency.recipes import PUBLISHED
+from numpy.typing import NDArray
+
+SAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Held-out bits per byte of one system: one value a seed, and the bits of each document.
+
+    Attributes:
+        system: whose.
+        values: bits per byte of each seed.
+        bits_SD: of each seed and document.
+        bytes_D: of each document.
+        validation: mean over the seeds; by this alone the best is chosen.
+    """
+
+    system: str
+    values: list[float]
+    bits_SD: NDArray[np.float64]
+    bytes_D: NDArray[np.int64]
+    validation: float
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(self.values))
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """By what share one figure lies below another, with a 95% interval."""
+
+    share: float
+    low: float
+    high: float
+
+
+def figure_of(results: Results, text: str, system: str, kind: str, minutes: int = 0) -> Figure | None:
+    """Return a system's figure from all seeds there are; None where there is none."""
+    found = [result for result in results.values() if _is(result, text, system, kind, minutes) and "test_bits_per_byte" in result]
+    if not found:
+        return None
+    bits_SD = np.array([result["test_document_bits"] for result in found])
+    values = [float(result["test_bits_per_byte"]) for result in found]
+    validation = float(np.mean([result["validation_bits_per_byte"] for result in found]))
+    return Figure(system, values, bits_SD, np.array(found[0]["test_document_bytes"]), validation)
+
+
+def _is(result: dict[str, Any], text: str, system: str, kind: str, minutes: int) -> bool:
+    return (result["text"], result["system"], result["kind"], result["minutes"]) == (text, system, kind, minutes)
+
+
+def best_figure(results: Results, text: str, minutes: int) -> Figure | None:
+    """Return the tuned peer that did best on validation; `minutes` 0: at any length of training."""
+    found = [figure_of(results, text, system, "count") for system in ("ngram", "xz")]
+    if minutes:
+        found += [figure_of(results, text, system, "tuned", minutes) for system in PUBLISHED]
+        neural = [figure for figure in found[2:] if figure]
+    else:
+        lengths = sorted({result["minutes"] for result in results.values() if result["kind"] == "tuned"})
+        found += [figure_of(results, text, system, "tuned", length) for system in PUBLISHED for length in lengths]
+        found += [figure_of(results, text, system, "curve") for system in PUBLISHED]
+        neural = [figure for figure in found[2:] if figure]
+    return min((figure for figure in found if figure), key=lambda figure: figure.validation) if neural else None
+
+
+def reduction(peer: Figure | None, ours: Figure | None) -> Reduction | None:
+    """Return by what share ours lies below the peer's; documents, drawn for both alike, and seeds, for each its own, are resampled."""
+    if peer is None or ours is None:
+        return None
+    random = np.random.default_rng(0)
+    shares = []
+    for _ in range(SAMPLES):
+        documents = random.integers(0, len(peer.bytes_D), size=len(peer.bytes_D))
+        sums = [figure.bits_SD[random.integers(0, len(figure.bits_SD), size=len(figure.bits_SD))][:, documents].sum() / len(figure.bits_SD)
+                for figure in (peer, ours)]  # fmt: skip
+        shares.append(1 - sums[1] / sums[0])
+    low, high = np.quantile(shares, (0.025, 0.975))
+    return Reduction(1 - ours.mean / peer.mean, float(low), float(high))

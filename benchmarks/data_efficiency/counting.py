@@ -1,0 +1,52 @@
+"""What counting and compressing alone make of the same text: a byte n-gram model and xz."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from benchmarks.data_efficiency.scoring import Scored
+from benchmarks.data_efficiency.texts import Place, Text, corpus_of, note_test_look
+
+from rodna.corpus.documents import Split, read_documents
+from rodna.evals.baselines import xz_size
+from rodna.evals.ngram import END, best_ngram
+
+MAX_ORDER = 12
+
+
+def texts_of(place: Place, text: Text, split: Split) -> list[bytes]:
+    """Return the documents of a split as bytes."""
+    with place.alone():
+        corpus = corpus_of(place, text)
+    return [document.text.encode("utf-8") for document in read_documents(corpus.path, split)]
+
+
+def count_ngrams(place: Place, text: Text, *, piece: str) -> tuple[Scored, dict[str, Any]]:
+    """Score held-out text with the byte n-gram model whose order and smoothing did best on validation."""
+    train, validation = texts_of(place, text, "train"), texts_of(place, text, "validation")
+    note_test_look(place, text.name, piece)
+    held_out = texts_of(place, text, "test")
+    found = best_ngram(train, validation, held_out, max_order=MAX_ORDER)
+    looks = sum(map(len, found.validation_bits_per_byte.values()))
+    validation_bits = min(min(curve) for curve in found.validation_bits_per_byte.values())
+    detail = {"order": found.order, "smoothing": found.smoothing, "validation_looks": looks, "validation_bits_per_byte": validation_bits}
+    return Scored(found.bits_D, sizes(held_out)), detail
+
+
+def compress(place: Place, text: Text, *, piece: str) -> tuple[Scored, dict[str, Any]]:
+    """Charge held-out text what `xz -9` needs for it beyond the training text; the total is spread evenly over the bytes."""
+    train = _marked(texts_of(place, text, "train"))
+    note_test_look(place, text.name, piece)
+    validation, held_out = texts_of(place, text, "validation"), texts_of(place, text, "test")
+    base = xz_size(train)
+    rates = [8 * (xz_size(train + _marked(part)) - base) / sizes(part).sum() for part in (validation, held_out)]
+    return Scored(rates[1] * sizes(held_out), sizes(held_out)), {"validation_bits_per_byte": rates[0], "validation_looks": 1}
+
+
+def sizes(documents: Sequence[bytes]) -> "np.ndarray":
+    """Return the bytes of each document."""
+    return np.array([len(document) for document in documents], dtype=np.int64)
+
+
+def _marked(documents: Sequence[bytes]) -> bytes:
+    return b"".join(document + bytes([END]) for document in documents)

@@ -1,0 +1,80 @@
+"""rodna's side: its plan for the time, made once and kept, and its own pretrain stage."""
+
+import json
+import shutil
+from typing import Any
+
+import torch
+from benchmarks.data_efficiency.scoring import Scored, score
+from benchmarks.data_efficiency.texts import Place, Text, corpus_of, test_tokens, tokens_of
+
+from rodna.core import artifact
+from rodna.core.artifact import MANIFEST, Artifact
+from rodna.core.files import write_json
+from rodna.data.tokens import Tokens
+from rodna.models import checkpoint
+from rodna.plan.config import ModelSection, PlanConfig
+from rodna.plan.plan import FORMAT_VERSION, KIND, PLAN_FILE, make_plan
+from rodna.train.config import TrainConfig
+from rodna.train.stages import pretrain
+from rodna.train.timing import time_steps
+
+
+def plan_for(place: Place, text: Text, minutes: int) -> dict[str, Any]:
+    """Let rodna plan for a text and a time on this machine, as `rodna plan` does; return the plan's content."""
+    _, tokenizer = tokens_of(place, text, "bpe", 0)
+    out = place.work / text.name / f"plan-{minutes}min"
+    made = make_plan(corpus_of(place, text), tokenizer, PlanConfig(time_budget_minutes=minutes, device="cpu"), model=ModelSection(),
+                     train=TrainConfig(trackers=()), out=out, timer=time_steps)  # fmt: skip
+    return json.loads((made.path / PLAN_FILE).read_text(encoding="utf-8"))
+
+
+def train_rodna(
+    place: Place, text: Text, plan: dict[str, Any], *, piece: str, seed: int, device: str, reads_test: bool = True
+) -> tuple[dict[str, Any], Scored | None]:
+    """Train what the plan says with another seed, and score it; a training that was cut short goes on.
+
+    Returns:
+        Figures for the result, and what the held-out documents cost.
+    """
+    tokens, tokenizer = tokens_of(place, text, "bpe", 0)
+    base = place.work / text.name / "runs" / piece
+    model = base / "model"
+    if not (model / MANIFEST).is_file():
+        pretrain(tokens, tokenizer, _plan_artifact(plan, seed, device, base / "plan"), TrainConfig(seed=seed, trackers=()), model,
+                 run=base / "run")  # fmt: skip
+        shutil.rmtree(base / "run", ignore_errors=True)
+    decoder, _ = checkpoint.load(model, device=device)
+    decoder.eval()
+
+    def logits(tokens_BT: torch.Tensor) -> torch.Tensor:
+        return decoder.logits(decoder(tokens_BT, compute_dtype=torch.float32))
+
+    context = decoder.config.context_length
+    validation = score(logits, Tokens.open(tokens.path, "validation"), context=context, device=torch.device(device))
+    held_out = None
+    if reads_test:
+        held_out = score(logits, test_tokens(place, text, tokens, piece=piece), context=context, device=torch.device(device))
+    return {"validation_bits_per_byte": validation.bits_per_byte, **_figures(model, plan)}, held_out
+
+
+def _plan_artifact(plan: dict[str, Any], seed: int, device: str, out: Any) -> Artifact:
+    """Write the recorded plan down as an artifact, for another seed."""
+    if (out / MANIFEST).is_file():
+        return Artifact.open(out, kind=KIND)
+    values = {**plan, "train": {**plan["train"], "seed": seed}, "machine": {**plan["machine"], "device": device}}
+    with artifact.create(out, kind=KIND, format_version=FORMAT_VERSION, inputs={}, config=values, seed=seed) as draft:
+        write_json(draft.path / PLAN_FILE, values)
+    return draft.result
+
+
+def _figures(model: Any, plan: dict[str, Any]) -> dict[str, Any]:
+    training = json.loads((model / "training.json").read_text(encoding="utf-8"))
+    lines = [json.loads(line) for line in (model / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    curve = [(line["step"], round(line["validation_bits_per_byte"], 5)) for line in lines if "validation_bits_per_byte" in line]
+    return {
+        "steps": training["steps"], "best_step": training["best_step"], "epochs": training["epochs"], "parameters": training["parameters"],
+        "seconds": training["seconds"], "tokens_per_second": training["tokens_per_second"], "mfu": training["mfu"],
+        "compiled": training["compiled"], "interruptions": training["interruptions"], "curve": curve, "validation_looks": len(curve) + 1,
+        "recipe": {"model": plan["model"], "train": plan["train"]},
+    }  # fmt: skip

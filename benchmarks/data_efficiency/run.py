@@ -1,0 +1,84 @@
+"""Run one piece and write its result."""
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from benchmarks.data_efficiency.counting import compress, count_ngrams
+from benchmarks.data_efficiency.ours import train_rodna
+from benchmarks.data_efficiency.pieces import Piece
+from benchmarks.data_efficiency.results import held_out_figures, origin, read_speeds, write_result
+from benchmarks.data_efficiency.scoring import Scored, score
+from benchmarks.data_efficiency.speeds import plan_of, steps_of, train_peer
+from benchmarks.data_efficiency.texts import BenchmarkError, Place, find_text, test_tokens, tokens_of
+
+from rodna.data.tokens import Tokens
+
+
+def run_piece(place: Place, piece: Piece, *, device: str, compiled: bool = False) -> dict[str, Any]:
+    """Run a piece from its beginning, or go on where rodna's training was cut short; write and return its result.
+
+    Args:
+        place: where things are.
+        piece: what to run.
+        device: of the training; the number of steps is that of the measured machine all the same.
+        compiled: compile the peers, which changes the time this takes and, but for rounding, nothing else.
+
+    Raises:
+        BenchmarkError: something that must be measured or written first is missing.
+    """
+    text = find_text(piece.text)
+    scored: Scored | None
+    if piece.kind == "count":
+        scored, figures = (count_ngrams if piece.system == "ngram" else compress)(place, text, piece=piece.name)
+    elif piece.kind == "rodna":
+        plan = plan_of(read_speeds(place), text, piece.minutes)
+        figures, scored = train_rodna(place, text, plan, piece=piece.name, seed=piece.seed, device=device)
+    elif piece.kind == "student":
+        raise BenchmarkError(f"{piece.name} cannot be run yet: the stages that train ensembles and students are not wired in here")
+    else:
+        figures, scored = _run_peer(place, piece, device=device, compiled=compiled)
+    result = {
+        "text": piece.text, "system": piece.system, "kind": piece.kind, "minutes": piece.minutes, "fraction": piece.fraction,
+        "seed": piece.seed, **figures, **(held_out_figures(scored) if scored else {}),
+        **origin(f"python -m benchmarks.data_efficiency run {piece.name}", device),
+    }  # fmt: skip
+    write_result(place, piece.name, result)
+    return result
+
+
+def _run_peer(place: Place, piece: Piece, *, device: str, compiled: bool) -> tuple[dict[str, Any], Scored | None]:
+    recipe, text, speeds = piece.recipe, find_text(piece.text), read_speeds(place)
+    assert recipe is not None, "peers have recipes"
+    steps, would_compile = steps_of(speeds, piece)
+    tokens, _ = tokens_of(place, text, recipe.algorithm, recipe.vocabulary)
+    train, validation = Tokens.open(tokens.path, "train"), Tokens.open(tokens.path, "validation")
+    where = torch.device(device)
+    trained = train_peer(recipe, train, validation, steps=steps, seed=piece.seed, device=where, compiled=compiled)
+    on_validation = score(trained.logits, validation, context=recipe.context, device=where)
+    scored = None
+    if piece.is_final:
+        scored = score(trained.logits, test_tokens(place, text, tokens, piece=piece.name), context=recipe.context, device=where)
+    seen = steps * recipe.tokens_per_step
+    figures = {
+        "validation_bits_per_byte": on_validation.bits_per_byte if math.isfinite(on_validation.bits_per_byte) else 99.0,
+        "curve": trained.curve, "validation_looks": len(trained.curve) + 1, "best_step": trained.best_step, "steps": steps,
+        "epochs": seen / train.num_tokens, "parameters": trained.parameters, "vocabulary": train.vocabulary_size,
+        "seconds": trained.seconds, "tokens_per_second": seen / trained.seconds, "recipe": asdict(recipe), "owner_compiles": would_compile,
+        "budget_mfu": _mfu(speeds, piece, trained.parameters, train.vocabulary_size),
+    }  # fmt: skip
+    return figures, scored
+
+
+def _mfu(speeds: dict[str, Any], piece: Piece, parameters: int, vocabulary: int) -> float:
+    """Return the share of the measured machine's peak: 6 FLOPs a weight and token, and attention over all positions."""
+    from benchmarks.data_efficiency.speeds import variants_of
+
+    recipe, variants = piece.recipe, variants_of(speeds, piece)
+    if recipe is None or not variants:
+        return 0.0
+    rate = max(speed["tokens_per_second"] for speed in variants.values() if speed)
+    embeddings = recipe.context * recipe.width + (vocabulary * recipe.width if recipe.architecture == "llama" else 0)
+    flops = 6.0 * (parameters - embeddings) + 12.0 * recipe.layers * recipe.context * recipe.width
+    return rate * flops / speeds["machine"][f"{recipe.precision}_flops"]

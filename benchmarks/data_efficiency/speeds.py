@@ -1,0 +1,198 @@
+"""How fast each training is on this machine, measured once while it is quiet: it decides how many steps a budget is worth.
+
+The rule, for every system: the budget holds everything after imports and the preparation of data, so building, compiling, training and the
+evaluations while training. A run then makes a fixed number of steps, however busy or fast the machine it is run on.
+"""
+
+import json
+import math
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+from benchmarks.data_efficiency.hf_peers import train_hf
+from benchmarks.data_efficiency.ours import plan_for
+from benchmarks.data_efficiency.peers import EVALUATIONS, GLANCE_TOKENS, Trained, train_plain
+from benchmarks.data_efficiency.pieces import Piece
+from benchmarks.data_efficiency.recipes import Recipe
+from benchmarks.data_efficiency.results import read_speeds, write_speeds
+from benchmarks.data_efficiency.scoring import glance
+from benchmarks.data_efficiency.texts import ROOT, BenchmarkError, Place, Text, find_text, tokens_of
+
+from rodna.core.artifact import Artifact
+from rodna.data.tokens import Tokens
+from rodna.plan.hardware import describe_machine, measure_speeds
+
+MEASURED_SECONDS = 8.0
+WARM_STEPS = 2
+MANY_STEPS = 1_000_000
+VOCABULARY_ROUNDED_TO = 512
+"""Vocabularies that differ by less are taken to be equally fast."""
+SMALLEST_STEPS = 5
+
+
+def key_of(recipe: Recipe, vocabulary: int) -> str:
+    """Return under which name a speed is kept."""
+    return f"{recipe.speed_key}-V{math.ceil(vocabulary / VOCABULARY_ROUNDED_TO) * VOCABULARY_ROUNDED_TO}"
+
+
+def vocabulary_name(text: str, recipe: Recipe) -> str:
+    """Return under which name the size of a vocabulary is kept."""
+    return f"{text}/{recipe.algorithm}-{recipe.vocabulary or 'planned'}"
+
+
+def variants_of(speeds: dict[str, Any], piece: Piece) -> dict[str, Any]:
+    """Return the measured speeds of a piece's training, eager and compiled; empty where there are none."""
+    assert piece.recipe is not None, "peers have recipes"
+    vocabulary = speeds["vocabularies"].get(vocabulary_name(piece.text, piece.recipe), {}).get("size", 0)
+    return speeds["steps"].get(key_of(piece.recipe, vocabulary), {}) if vocabulary else {}
+
+
+def steps_of(speeds: dict[str, Any], piece: Piece) -> tuple[int, bool]:
+    """Return how many steps a peer's piece makes, and whether its owner would compile: whichever gives more steps.
+
+    Raises:
+        BenchmarkError: its speed has not been measured.
+    """
+    recipe = piece.recipe
+    assert recipe is not None, "peers have recipes"
+    tokens = speeds["vocabularies"].get(vocabulary_name(piece.text, recipe), {}).get("tokens", 0)
+    per_epoch = tokens / recipe.tokens_per_step
+    if piece.epochs and tokens:
+        return max(SMALLEST_STEPS, round(piece.epochs * per_epoch)), False
+    variants = variants_of(speeds, piece)
+    if not variants:
+        raise BenchmarkError(f"the speed of {piece.name} has not been measured", fix="on the quiet machine run: "
+                             "python -m benchmarks.data_efficiency speeds")  # fmt: skip
+    reach = {name: _steps_in(60 * piece.minutes, speed) for name, speed in variants.items() if speed}
+    name = max(reach, key=reach.__getitem__)
+    most = min(reach[name], recipe.max_epochs * per_epoch) if recipe.max_epochs else reach[name]
+    return max(SMALLEST_STEPS, round(piece.fraction * most)), name == "compiled"
+
+
+def _steps_in(seconds: float, speed: dict[str, float]) -> float:
+    left = seconds - speed["startup_seconds"] - EVALUATIONS * speed["evaluation_seconds"]
+    return max(0.0, left) / speed["step_seconds"]
+
+
+def expected_seconds(speeds: dict[str, Any], piece: Piece) -> float:
+    """Return about how long a piece takes on the machine the speeds were measured on; nan where unknown."""
+    if piece.kind == "count":
+        return 60.0
+    if piece.recipe is None:
+        plan = speeds["plans"].get(f"{piece.text}/{piece.minutes}")
+        return plan["estimates"]["seconds"] + 20 if plan else 60.0 * piece.minutes or math.nan
+    variants = variants_of(speeds, piece)
+    if not variants:
+        return math.nan
+    steps, _ = steps_of(speeds, piece)
+    fastest = min((speed for speed in variants.values() if speed), key=lambda speed: speed["step_seconds"])
+    # The last scoring reads all of validation, and test, twice: windows overlap by half.
+    scoring = 6 * fastest["evaluation_seconds"]
+    return steps * fastest["step_seconds"] + fastest["startup_seconds"] + EVALUATIONS * fastest["evaluation_seconds"] + scoring
+
+
+def measure_missing(place: Place, pieces: list[Piece], *, again: bool) -> None:
+    """Measure, each in a process of its own, every speed that pieces need and that is not known; keep each at once."""
+    speeds = read_speeds(place)
+    machine = describe_machine("cpu")
+    if again or not speeds["machine"]:
+        peak = measure_speeds(machine)
+        speeds["machine"] = {"name": machine.name, "cores": machine.cores, "fp32_flops": peak.fp32_flops, "bf16_flops": peak.bf16_flops}
+    wanted = [piece for piece in pieces if piece.recipe is not None or piece.kind == "rodna"]
+    done: set[str] = set()
+    for number, piece in enumerate(wanted, 1):
+        text = find_text(piece.text)
+        if piece.recipe is None:
+            key = f"{piece.text}/{piece.minutes}"
+            if key in done or (key in speeds["plans"] and not again):
+                continue
+            speeds["plans"][key] = _in_own_process(place, {"plan": piece.minutes, "text": piece.text})
+        else:
+            tokens, _ = tokens_of(place, text, piece.recipe.algorithm, piece.recipe.vocabulary)
+            train = Tokens.open(tokens.path, "train")
+            speeds["vocabularies"][vocabulary_name(piece.text, piece.recipe)] = {"size": train.vocabulary_size, "tokens": train.num_tokens}
+            key = key_of(piece.recipe, train.vocabulary_size)
+            if key in done or (key in speeds["steps"] and not again) or piece.epochs:
+                write_speeds(place, speeds)
+                continue
+            speeds["steps"][key] = {
+                name: _in_own_process(place, {"recipe": asdict(piece.recipe), "text": piece.text, "compiled": name == "compiled"})
+                for name in ("eager", "compiled")
+            }
+        done.add(key)
+        write_speeds(place, speeds)
+        print(f"[{number}/{len(wanted)}] {key}: {_said(speeds['plans'].get(key) or speeds['steps'][key])}", flush=True)
+
+
+def _said(entry: dict[str, Any]) -> str:
+    if "estimates" in entry:
+        return f"{entry['estimates']['tokens_per_second']:,.0f} tokens/s, {entry['train']['steps']:,} steps"
+    return ", ".join(f"{name} {speed['tokens_per_second']:,.0f} tokens/s" if speed else f"{name} fails" for name, speed in entry.items())
+
+
+def _in_own_process(place: Place, what: dict[str, Any]) -> dict[str, Any]:
+    """Run `measure_one` in a fresh Python, with a compiler cache of its own: users compile once, from nothing."""
+    command = [sys.executable, "-m", "benchmarks.data_efficiency", "--corpora", str(place.corpora), "--work", str(place.work),
+               "--results", str(place.results), "speed-of", json.dumps(what)]  # fmt: skip
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode and not what.get("compiled"):
+        raise BenchmarkError(f"the speed could not be measured: {done.stderr[-1500:]}", where=json.dumps(what))
+    # A recipe that cannot be compiled here is run as it is.
+    return json.loads(done.stdout.splitlines()[-1]) if not done.returncode else {}
+
+
+def measure_one(place: Place, what: dict[str, Any]) -> dict[str, Any]:
+    """Make rodna's plan, or time some real steps of a peer."""
+    text = find_text(what["text"])
+    if "plan" in what:
+        return plan_for(place, text, what["plan"])
+    values = dict(what["recipe"])
+    recipe = Recipe(**{**values, "betas": tuple(values["betas"])})
+    tokens, _ = tokens_of(place, text, recipe.algorithm, recipe.vocabulary)
+    return time_peer(recipe, tokens, compiled=what["compiled"])
+
+
+def time_peer(recipe: Recipe, tokens: Artifact, *, compiled: bool, seconds: float = MEASURED_SECONDS) -> dict[str, Any]:
+    """Return seconds of the start (building, compiling, the first step), of a step, and of an evaluation."""
+    train, validation = Tokens.open(tokens.path, "train"), Tokens.open(tokens.path, "validation")
+    device, ends = torch.device("cpu"), []
+    started = time.perf_counter()
+
+    def clock(step: int) -> bool:
+        ends.append(time.perf_counter())
+        return step > WARM_STEPS + 2 and ends[-1] - ends[WARM_STEPS] > seconds
+
+    trained = train_peer(
+        recipe, train, validation, steps=MANY_STEPS, seed=0, device=device, compiled=compiled, evaluations=0, on_step=clock
+    )
+    step = float(np.median(np.diff(ends[WARM_STEPS:])))
+    before = time.perf_counter()
+    glance(trained.logits, validation, context=recipe.context, device=device, max_tokens=GLANCE_TOKENS)
+    evaluation = time.perf_counter() - before
+    startup = max(0.0, ends[WARM_STEPS] - started - (WARM_STEPS + 1) * step)
+    return {"startup_seconds": round(startup, 2), "step_seconds": step, "evaluation_seconds": round(evaluation, 2),
+            "tokens_per_second": recipe.tokens_per_step / step,
+            "threads": torch.get_num_threads(), "steps_timed": len(ends) - WARM_STEPS - 1}  # fmt: skip
+
+
+def train_peer(recipe: Recipe, train: Tokens, validation: Tokens, **how: Any) -> Trained:
+    """Train a peer by its own trainer."""
+    return (train_hf if recipe.trainer == "hf" else train_plain)(recipe, train, validation, **how)
+
+
+def plan_of(speeds: dict[str, Any], text: Text, minutes: int) -> dict[str, Any]:
+    """Return rodna's recorded plan.
+
+    Raises:
+        BenchmarkError: it has not been made.
+    """
+    plan = speeds["plans"].get(f"{text.name}/{minutes}")
+    if plan is None:
+        raise BenchmarkError(f"rodna's plan for {text.name} and {minutes} minutes has not been made",
+                             fix="on the quiet machine run: python -m benchmarks.data_efficiency speeds")  # fmt: skip
+    return plan

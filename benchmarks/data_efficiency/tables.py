@@ -1,0 +1,136 @@
+"""Markdown tables from whatever results exist, saying what is missing."""
+
+import json
+from collections import Counter
+from typing import Any
+
+import numpy as np
+from benchmarks.data_efficiency.compare import Figure, Reduction, best_figure, figure_of, reduction
+from benchmarks.data_efficiency.multiplier import multiplier_section
+from benchmarks.data_efficiency.pieces import MINUTES, Results, all_pieces
+from benchmarks.data_efficiency.recipes import PUBLISHED
+from benchmarks.data_efficiency.results import read_results, read_speeds
+from benchmarks.data_efficiency.texts import LONG, MAIN, Place
+
+BAR_EQUAL_TIME, BAR_STUDENT = 0.08, 0.15
+
+
+def report(place: Place) -> str:
+    """Return all tables as Markdown."""
+    results = read_results(place)
+    parts = [_peers_on_be(results), _equal_time(results), _twenty_in_five(results), _students(results),
+             *(multiplier_section(results, text) for text in LONG), _costs(results, read_speeds(place)), _looks(place, results),
+             _missing(results)]  # fmt: skip
+    return "\n\n".join(parts) + "\n"
+
+
+def _peers_on_be(results: Results) -> str:
+    rows = []
+    for system in ("ngram", "xz"):
+        rows.append([system, "", *[_cell(figure_of(results, "be", system, "count"))] * len(MINUTES)])
+    for system in PUBLISHED:
+        for kind in ("published", "tuned"):
+            rows.append([system, kind, *(_cell(figure_of(results, "be", system, kind, minutes)) for minutes in MINUTES)])
+    rows.append(["**rodna**", "planned", *(_cell(figure_of(results, "be", "rodna", "rodna", minutes)) for minutes in MINUTES)])
+    return "### All systems on Belarusian\n\n" + _table(["system", "recipe", *(f"{minutes} minutes" for minutes in MINUTES)], rows)
+
+
+def _equal_time(results: Results) -> str:
+    rows = []
+    for text in MAIN:
+        for minutes in MINUTES:
+            peer, ours = best_figure(results, text, minutes), figure_of(results, text, "rodna", "rodna", minutes)
+            gain = reduction(peer, ours)
+            rows.append(
+                [text, str(minutes), peer.system if peer else "", _cell(peer), _cell(ours), _gain(gain), _verdict(gain, BAR_EQUAL_TIME)]
+            )
+    header = ["text", "minutes", "best tuned peer", "its bits per byte", "rodna's", "fewer by", f"at least {BAR_EQUAL_TIME:.0%}"]
+    return "### Equal time on two cores\n\n" + _table(header, rows)
+
+
+def _twenty_in_five(results: Results) -> str:
+    rows = []
+    for text in MAIN:
+        peer, ours = best_figure(results, text, MINUTES[-1]), figure_of(results, text, "rodna", "rodna", MINUTES[0])
+        gain = reduction(peer, ours)
+        rows.append([text, _cell(peer), _cell(ours), _gain(gain), _verdict(gain, 0.0)])
+    header = ["text", f"best tuned peer, {MINUTES[-1]} minutes", f"rodna, {MINUTES[0]} minutes", "fewer by", "reached"]
+    return f"### The peer's {MINUTES[-1]}-minute figure in {MINUTES[0]}\n\n" + _table(header, rows)
+
+
+def _students(results: Results) -> str:
+    rows = []
+    for text in LONG:
+        peer = best_figure(results, text, 0)
+        for system in ("ensemble", "student"):
+            ours = figure_of(results, text, system, "student")
+            gain = reduction(peer, ours)
+            rows.append([text, system, _cell(peer), _cell(ours), _gain(gain), _verdict(gain, BAR_STUDENT) if system == "student" else ""])
+    header = ["text", "rodna", "best tuned peer at any length", "bits per byte", "fewer by", f"at least {BAR_STUDENT:.0%}"]
+    return "### About two hours in all\n\n" + _table(header, rows)
+
+
+def _costs(results: Results, speeds: dict[str, Any]) -> str:
+    rows = []
+    for text in MAIN:
+        for minutes in MINUTES:
+            plan = speeds["plans"].get(f"{text}/{minutes}")
+            if plan:
+                peak = plan["machine"]["bf16_flops"]
+                estimates = plan["estimates"]
+                mfu = estimates["flops"] / estimates["tokens_seen"] * estimates["tokens_per_second"] / peak
+                rows.append([text, str(minutes), f"{estimates['parameters'] / 1e6:.1f}M", f"{estimates['epochs']:.1f}",
+                             f"{estimates['tokens_per_second']:,.0f}", f"{mfu:.0%}"])  # fmt: skip
+    head = "### rodna's plans, and their speed on the measured machine\n\n"
+    return head + _table(["text", "minutes", "parameters", "epochs", "tokens/s", "MFU"], rows)
+
+
+def _looks(place: Place, results: Results) -> str:
+    """Count how often held-out and validation text was looked at."""
+    file = place.results / "test-looks.jsonl"
+    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
+    rows = []
+    for text in sorted({*(line["text"] for line in lines), *(result["text"] for result in results.values())}):
+        own = [result for result in results.values() if result["text"] == text]
+        looked = [line["piece"] for line in lines if line["text"] == text]
+        rows.append([text, str(len(set(looked))), str(len(looked)), str(sum(result.get("validation_looks", 0) for result in own)),
+                     str(sum(result["system"] != "rodna" for result in own)),
+                     str(sum(result["system"] == "rodna" for result in own))])  # fmt: skip
+    header = [
+        "text",
+        "final trainings scored on test",
+        "looks at test, repeated ones counted",
+        "looks at validation",
+        "peers' runs",
+        "rodna's runs",
+    ]
+    return "### Looks\n\nNo choice was made from a look at test.\n\n" + _table(header, rows)
+
+
+def _missing(results: Results) -> str:
+    pieces, waiting = all_pieces(results)
+    missing = [piece for piece in {piece.name: piece for piece in pieces}.values() if piece.name not in results]
+    counts = Counter((piece.text, piece.system, piece.kind) for piece in missing)
+    lines = [f"* {', '.join(key)}: {count} pieces" for key, count in sorted(counts.items())]
+    lines += [f"* waiting: {line}" for line in waiting]
+    return "### Missing\n\n" + ("\n".join(lines) if lines else "Nothing.")
+
+
+def _cell(figure: Figure | None) -> str:
+    if figure is None:
+        return "missing"
+    spread = f" ± {np.std(figure.values, ddof=1):.3f}" if len(figure.values) > 1 else ""
+    return f"{figure.mean:.3f}{spread} ({len(figure.values)})"
+
+
+def _gain(gain: Reduction | None) -> str:
+    return "missing" if gain is None else f"{gain.share:.1%} ({gain.low:.1%} to {gain.high:.1%})"
+
+
+def _verdict(gain: Reduction | None, bar: float) -> str:
+    return "missing" if gain is None else "yes" if gain.share >= bar else "**no**"
+
+
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
