@@ -5,10 +5,14 @@ own. The cuts do not start anew with an epoch: all epochs together are one endle
 every token is a target exactly once an epoch, nothing is cropped or padded, and a run that is resumed, or spread over another number
 of processes, sees the same batches: there is nothing to save but the step.
 
+A curriculum (`data.curriculum`) may put another order in place of the shuffle, or cut windows into shorter rows. It too is a function of
+n alone, and every token stays a target exactly once an epoch.
+
 Suffixes: B rows of a batch, T positions, W windows, S spans (stretches of one window that lie in one epoch), P pieces (stretches of one
 span that lie in one document), N tokens.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -27,6 +31,9 @@ IGNORE = -100
 
 Integers = NDArray[np.int64]
 
+Order = Callable[..., tuple[Integers, Integers]]
+"""(lengths_D, num_windows, *, seed, epoch) -> the order of an epoch's documents, and that of its windows."""
+
 
 class Batch(NamedTuple):
     """What a model reads and what it should predict.
@@ -36,12 +43,24 @@ class Batch(NamedTuple):
         targets_BT: int64, the token after each input; `IGNORE` marks positions that are not scored.
         document_BT: int64, the document each *target* belongs to, for attention that does not cross documents: the end-of-text before a
             document counts as its beginning. A number within the endless stream, not the corpus: repetitions of a document differ.
+        slot_B: int64, the place of the row's window in the endless sequence of windows: batch n holds slots n x batch_size and on. Rows
+            that a curriculum cuts from one window share its slot.
     """
 
     inputs_BT: "Tensor"
     targets_BT: "Tensor"
     document_BT: "Tensor"
     slot_B: "Tensor"
+
+
+def shuffled(lengths_D: Integers, num_windows: int, *, seed: int, epoch: int) -> tuple[Integers, Integers]:
+    """Return an order of documents and one of windows that depend on seed and epoch alone."""
+    return permutation(len(lengths_D), seed, epoch, 0), permutation(num_windows, seed, epoch, 1)
+
+
+def one_row(n: int) -> int:
+    """Return in how many rows batch n cuts a window: it stays whole."""
+    return 1
 
 
 @dataclass(frozen=True)
@@ -56,7 +75,16 @@ class _Epoch:
 class Batches:
     """Batch n of an endless sequence, for any n, in any order."""
 
-    def __init__(self, tokens: Tokens, *, seed: int, batch_size: int, context_length: int) -> None:
+    def __init__(
+        self,
+        tokens: Tokens,
+        *,
+        seed: int,
+        batch_size: int,
+        context_length: int,
+        order: Order = shuffled,
+        rows_per_window: Callable[[int], int] = one_row,
+    ) -> None:
         """Describe the batches; nothing is read yet.
 
         Args:
@@ -64,6 +92,8 @@ class Batches:
             seed: of the orders; another seed, other batches.
             batch_size: windows in a batch, over all processes together.
             context_length: tokens in a window.
+            order: of the documents and windows of an epoch.
+            rows_per_window: in how many rows of equal length batch n cuts each of its windows; divisors of `context_length`.
 
         Raises:
             TrainError: there are no tokens.
@@ -75,6 +105,7 @@ class Batches:
         self._tokens, self._seed = tokens, seed
         self.batch_size, self.context_length = batch_size, context_length
         self._lengths = np.diff(tokens.offsets)
+        self._order, self._rows_per_window = order, rows_per_window
         # An instance's own cache: the orders of the current epoch and the one it runs into.
         self._epoch = lru_cache(maxsize=2)(self._make_epoch)
 
@@ -107,8 +138,10 @@ class Batches:
         first = n * self.batch_size + rank * share
         slots_W = np.arange(first, first + share, dtype=np.int64)
         stream_WT, document_WT = self._read(self._windows(slots_W))
-        parts = (stream_WT[:, :-1].copy(), stream_WT[:, 1:].copy(), document_WT, slots_W)
-        return Batch(*map(torch.from_numpy, parts))
+        parts = self._rows_per_window(n)
+        rows = (-1, self.context_length // parts)
+        inputs_BT, targets_BT, document_BT = (part.reshape(rows) for part in (stream_WT[:, :-1], stream_WT[:, 1:], document_WT))
+        return Batch(*map(torch.from_numpy, (inputs_BT.copy(), targets_BT.copy(), document_BT, slots_W.repeat(parts))))
 
     def _windows(self, slots_W: Integers) -> Integers:
         """Return which windows of the stream the slots of the sequence of batches hold: each epoch has them in its own order.
@@ -128,10 +161,10 @@ class Batches:
         return -(-epoch * self._tokens.num_tokens // self.context_length)
 
     def _make_epoch(self, epoch: int) -> _Epoch:
-        documents = _shuffled(self._tokens.num_documents, self._seed, epoch, 0)
+        documents = permutation(self._tokens.num_documents, self._seed, epoch, 0)
         starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(self._lengths[documents])])
         num_windows = self._first_window(epoch + 1) - self._first_window(epoch)
-        return _Epoch(documents, starts, _shuffled(num_windows, self._seed, epoch, 1))
+        return _Epoch(documents, starts, permutation(num_windows, self._seed, epoch, 1))
 
     def _read(self, windows_W: Integers) -> tuple[Integers, Integers]:
         """Return the tokens of some windows, with the one before each, and the documents they belong to.
@@ -189,7 +222,7 @@ def _ranges(starts: Integers, sizes: Integers) -> Integers:
     return np.repeat(starts - (ends - sizes), sizes) + np.arange(ends[-1] if len(ends) else 0, dtype=np.int64)
 
 
-def _shuffled(size: int, *key: int) -> Integers:
+def permutation(size: int, *key: int) -> Integers:
     """Return 0..size-1 in an order that depends on the key alone, and not on numpy's version.
 
     Every number is hashed (Steele et al. 2014, "Fast splittable pseudorandom number generators", SplitMix64), then sorted by its hash.
