@@ -49,7 +49,7 @@ def test_the_manifest_has_the_figures_and_the_licences(made, tmp_path):
 def test_the_same_machine_and_settings_have_the_same_inputs(made):
     first, second = (plan_inputs(*made, PlanConfig(device="cpu")) for _ in range(2))
     assert first["machine"] == second["machine"]
-    assert set(plan_settings(PlanConfig(), model=ModelSection(), train=TrainConfig())) == {"plan", "model", "train"}
+    assert set(plan_settings(PlanConfig(), model=ModelSection(), train=TrainConfig())) == {"plan", "model", "train", "left_open"}
 
 
 def test_tokens_are_counted_with_the_ends_of_documents(made):

@@ -6,7 +6,9 @@ from rodna.core.errors import ModelError, PlanError
 from rodna.plan import rules
 from rodna.plan.config import ModelSection, PlanConfig
 from rodna.plan.hardware import Machine, Speeds
-from rodna.plan.propose import OVERHEAD_SHARE, propose
+from rodna.plan.job import OVERHEAD_SHARE
+from rodna.plan.propose import propose
+from rodna.plan.recipes import DATA_LIMITED
 from rodna.plan.rules import Text
 from rodna.plan.speed import StepTime
 
@@ -77,7 +79,7 @@ def test_more_text_and_more_time_never_give_a_smaller_model():
 
 def test_a_little_text_is_not_repeated_for_ever():
     proposed = plan(0.1, minutes=600.0)
-    assert proposed.estimates["epochs"] <= rules.MAX_EPOCHS_WITH_DROPOUT + 1
+    assert proposed.estimates["epochs"] <= DATA_LIMITED.max_epochs_with_dropout + 1
     assert proposed.estimates["seconds"] < 600 * 60
 
 
@@ -197,11 +199,11 @@ def test_a_repeated_text_gets_more_weight_decay():
 
 def test_a_text_read_often_gets_dropout_and_one_read_once_does_not():
     often, once = plan(0.5, minutes=60.0, calibration="estimated"), plan(500.0, minutes=5.0, calibration="estimated")
-    assert (often.model.dropout, once.model.dropout) == (rules.DROPOUT, 0.0)
-    assert rules.MAX_EPOCHS < often.estimates["epochs"] <= rules.MAX_EPOCHS_WITH_DROPOUT + 1
+    assert (often.model.dropout, once.model.dropout) == (DATA_LIMITED.dropout, 0.0)
+    assert DATA_LIMITED.max_epochs < often.estimates["epochs"] <= DATA_LIMITED.max_epochs_with_dropout + 1
 
 
 def test_dropout_that_was_given_is_kept_and_decides_how_often_the_text_is_read():
     proposed = plan(0.5, minutes=60.0, calibration="estimated", model={"dropout": 0.0})
     assert proposed.model.dropout == 0.0
-    assert proposed.estimates["epochs"] <= rules.MAX_EPOCHS + 1
+    assert proposed.estimates["epochs"] <= DATA_LIMITED.max_epochs + 1

@@ -1,17 +1,33 @@
-"""What a plan may be told: the time, the machine, and any size the user wants to keep."""
+"""What a plan may be told: the time or the money, the machine, and any size the user wants to keep."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from rodna.core.config import Planned, Section
+from rodna.plan.gpus import find_gpu
+
+THIS_MACHINE = "this machine"
+MOST_MINUTES = 60 * 24 * 60
+SAME_MINUTES = 0.01
+"""A time and the time that the money pays contradict each other where they differ by more than this share."""
 
 
 class PlanConfig(Section):
     """How much to spend. Everything else is worked out from the text and the machine."""
 
     time_budget_minutes: float = Field(
-        default=20.0, gt=0, le=60 * 24 * 60, description="Wall-clock minutes of training, its compilation and evaluations included."
+        default=20.0, gt=0, le=MOST_MINUTES, description="Wall-clock minutes of training, its compilation and evaluations included."
+    )
+    money_budget: float = Field(default=0.0, ge=0, description="Money instead of minutes, in the currency of the price; 0: by minutes.")
+    price_per_hour: float = Field(default=0.0, ge=0, description="What an hour of the machine costs; 0: nothing, or not known.")
+    currency: str = Field(default="", max_length=12, description="Of price and budget, e.g. EUR or $; written after amounts as it is.")
+    hardware: str = Field(default=THIS_MACHINE, description="A GPU to plan for instead, from its data sheet: h100, a100-80gb, 4090, l4.")
+    mfu: float = Field(
+        default=0.0, ge=0, le=1, description="Share of the named GPU's peak that training's matrix products reach; 0: the usual 0.4."
+    )
+    recipe: Literal["planned", "data-limited", "compute-limited"] = Field(
+        default="planned", description="The training choices; planned takes data-limited below 200 MB of text."
     )
     preset: str = Field(default="planned", description="A named size, such as babyllama-16m, instead of a planned one.")
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -19,6 +35,36 @@ class PlanConfig(Section):
     calibration: Literal["measured", "estimated"] = Field(
         default="measured", description="Time real training steps first, or trust a quick measurement of matrix products."
     )
+
+    @field_validator("hardware")
+    @classmethod
+    def _know_the_gpu(cls, name: str) -> str:
+        return THIS_MACHINE if name == THIS_MACHINE else find_gpu(name)
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.money_budget and not self.price_per_hour:
+            raise ValueError("money_budget needs price_per_hour, what an hour of the machine costs")
+        if self.money_budget and "time_budget_minutes" in self.model_fields_set:
+            paid = self.minutes
+            if abs(paid / self.time_budget_minutes - 1) > SAME_MINUTES:
+                raise ValueError(
+                    f"money_budget pays for {paid:.4g} minutes, time_budget_minutes says {self.time_budget_minutes:g}: give one of them"
+                )
+        if self.minutes > MOST_MINUTES:
+            raise ValueError(
+                f"money_budget pays for {self.minutes / 60:,.0f} hours; {MOST_MINUTES // 60:,} are the most a plan is made for"
+            )
+        if self.hardware != THIS_MACHINE and self.device == "cpu":
+            raise ValueError(f"hardware {self.hardware} is a GPU, and device says cpu: give one of them")
+        if self.mfu and self.hardware == THIS_MACHINE:
+            raise ValueError("mfu is for a named GPU (hardware); this machine is measured")
+        return self
+
+    @property
+    def minutes(self) -> float:
+        """Wall-clock minutes to spend: those given, or those that the money pays."""
+        return 60 * self.money_budget / self.price_per_hour if self.money_budget else self.time_budget_minutes
 
 
 class ModelSection(Section):

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Literal
 import psutil
 
 from rodna.core.errors import PlanError
+from rodna.plan.gpus import GPUS, detect_gpu
 
 if TYPE_CHECKING:
     import torch
@@ -27,18 +28,15 @@ if TYPE_CHECKING:
 DeviceKind = Literal["cpu", "cuda"]
 Bf16 = Literal["amx", "avx512_bf16", "arm_bf16", "cuda", "none"]
 
-GPUS: dict[str, tuple[float, float]] = {
-    "B200": (2250, 1000), "GB200": (2500, 1200), "H200": (989, 700), "H100 PCIe": (756, 350), "H100": (989, 700), "A100": (312, 400),
-    "L40S": (362, 350), "L40": (181, 300), "L4": (121, 72), "A40": (150, 300), "A30": (165, 165), "A10G": (70, 300), "A10": (125, 150),
-    "RTX 6000 Ada": (364, 300), "RTX A6000": (155, 300), "RTX 5090": (209, 575), "RTX 5080": (113, 360), "RTX 4090": (165, 450),
-    "RTX 4080": (97, 320), "RTX 4070": (58, 200), "RTX 4060": (30, 115), "RTX 3090": (71, 350), "RTX 3080": (59, 320),
-    "RTX 3070": (41, 220), "RTX 3060": (26, 170), "MI300X": (1307, 750), "MI250X": (383, 560), "MI210": (181, 300),
-}  # fmt: skip
-"""Part of a GPU's name -> (peak dense bf16 TFLOP/s with float32 accumulation, board power in watts), from the makers' data sheets."""
-
+TYPICAL_EFFICIENCY: dict[DeviceKind, float] = {"cpu": 0.6, "cuda": 0.45}
+"""Share of the measured matrix-product speed that the products of a training step reach."""
+ASSUMED_MFU = 0.4
+"""Of a GPU's data sheet, where nothing can be measured: 0.38 to 0.43 on H100s (Llama Team 2024, arXiv:2407.21783, table 4). Small
+models reach less of it; the time of memory traffic and of the optimizer's update is added to the time of the products."""
 WATTS_PER_CORE = 10.0
 WATTS_BASE = 20.0
 """Assumed for a computer training on its CPU: 20 W for memory, disk and losses, 10 W for each busy core. A wall meter knows better."""
+UNKNOWN_GPU_WATTS = 300.0
 
 
 @dataclass(frozen=True)
@@ -54,6 +52,7 @@ class Machine:
         compiler: what `torch.compile` would use, or an empty string where it cannot run.
         peak_bf16_tflops: from the GPU's data sheet; 0 where unknown.
         watts: the assumed electric power while training.
+        at_hand: False for a GPU that is only known from its data sheet: nothing can be measured on it.
     """
 
     device: DeviceKind
@@ -64,26 +63,32 @@ class Machine:
     compiler: str
     peak_bf16_tflops: float
     watts: float
+    at_hand: bool = True
 
     @property
     def identity(self) -> dict[str, object]:
         """What goes into the plan's digest. Memory is rounded to 64 MB: kernels reserve a little more or less at each start."""
-        return {**asdict(self), "memory_bytes": round(self.memory_bytes / 2**26) * 2**26}
+        fields = {**asdict(self), "memory_bytes": round(self.memory_bytes / 2**26) * 2**26}
+        if self.at_hand:
+            del fields["at_hand"]
+        return fields
 
 
 @dataclass(frozen=True)
 class Speeds:
-    """Measured on this machine, now.
+    """Measured on this machine, now; or of a GPU that is not at hand, the data sheet's.
 
     Attributes:
         fp32_flops: FLOP/s of a float32 matrix product.
         bf16_flops: FLOP/s of a bfloat16 matrix product.
         bandwidth: bytes/s read plus written by a copy of a block far larger than the caches.
+        efficiency: share of these FLOP/s that the products of a training step reach.
     """
 
     fp32_flops: float
     bf16_flops: float
     bandwidth: float
+    efficiency: float = 0.6
 
     @property
     def bf16_pays(self) -> bool:
@@ -109,6 +114,37 @@ def describe_machine(device: Literal["auto", "cpu", "cuda"] = "auto") -> Machine
     return _describe_gpu() if gpu else _describe_cpu()
 
 
+def named_machine(name: str) -> Machine:
+    """Describe a computer with a GPU of the table, from its data sheet alone.
+
+    Args:
+        name: a key of `GPUS`.
+    """
+    sheet = GPUS[name]
+    return Machine(
+        device="cuda",
+        name=name,
+        cores=1,
+        memory_bytes=round(sheet.memory_gb * 1e9),
+        bf16="cuda" if sheet.bf16_tflops else "none",
+        compiler="triton",
+        peak_bf16_tflops=sheet.bf16_tflops,
+        watts=sheet.watts + WATTS_BASE + WATTS_PER_CORE,
+        at_hand=False,
+    )
+
+
+def sheet_speeds(name: str, *, mfu: float) -> Speeds:
+    """Return the speeds to plan with for a GPU that is not at hand.
+
+    Args:
+        name: a key of `GPUS`.
+        mfu: share of the peak that the matrix products of training reach.
+    """
+    sheet = GPUS[name]
+    return Speeds(sheet.fp32_tflops * 1e12, sheet.bf16_tflops * 1e12, sheet.bandwidth_gb * 1e9, efficiency=mfu)
+
+
 def gpu_driver_present() -> bool:
     """Return whether a GPU driver's device file is there; cheap, and never wrong in the negative on Linux."""
     if platform.system() != "Linux":
@@ -127,8 +163,7 @@ def _describe_gpu() -> Machine:
     import torch
 
     properties = torch.cuda.get_device_properties(0)
-    known = max((part for part in GPUS if part.lower() in properties.name.lower()), key=len, default="")
-    peak, watts = GPUS.get(known, (0.0, 300.0))
+    sheet = GPUS.get(detect_gpu(properties.name))
     return Machine(
         device="cuda",
         name=properties.name,
@@ -136,8 +171,8 @@ def _describe_gpu() -> Machine:
         memory_bytes=properties.total_memory,
         bf16="cuda" if torch.cuda.is_bf16_supported(including_emulation=False) else "none",
         compiler=find_compiler(device="cuda"),
-        peak_bf16_tflops=peak,
-        watts=watts + WATTS_BASE + WATTS_PER_CORE,
+        peak_bf16_tflops=sheet.bf16_tflops if sheet else 0.0,
+        watts=(sheet.watts if sheet else UNKNOWN_GPU_WATTS) + WATTS_BASE + WATTS_PER_CORE,
     )
 
 
@@ -173,7 +208,9 @@ def memory_limit(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
 
 
 def available_memory(machine: Machine) -> int:
-    """Return the bytes that training may take now: what is free, not what is installed."""
+    """Return the bytes that training may take now: what is free, not what is installed, on a machine at hand."""
+    if not machine.at_hand:
+        return machine.memory_bytes
     if machine.device == "cuda":
         import torch
 
@@ -244,7 +281,7 @@ def measure_speeds(machine: Machine, *, seconds: float = 1.0) -> Speeds:
     block = torch.zeros(2**29 if machine.device == "cuda" else 2**26, dtype=torch.uint8, device=device)
     target = torch.empty_like(block)
     bandwidth = 2 * block.numel() * _rate(lambda: target.copy_(block), device, seconds=seconds / 3)
-    return Speeds(fp32_flops=rates[0], bf16_flops=rates[1], bandwidth=bandwidth)
+    return Speeds(rates[0], rates[1], bandwidth, efficiency=TYPICAL_EFFICIENCY[machine.device])
 
 
 def _rate(work: Callable[[], object], device: "torch.device", *, seconds: float) -> float:

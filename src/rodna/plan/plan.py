@@ -13,9 +13,12 @@ from rodna.core.artifact import Artifact, damaged
 from rodna.core.files import write_json
 from rodna.corpus.documents import read_documents
 from rodna.models.config import ModelConfig
-from rodna.plan.config import PlanConfig
-from rodna.plan.hardware import describe_machine, measure_speeds
+from rodna.plan.config import THIS_MACHINE, PlanConfig
+from rodna.plan.expect import measure_anchor
+from rodna.plan.fit import read_fit
+from rodna.plan.hardware import ASSUMED_MFU, Machine, Speeds, describe_machine, measure_speeds, named_machine, sheet_speeds
 from rodna.plan.propose import Plan, propose
+from rodna.plan.recipes import RECIPES
 from rodna.plan.rules import Text
 from rodna.plan.speed import StepTimer, time_plain_steps
 
@@ -39,15 +42,33 @@ def read_plan(plan: Artifact) -> Plan:
         raise damaged(plan.path, f"{PLAN_FILE} cannot be read") from error
 
 
-def plan_inputs(corpus: Artifact, tokenizer: Artifact, config: PlanConfig) -> dict[str, Artifact | str]:
-    """Return what a plan depends on: the machine too, so that a plan made for another one is stale."""
-    identity = json.dumps(describe_machine(config.device).identity, sort_keys=True)
-    return {"corpus": corpus, "tokenizer": tokenizer, "machine": hashlib.sha256(identity.encode()).hexdigest()}
+def plan_inputs(corpus: Artifact, tokenizer: Artifact, config: PlanConfig, *, fit: Artifact | None = None) -> dict[str, Artifact | str]:
+    """Return what a plan depends on: the machine too, so that a plan made for another one is stale, and a fit to pilot runs."""
+    identity = json.dumps(machine_of(config).identity, sort_keys=True)
+    inputs: dict[str, Artifact | str] = {
+        "corpus": corpus, "tokenizer": tokenizer, "machine": hashlib.sha256(identity.encode()).hexdigest()
+    }  # fmt: skip
+    return inputs if fit is None else {**inputs, "scaling": fit}
 
 
 def plan_settings(config: PlanConfig, *, model: BaseModel, train: BaseModel) -> dict[str, Any]:
-    """Return the settings a plan depends on."""
-    return {"plan": config.model_dump(mode="json"), "model": model.model_dump(mode="json"), "train": train.model_dump(mode="json")}
+    """Return the settings a plan depends on; `left_open` names those of training whose default a recipe may replace."""
+    return {
+        "plan": config.model_dump(mode="json"),
+        "model": model.model_dump(mode="json"),
+        "train": train.model_dump(mode="json"),
+        "left_open": sorted({name for recipe in RECIPES.values() for name in recipe.train} - train.model_fields_set),
+    }
+
+
+def machine_of(config: PlanConfig) -> Machine:
+    """Return the machine to plan for: the one at hand, or the named one."""
+    return describe_machine(config.device) if config.hardware == THIS_MACHINE else named_machine(config.hardware)
+
+
+def speeds_of(machine: Machine, config: PlanConfig) -> Speeds:
+    """Return a machine's speeds: measured, or from the data sheet."""
+    return measure_speeds(machine) if machine.at_hand else sheet_speeds(config.hardware, mfu=config.mfu or ASSUMED_MFU)
 
 
 def make_plan(
@@ -59,6 +80,7 @@ def make_plan(
     train: BaseModel,
     out: Path,
     timer: StepTimer = time_plain_steps,
+    fit: Artifact | None = None,
 ) -> Artifact:
     """Propose what to train, and write `plan.json`.
 
@@ -70,15 +92,18 @@ def make_plan(
         train: training settings, likewise.
         out: the artifact's folder.
         timer: measures training steps on this machine; the training room's own gives the truest times.
+        fit: of pilot runs on this corpus, where there is one.
 
     Raises:
         PlanError: the text is too small, the time too short, or the model too large for the memory.
     """
-    inputs, settings = plan_inputs(corpus, tokenizer, config), plan_settings(config, model=model, train=train)
+    inputs, settings = plan_inputs(corpus, tokenizer, config, fit=fit), plan_settings(config, model=model, train=train)
     with artifact.create(out, kind=KIND, format_version=FORMAT_VERSION, inputs=inputs, config=settings) as draft:
-        text = measure_text(corpus, tokenizer)
-        machine = describe_machine(config.device)
-        plan = propose(text, machine, measure_speeds(machine), config, model=settings["model"], train=settings["train"], timer=timer)
+        text, machine = measure_text(corpus, tokenizer), machine_of(config)
+        plan = propose(
+            text, machine, speeds_of(machine, config), config, model=settings["model"], train=settings["train"], timer=timer,
+            fit=read_fit(fit) if fit else None, left_open=frozenset(settings["left_open"]),
+        )  # fmt: skip
         write_json(draft.path / PLAN_FILE, {**asdict(plan), "model": plan.model.model_dump(mode="json")})
         draft.counts = {name: value for name, value in plan.estimates.items() if isinstance(value, int | float)}
     return draft.result
@@ -94,11 +119,15 @@ def measure_text(corpus: Artifact, tokenizer: Artifact) -> Text:
     every = max(1, sum(sizes) // SAMPLE_BYTES)
     sampled_tokens = sum(len(ids) for ids in encoder.encode_batch(texts[::every]))
     tokens_per_byte = sampled_tokens / max(1, sum(sizes[::every]))
-    validation = [len(document.text.encode("utf-8")) for document in read_documents(corpus.path, "validation")]
+    held_out = [document.text for document in read_documents(corpus.path, "validation")]
+    validation = [len(text.encode("utf-8")) for text in held_out]
+    ngram_bits_per_byte, ngram_bytes = measure_anchor(texts, held_out)
     return Text(
         num_bytes=sum(sizes),
         num_tokens=round(tokens_per_byte * sum(sizes)) + len(sizes),
         num_documents=len(sizes),
         vocabulary_size=encoder.vocabulary_size,
         validation_tokens=round(tokens_per_byte * sum(validation)) + len(validation),
+        ngram_bits_per_byte=ngram_bits_per_byte,
+        ngram_bytes=ngram_bytes,
     )

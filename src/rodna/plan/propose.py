@@ -1,27 +1,26 @@
 """Choose a model and a training recipe for a text, a machine and a time; what the user has fixed is kept."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Set
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
-
-from pydantic import ValidationError
 
 from rodna.core.errors import PlanError
 from rodna.core.text import human_bytes, human_count, human_seconds
 from rodna.models.config import ModelConfig
-from rodna.models.presets import find_preset
 from rodna.plan import reasons, rules
+from rodna.plan.candidates import PLANNED, candidates, fit_memory
 from rodna.plan.config import PlanConfig
+from rodna.plan.expect import anchored_law
+from rodna.plan.fit import Fit
 from rodna.plan.flops import flops_per_token
-from rodna.plan.hardware import Machine, Speeds, available_memory
-from rodna.plan.memory import MemoryEstimate, training_memory
+from rodna.plan.hardware import Machine, Speeds
+from rodna.plan.job import OVERHEAD_SHARE, Job, Recipe
+from rodna.plan.limits import isoflop_curves, what_binds
+from rodna.plan.recipes import choose_recipe
 from rodna.plan.rules import Text
-from rodna.plan.speed import StepTime, StepTimer, estimate_step, will_compile
+from rodna.plan.speed import StepTime, StepTimer, estimate_step
 
-PLANNED = "planned"
-OVERHEAD_SHARE = 0.03
-"""What checkpoints, the log and other programs add to the steps."""
 SURPRISE = 1.6
 """A measured step this many times slower or faster than expected makes the size be chosen again."""
 
@@ -33,9 +32,12 @@ class Plan:
     Attributes:
         model: the decoder.
         train: values of the training settings, every planned one filled in.
-        estimates: seconds, tokens, FLOPs, bytes of memory, watt-hours.
+        estimates: seconds, tokens, FLOPs, bytes of memory, watt-hours, money.
         reasons: one {setting, value, reason} for each decision.
         machine: what the plan was made for, and the speeds measured on it.
+        expected: held-out bits per byte with the ends of the 95% interval, and where the expectation comes from.
+        binds: whether the text or the time is what limits the result, and what more of either would give.
+        isoflop: expected loss by size on several budgets: what the picture draws.
     """
 
     model: ModelConfig
@@ -43,45 +45,9 @@ class Plan:
     estimates: dict[str, Any]
     reasons: list[dict[str, Any]]
     machine: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """One candidate: a size with its batch, what it needs, and how far it gets in the time.
-
-    Attributes:
-        model: the decoder.
-        batch_size: sequences of one optimizer step.
-        micro_batch_size: sequences of one forward and backward.
-        steps: optimizer steps.
-        step: what a step costs.
-        memory: peak of a step.
-        evaluations: how often the validation text is scored.
-        evaluation_seconds: of each.
-    """
-
-    model: ModelConfig
-    batch_size: int
-    micro_batch_size: int
-    steps: int
-    step: StepTime
-    memory: MemoryEstimate
-    evaluations: int = 0
-    evaluation_seconds: float = 0.0
-
-    @property
-    def step_tokens(self) -> int:
-        return self.batch_size * self.model.context_length
-
-    @property
-    def tokens_seen(self) -> int:
-        return self.steps * self.step_tokens
-
-    @property
-    def seconds(self) -> float:
-        """Of the whole training."""
-        steps = self.steps * self.step.seconds * (1 + OVERHEAD_SHARE)
-        return self.step.startup_seconds + steps + self.evaluations * self.evaluation_seconds
+    expected: dict[str, Any] = field(default_factory=dict)
+    binds: dict[str, Any] = field(default_factory=dict)
+    isoflop: dict[str, Any] = field(default_factory=dict)
 
 
 def propose(
@@ -93,8 +59,21 @@ def propose(
     model: Mapping[str, Any],
     train: Mapping[str, Any],
     timer: StepTimer,
+    fit: Fit | None = None,
+    left_open: Set[str] = frozenset(),
 ) -> Plan:
-    """Return the plan for a text on a machine of these speeds; `model` and `train` hold plain values or `planned`.
+    """Return the plan for a text on a machine of these speeds.
+
+    Args:
+        text: what there is to learn from.
+        machine: where.
+        speeds: of the machine.
+        config: time or money, recipe, preset.
+        model: shape, plain values or `planned`.
+        train: training settings, likewise.
+        timer: measures training steps, where the machine is at hand.
+        fit: of pilot runs on this text, where there were any.
+        left_open: training settings whose value is a default that the recipe may replace.
 
     Raises:
         PlanError: the text is too small, the time too short, or the model too large for the memory.
@@ -105,10 +84,25 @@ def propose(
             where="the train split of the corpus",
             fix=f"add text: {rules.MIN_TRAIN_TOKENS:,} tokens are the least, 1 MB is a start",
         )
-    recipe = choose(text, machine, speeds, config, model, train, timer)
-    values = training_values(recipe, text, train)
-    duration, flops = recipe.seconds, flops_per_token(recipe.model).model * recipe.tokens_seen
-    estimates = {
+    choices = choose_recipe(config.recipe, text.num_bytes)
+    settings = {**train, **{name: value for name, value in choices.train.items() if name in left_open}}
+    factors = (fit.rate_factor, fit.batch_factor) if fit else (1.0, 1.0)
+    job = Job(text, machine, speeds, config, model, settings, choices, fit or anchored_law(text), *factors)
+    recipe = choose(job, timer)
+    values, estimates = training_values(recipe, job), estimates_of(recipe, job)
+    expected = expectation(recipe, job, fitted=fit is not None)
+    binds = what_binds(job, recipe)
+    fixed = {f"model.{name}" for name, value in model.items() if value != PLANNED}
+    fixed |= {f"train.{name}" for name, value in train.items() if value != PLANNED and name not in left_open}
+    why = reasons.explain(job, recipe.model, values, estimates, expected, binds, fixed=fixed, memory=asdict(recipe.memory))
+    curves = isoflop_curves(job, recipe)
+    return Plan(recipe.model, values, estimates, why, asdict(machine) | asdict(speeds), expected, binds, curves)
+
+
+def estimates_of(recipe: Recipe, job: Job) -> dict[str, Any]:
+    """Return the figures of the whole training."""
+    duration, text = recipe.seconds, job.text
+    return {
         "seconds": duration,
         "startup_seconds": recipe.step.startup_seconds,
         "step_seconds": recipe.step.seconds,
@@ -118,193 +112,121 @@ def propose(
         "train_tokens": text.num_tokens,
         "tokens_seen": recipe.tokens_seen,
         "epochs": recipe.tokens_seen / text.num_tokens,
-        "flops": flops,
+        "flops": flops_per_token(recipe.model).model * recipe.tokens_seen,
         "memory_bytes": recipe.memory.total,
-        "watt_hours": duration / 3600 * machine.watts,
+        "watt_hours": duration / 3600 * job.machine.watts,
+        "money": duration / 3600 * job.config.price_per_hour,
     }
-    fixed = {f"model.{name}" for name, value in model.items() if value != PLANNED}
-    fixed |= {f"train.{name}" for name, value in train.items() if value != PLANNED}
-    why = reasons.explain(recipe.model, values, text, config, estimates, fixed=fixed, memory=asdict(recipe.memory))
-    return Plan(recipe.model, values, estimates, why, asdict(machine) | asdict(speeds))
 
 
-def choose(
-    text: Text,
-    machine: Machine,
-    speeds: Speeds,
-    config: PlanConfig,
-    model: Mapping[str, Any],
-    train: Mapping[str, Any],
-    timer: StepTimer,
-) -> Recipe:
+def expectation(recipe: Recipe, job: Job, *, fitted: bool) -> dict[str, Any]:
+    """Return the expected held-out bits per byte, its interval and its source."""
+    value, low, high = job.law.predict(rules.block_parameters(recipe.model), recipe.tokens_seen, job.text.num_tokens)
+    source = "pilots" if fitted else "ngram" if job.text.ngram_bits_per_byte else "belarusian"
+    return {"bits_per_byte": value, "low": low, "high": high, "source": source, "ngram_bits_per_byte": job.text.ngram_bits_per_byte}
+
+
+def choose(job: Job, timer: StepTimer) -> Recipe:
     """Return the size that should end with the lowest loss in the time, its steps timed on this machine."""
-    settled = {name: value for name, value in train.items() if value != PLANNED}
-    best = _best(text, machine, speeds, config, model, settled, slowdown=1.0)
-    if config.calibration == "estimated":
+    best = _best(job, slowdown=1.0)
+    if job.config.calibration == "estimated" or not job.machine.at_hand:
         return best
-    expected_seconds = config.time_budget_minutes * 60 if "steps" not in settled else best.seconds
-    measured = timer(best.model, training_values(best, text, train), machine=machine, expected_seconds=expected_seconds)
+    expected_seconds = job.seconds if "steps" not in job.settled else best.seconds
+    measured = timer(best.model, training_values(best, job), machine=job.machine, expected_seconds=expected_seconds)
     slowdown = measured.seconds / best.step.seconds
     if not 1 / SURPRISE < slowdown < SURPRISE:
-        again = _best(text, machine, speeds, config, model, settled, slowdown=slowdown)
+        again = _best(job, slowdown=slowdown)
         if (again.model, again.batch_size) != (best.model, best.batch_size):
             best = again
-            measured = timer(best.model, training_values(best, text, train), machine=machine, expected_seconds=expected_seconds)
-    return with_steps(replace(best, step=measured), text, config, settled)
+            measured = timer(best.model, training_values(best, job), machine=job.machine, expected_seconds=expected_seconds)
+    return with_steps(replace(best, step=measured), job)
 
 
-def _best(
-    text: Text,
-    machine: Machine,
-    speeds: Speeds,
-    config: PlanConfig,
-    model: Mapping[str, Any],
-    settled: Mapping[str, Any],
-    *,
-    slowdown: float,
-) -> Recipe:
+def _best(job: Job, *, slowdown: float) -> Recipe:
     """Return the candidate with the lowest expected loss, steps taking `slowdown` times their estimate."""
-    sizes = candidates(text, config, model)
-    sizes = [size for size in sizes if rules.suits(size, text)] or [min(sizes, key=lambda size: size.num_parameters)]
-    dropout_is_planned = config.preset == PLANNED and model.get("dropout", PLANNED) == PLANNED
-    found = [recipe_for(size, text, machine, speeds, config, settled, slowdown, dropout_is_planned=dropout_is_planned) for size in sizes]
+    sizes = candidates(job.text, job.config, job.model)
+    sizes = [size for size in sizes if rules.suits(size, job.text)] or [min(sizes, key=lambda size: size.num_parameters)]
+    found = [recipe_for(size, job, slowdown) for size in sizes]
     possible = [recipe for recipe in found if isinstance(recipe, Recipe)]
     if not possible:
         raise next(error for error in found if isinstance(error, PlanError))
-    return min(possible, key=lambda recipe: rules.expected_loss(recipe.model, text, recipe.tokens_seen))
+    return min(possible, key=lambda recipe: job.expected_loss(recipe.model, recipe.tokens_seen))
 
 
-def recipe_for(
-    candidate: ModelConfig,
-    text: Text,
-    machine: Machine,
-    speeds: Speeds,
-    config: PlanConfig,
-    settled: Mapping[str, Any],
-    slowdown: float,
-    *,
-    dropout_is_planned: bool,
-) -> Recipe | PlanError:
+def recipe_for(candidate: ModelConfig, job: Job, slowdown: float) -> Recipe | PlanError:
     """Return the recipe of one size, or why there is none."""
-    optimizer = settled.get("optimizer", "muon")
+    text, choices, settled = job.text, job.choices, job.settled
 
     def step_of(batch_size: int) -> StepTime:
-        step = estimate_step(candidate, speeds, batch_size=batch_size, optimizer=optimizer, device=machine.device)
+        step = estimate_step(candidate, job.speeds, batch_size=batch_size, optimizer=settled.get("optimizer", "muon"))
         return StepTime(seconds=step.seconds * slowdown, startup_seconds=step.startup_seconds)
 
     rate = rules.MAX_BATCH_TOKENS / step_of(max(1, rules.MAX_BATCH_TOKENS // candidate.context_length)).seconds
-    reach = rate * config.time_budget_minutes * 60
-    if dropout_is_planned:
-        candidate = candidate.model_copy(update={"dropout": rules.dropout(reach / text.num_tokens)})
-    reach = min(reach, rules.max_epochs(candidate) * text.num_tokens)
-    batch_size = int(settled.get("batch_size", max(1, round(rules.batch_tokens(reach) / candidate.context_length))))
+    reach = rate * job.seconds
+    if job.config.preset == PLANNED and job.model.get("dropout", PLANNED) == PLANNED:
+        candidate = candidate.model_copy(update={"dropout": rules.dropout(reach / text.num_tokens, choices)})
+    reach = min(reach, rules.max_epochs(candidate, choices) * text.num_tokens)
+    planned = rules.batch_tokens(reach, choices) * job.batch_factor
+    batch_size = int(settled.get("batch_size", max(1, round(planned / candidate.context_length))))
     try:
-        micro_batch_size, memory = fit_memory(candidate, machine, config, settled, batch_size=batch_size)
-        step = step_of(batch_size)
-        return with_steps(Recipe(candidate, batch_size, micro_batch_size, 0, step, memory), text, config, settled)
+        micro_batch_size, memory = fit_memory(candidate, job.machine, job.config, settled, batch_size=batch_size)
+        return with_steps(Recipe(candidate, batch_size, micro_batch_size, 0, step_of(batch_size), memory), job)
     except PlanError as error:
         return error
 
 
-def with_steps(recipe: Recipe, text: Text, config: PlanConfig, settled: Mapping[str, Any]) -> Recipe:
+def with_steps(recipe: Recipe, job: Job) -> Recipe:
     """Return the recipe with as many steps as the time allows and the text is worth.
 
     Raises:
         PlanError: the time is too short for training to begin.
     """
-    seconds = config.time_budget_minutes * 60
-    step = recipe.step.seconds * (1 + OVERHEAD_SHARE)
-    each = rules.evaluation_seconds(text, int(settled.get("evaluation_tokens", 0)), recipe.step.seconds / recipe.step_tokens)
-    times = int(settled.get("evaluations", rules.evaluations(seconds, each)))
+    settled, step = job.settled, recipe.step.seconds * (1 + OVERHEAD_SHARE)
+    each = rules.evaluation_seconds(job.text, int(settled.get("evaluation_tokens", 0)), recipe.step.seconds / recipe.step_tokens)
+    times = int(settled.get("evaluations", rules.evaluations(job.seconds, each)))
     if "steps" in settled:
-        steps = int(settled["steps"])
-    else:
-        most = math.ceil(rules.max_epochs(recipe.model) * text.num_tokens / recipe.step_tokens)
-        steps = min(most, int((seconds - recipe.step.startup_seconds - times * each) / step))
-    if steps < rules.MIN_STEPS and "steps" not in settled:
-        need = recipe.step.startup_seconds + rules.MIN_STEPS * step + times * each
-        raise PlanError(
-            f"the time is too short for {human_count(recipe.model.num_parameters)} parameters: a step takes "
-            f"{human_seconds(recipe.step.seconds)}, {rules.MIN_STEPS} steps about {human_seconds(need)}",
-            where=f"plan.time_budget_minutes: {config.time_budget_minutes:g}",
-            fix=f"set plan.time_budget_minutes to {math.ceil(need / 6) / 10:g} or more, or choose a smaller model",
-        )
-    return replace(recipe, steps=steps, evaluations=times, evaluation_seconds=each)
+        return replace(recipe, steps=int(settled["steps"]), evaluations=times, evaluation_seconds=each)
+    affordable = int((job.seconds - recipe.step.startup_seconds - times * each) / step)
+    most = math.ceil(rules.max_epochs(recipe.model, job.choices) * job.text.num_tokens / recipe.step_tokens)
+    if affordable < rules.MIN_STEPS:
+        raise too_short(recipe, job, need=recipe.step.startup_seconds + rules.MIN_STEPS * step + times * each)
+    return replace(recipe, steps=min(most, affordable), affordable_steps=affordable, evaluations=times, evaluation_seconds=each)
 
 
-def candidates(text: Text, config: PlanConfig, model: Mapping[str, Any]) -> list[ModelConfig]:
-    """Return the sizes to choose from: the planned ones with the user's fields laid over, or the preset alone.
-
-    Raises:
-        PlanError: the user's fields contradict each other.
-    """
-    kept = {name: value for name, value in model.items() if value != PLANNED}
-    if config.preset != PLANNED:
-        shapes = [{**find_preset(config.preset).fields, **kept}]
-    else:
-        shapes = [rules.shape(width, num_layers, kept) for width, num_layers in rules.SIZES]
-    try:
-        found = [ModelConfig.model_validate({**fields, "vocabulary_size": text.vocabulary_size}) for fields in shapes]
-    except ValidationError as error:
-        problem = error.errors()[0]
-        name = ".".join(("model", *map(str, problem["loc"])))
-        raise PlanError(
-            f"the model settings do not fit together: {problem['msg'].removeprefix('Value error, ')}",
-            where=f"project.yaml, {name}",
-            fix="correct them, or leave some of them out: they are planned around the others",
-        ) from error
-    return list(dict.fromkeys(found))
-
-
-def fit_memory(
-    model: ModelConfig, machine: Machine, config: PlanConfig, settled: Mapping[str, Any], *, batch_size: int
-) -> tuple[int, MemoryEstimate]:
-    """Return the micro-batch to use, and the memory it takes: the user's, or the largest useful one that fits.
-
-    Raises:
-        PlanError: not even one sequence at a time fits.
-    """
-    free = int(available_memory(machine) * config.memory_share)
-    given = settled.get("micro_batch_size")
-    sizes = [int(given)] if given else rules.micro_batch_sizes(batch_size, model, device=machine.device)
-    memory = None
-    for size in sizes:
-        memory = training_memory(
-            model,
-            micro_batch_size=size,
-            optimizer=settled.get("optimizer", "muon"),
-            precision="fp32" if machine.bf16 == "none" or settled.get("precision") == "fp32" else "bf16",
-            checkpoint_activations=settled.get("checkpoint_activations", False) is True,
-            compiled=will_compile(machine, settled, seconds=config.time_budget_minutes * 60),
-            device=machine.device,
-        )
-        if memory.total <= free:
-            return size, memory
-    assert memory is not None, "there is at least one micro-batch size"
-    raise PlanError(
-        f"training {human_count(model.num_parameters)} parameters with {sizes[-1]} sequences at a time needs {human_bytes(memory.total)} "
-        f"of memory; {human_bytes(free)} may be used",
-        where=f"plan.memory_share: {config.memory_share:g}",
-        fix="choose a smaller model or micro-batch, set train.checkpoint_activations to true, or use a machine with more memory",
+def too_short(recipe: Recipe, job: Job, *, need: float) -> PlanError:
+    """Return the error that says how much time, or money, would do."""
+    what = (
+        f"the time is too short for {human_count(recipe.model.num_parameters)} parameters: a step takes "
+        f"{human_seconds(recipe.step.seconds)}, {rules.MIN_STEPS} steps about {human_seconds(need)}"
     )
+    minutes = math.ceil(need / 6) / 10
+    if job.config.money_budget:
+        where = f"plan.money_budget: {job.config.money_budget:g}, which pays {human_seconds(job.seconds)}"
+        fix = f"set plan.money_budget to {minutes / 60 * job.config.price_per_hour:.2g} or more, or choose a smaller model"
+    else:
+        where = f"plan.time_budget_minutes: {job.config.time_budget_minutes:g}"
+        fix = f"set plan.time_budget_minutes to {minutes:g} or more, or choose a smaller model"
+    return PlanError(what, where=where, fix=fix)
 
 
-def training_values(recipe: Recipe, text: Text, train: Mapping[str, Any]) -> dict[str, Any]:
+def training_values(recipe: Recipe, job: Job) -> dict[str, Any]:
     """Return every training setting as a plain value: the user's own, and proposals for the rest."""
-    epochs = recipe.tokens_seen / text.num_tokens
+    choices, epochs = job.choices, recipe.tokens_seen / job.text.num_tokens
+    rate = rules.learning_rate(recipe.model, optimizer=job.train.get("optimizer", "muon"), recipe=choices)
+    adam_rate = rules.adam_learning_rate(recipe.model, recipe=choices)
     proposals = {
         "batch_size": recipe.batch_size,
         "micro_batch_size": recipe.micro_batch_size,
         "steps": max(1, recipe.steps),
-        "learning_rate": rules.learning_rate(recipe.model, optimizer=train.get("optimizer", "muon")),
-        "adam_learning_rate": rules.adam_learning_rate(recipe.model),
-        "weight_decay": rules.weight_decay(epochs),
+        "learning_rate": rules.two_digits(rate * job.rate_factor),
+        "adam_learning_rate": rules.two_digits(adam_rate * job.rate_factor),
+        "weight_decay": rules.weight_decay(epochs, choices),
         "warmup_steps": rules.warmup_steps(recipe.steps),
-        "decay_fraction": rules.DECAY_FRACTION,
+        "decay_fraction": choices.decay_fraction,
         "evaluations": max(1, min(recipe.evaluations, recipe.steps)),
         "checkpoint_activations": False,
     }
-    values = dict(train)
+    values = dict(job.train)
     for name, value in proposals.items():
         if values.get(name, PLANNED) == PLANNED:
             values[name] = value

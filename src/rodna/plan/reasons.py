@@ -5,19 +5,19 @@ from typing import Any
 
 from rodna.core.text import human_bytes, human_count, human_seconds
 from rodna.models.config import ModelConfig
-from rodna.plan.config import PlanConfig
-from rodna.plan.rules import Text
-from rodna.plan.scaling import CHINCHILLA, DATA_CONSTRAINED
+from rodna.plan import outlook
+from rodna.plan.job import Job
 
 GIVEN = "given in project.yaml: kept, and the rest planned around it"
 
 
 def explain(
+    job: Job,
     model: ModelConfig,
     train: Mapping[str, Any],
-    text: Text,
-    config: PlanConfig,
     estimates: Mapping[str, Any],
+    expected: Mapping[str, Any],
+    binds: Mapping[str, Any],
     *,
     fixed: Set[str],
     memory: Mapping[str, int],
@@ -25,37 +25,33 @@ def explain(
     """Return one {setting, value, reason} for each decision.
 
     Args:
+        job: what the plan is made from.
         model: the chosen decoder.
         train: the training settings, plain values.
-        text: what there is to learn from.
-        config: what the user asked of the plan.
         estimates: of the whole training.
+        expected: the expected bits per byte, with its interval and source.
+        binds: what limits the result.
         fixed: settings the user gave, as `section.name`.
         memory: the parts of the memory estimate, in bytes.
     """
     rows = [
-        *_model_rows(model, text, config, estimates),
-        *_training_rows(model, train, text, config, estimates),
+        *outlook.rows(job, estimates, expected, binds),
+        *_model_rows(model, job, estimates),
+        *_training_rows(model, train, job, estimates),
         _memory_row(estimates, memory),
     ]
     return [{"setting": name, "value": value, "reason": GIVEN if name in fixed else reason} for name, value, reason in rows]
 
 
-def _model_rows(model: ModelConfig, text: Text, config: PlanConfig, estimates: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
-    seen, minutes = estimates["tokens_seen"], f"{config.time_budget_minutes:g} minutes"
+def _model_rows(model: ModelConfig, job: Job, estimates: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
+    text, config, time = job.text, job.config, human_seconds(job.seconds)
     if config.preset != "planned":
         size = f"the preset {config.preset} has it"
     else:
         size = (
             f"of the sizes tried, {human_count(model.num_parameters)} parameters should end with the lowest loss: "
-            f"a larger model reads less of the text in {minutes}, a smaller one learns less from each token"
+            f"a larger model reads less of the text in {time}, a smaller one learns less from each token"
         )
-    optimum = CHINCHILLA.compute_optimal(estimates["flops"])
-    laws = (
-        f"with fresh text without end the same arithmetic would suit {human_count(optimum[0])} parameters and "
-        f"{human_count(optimum[1])} tokens (Chinchilla); here {human_count(seen)} tokens are seen, and repeated text is worth less: "
-        f"{human_count(DATA_CONSTRAINED.effective_tokens(text.num_tokens, estimates['epochs']))} fresh ones (Muennighoff et al. 2023)"
-    )
     heads = f"{model.num_heads} heads of {model.head_width} features" + (
         f", {model.num_kv_heads} of them with keys and values" if model.num_kv_heads != model.num_heads else ""
     )
@@ -68,7 +64,7 @@ def _model_rows(model: ModelConfig, text: Text, config: PlanConfig, estimates: M
             f"the tokenizer's; {text.num_bytes / text.num_tokens:.1f} bytes a token on this text",
         ),
         ("model.width", model.width, size),
-        ("model.num_layers", model.num_layers, laws),
+        ("model.num_layers", model.num_layers, "goes with the width: together they make the size"),
         ("model.num_heads", model.num_heads, heads),
         (
             "model.ffn_width",
@@ -95,13 +91,18 @@ def _model_rows(model: ModelConfig, text: Text, config: PlanConfig, estimates: M
     ]
 
 
-def _training_rows(
-    model: ModelConfig, train: Mapping[str, Any], text: Text, config: PlanConfig, estimates: Mapping[str, Any]
-) -> list[tuple[str, Any, str]]:
+def _training_rows(model: ModelConfig, train: Mapping[str, Any], job: Job, estimates: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
+    text, choices = job.text, job.choices
     step_tokens = train["batch_size"] * model.context_length
-    muon = train.get("optimizer", "muon") == "muon"
+    muon = train.get("optimizer", "muon") != "adamw"
     speed = f"{human_count(estimates['tokens_per_second'])} tokens/s"
-    how = "measured on this machine" if config.calibration == "measured" else "estimated from this machine's matrix products"
+    if not job.machine.at_hand:
+        how = f"from the data sheet, {job.speeds.efficiency:.0%} of its peak assumed for the matrix products"
+    elif job.config.calibration == "measured":
+        how = "measured on this machine"
+    else:
+        how = "estimated from this machine's matrix products"
+    found = "found best by the pilot runs on this text" if job.rate_factor != 1 else ""
     return [
         (
             "train.batch_size",
@@ -118,13 +119,13 @@ def _training_rows(
         (
             "train.learning_rate",
             train["learning_rate"],
-            "best in our runs with Muon, less for wider models" if muon else "usual for AdamW at this width",
+            found or ("best in our runs with Muon, less for wider models" if muon else "usual for AdamW at this width"),
         ),
         (
             "train.weight_decay",
             train["weight_decay"],
             "heavier than usual: the text is read often, and should not be learned by heart"
-            if estimates["epochs"] >= 4
+            if estimates["epochs"] >= choices.repeated_epochs and train["weight_decay"] > choices.weight_decay
             else "light: the text is hardly repeated",
         ),
         ("train.warmup_steps", train["warmup_steps"], "the learning rate rises over these"),

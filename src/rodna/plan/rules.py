@@ -7,26 +7,19 @@ from typing import Any
 
 from rodna.models.config import ModelConfig
 from rodna.plan.hardware import DeviceKind
+from rodna.plan.recipes import DATA_LIMITED, TrainingRecipe
 from rodna.plan.scaling import EXCESS_PARAMETERS, REPEATED_DATA, ScalingLaw
 
 MIN_TRAIN_TOKENS = 2_000
 """Fewer tokens than this cannot teach even the smallest model more than letter frequencies."""
 MIN_STEPS = 20
 """Fewer optimizer steps than this leave a model close to its random start."""
-MAX_EPOCHS, MAX_EPOCHS_WITH_DROPOUT = 5.0, 12.0
-"""Passes over the text after which a model begins to learn it by heart instead of its language: see docs/planning.md."""
-DROPOUT, DROPOUT_EPOCHS = 0.2, 8.0
-"""Dropout pays where there is time for at least so many passes: it learns slower, and goes on learning longer."""
-DECAY_FRACTION = 0.4
-"""Of the steps, at the end. Reference: Hägele et al. 2024, arXiv:2405.18392, figure 4: longer than a fifth matches the cosine."""
 EVALUATIONS = 12
 EVALUATION_SHARE = 0.04
 """Evaluations are made fewer until they take no more than this share of the time, but at least `MIN_EVALUATIONS`."""
 MIN_EVALUATIONS = 4
 EVALUATION_COST = 0.5
 """Time of scoring a token, as a share of training on it: the forward pass is a third of the arithmetic, and is not compiled."""
-BATCH_TOKENS, BATCH_REACH = 2048, 1.5e6
-"""Best batch found, and for how many tokens of training; it grows with the square root of these."""
 MIN_BATCH_TOKENS, MAX_BATCH_TOKENS = 2048, 65_536
 SIZES: tuple[tuple[int, int], ...] = (
     (64, 3), (96, 3), (96, 4), (128, 4), (160, 4), (192, 5), (224, 5), (256, 6), (320, 6), (384, 7), (448, 8), (512, 8), (640, 10),
@@ -39,9 +32,6 @@ tokens. The exponents are Chinchilla's; A is set by the longest runs, since what
 it promises no figure."""
 MAX_WEIGHTS_PER_TOKEN = 5.0
 """Weights of the blocks for each token of the text: at 15, a model knew 300 kB by heart after 19 passes, and was far worse than after 6."""
-LEARNING_RATE, LEARNING_RATE_WIDTH = 0.01, 128
-"""Best peak found with Muon, and the width it was found at. Wider: by 1/sqrt(width), which gives nanochat's rate at its widths."""
-ADAMW_LEARNING_RATE = 2e-3
 TIED_BELOW_WIDTH = 1024
 """Narrower models share one matrix between embedding and head: a vocabulary would otherwise be most of their parameters."""
 MICRO_BATCH_TOKENS: dict[DeviceKind, int] = {"cpu": 2048, "cuda": 65_536}
@@ -58,6 +48,8 @@ class Text:
         num_documents: of the training split.
         vocabulary_size: of the tokenizer.
         validation_tokens: of the split that is scored during training.
+        ngram_bits_per_byte: what a byte n-gram model takes on validation text; 0 where it was not measured.
+        ngram_bytes: training text that the n-gram model was given.
     """
 
     num_bytes: int
@@ -65,6 +57,8 @@ class Text:
     num_documents: int
     vocabulary_size: int
     validation_tokens: int = 0
+    ngram_bits_per_byte: float = 0.0
+    ngram_bytes: int = 0
 
 
 def shape(width: int, num_layers: int, kept: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,9 +93,9 @@ def context_length(width: int) -> int:
     return 256 if width < 384 else 512 if width < 768 else 1024
 
 
-def batch_tokens(tokens_seen: float) -> int:
+def batch_tokens(tokens_seen: float, recipe: TrainingRecipe = DATA_LIMITED) -> int:
     """Return the tokens of one optimizer step, a power of two."""
-    wanted = BATCH_TOKENS * math.sqrt(max(tokens_seen, 1.0) / BATCH_REACH)
+    wanted = recipe.batch_tokens * (max(tokens_seen, 1.0) / recipe.batch_reach) ** recipe.batch_exponent
     return min(MAX_BATCH_TOKENS, max(MIN_BATCH_TOKENS, 2 ** round(math.log2(wanted))))
 
 
@@ -111,34 +105,35 @@ def micro_batch_sizes(batch_size: int, model: ModelConfig, *, device: DeviceKind
     return [size for size in range(min(batch_size, largest), 0, -1) if batch_size % size == 0]
 
 
-def learning_rate(model: ModelConfig, *, optimizer: str) -> float:
-    """Return the peak learning rate of the matrices."""
-    peak = LEARNING_RATE if optimizer == "muon" else ADAMW_LEARNING_RATE
-    return _two_digits(peak * min(1.0, math.sqrt(LEARNING_RATE_WIDTH / model.width)))
+def learning_rate(model: ModelConfig, *, optimizer: str, recipe: TrainingRecipe = DATA_LIMITED) -> float:
+    """Return the peak learning rate of the matrices: less for wider models, by 1/sqrt(width), as nanochat's at its widths."""
+    peak = recipe.adamw_learning_rate if optimizer == "adamw" else recipe.learning_rate
+    return two_digits(peak * min(1.0, math.sqrt(recipe.learning_rate_width / model.width)))
 
 
-def adam_learning_rate(model: ModelConfig) -> float:
+def adam_learning_rate(model: ModelConfig, *, recipe: TrainingRecipe = DATA_LIMITED) -> float:
     """Return the peak learning rate of embeddings, head, norms and biases where the matrices have Muon."""
-    return learning_rate(model, optimizer="muon")
+    return learning_rate(model, optimizer="muon", recipe=recipe)
 
 
-def _two_digits(value: float) -> float:
+def two_digits(value: float) -> float:
+    """Return a value rounded to two significant digits."""
     return float(f"{value:.2g}")
 
 
-def dropout(epochs: float) -> float:
-    """Return the dropout for a training that has time for so many passes over the text."""
-    return DROPOUT if epochs >= DROPOUT_EPOCHS else 0.0
+def dropout(epochs: float, recipe: TrainingRecipe = DATA_LIMITED) -> float:
+    """Return the dropout for a training that has time for so many passes: it learns slower, and goes on learning longer."""
+    return recipe.dropout if epochs >= recipe.dropout_epochs else 0.0
 
 
-def max_epochs(model: ModelConfig) -> float:
-    """Return after how many passes training should end, whatever time is left."""
-    return MAX_EPOCHS_WITH_DROPOUT if model.dropout else MAX_EPOCHS
+def max_epochs(model: ModelConfig, recipe: TrainingRecipe = DATA_LIMITED) -> float:
+    """Return after how many passes a model begins to learn the text by heart instead of its language: training ends there."""
+    return recipe.max_epochs_with_dropout if model.dropout else recipe.max_epochs
 
 
-def weight_decay(epochs: float) -> float:
+def weight_decay(epochs: float, recipe: TrainingRecipe = DATA_LIMITED) -> float:
     """Return the weight decay: more when the text is repeated more, so that it is not learned by heart."""
-    return 0.1 if epochs < 4 else 0.3
+    return recipe.weight_decay if epochs < recipe.repeated_epochs else recipe.weight_decay_repeated
 
 
 def warmup_steps(steps: int) -> int:
@@ -155,12 +150,6 @@ def evaluations(seconds: float, seconds_each: float) -> int:
     """Return how often to score the validation text in a training of `seconds`."""
     affordable = int(EVALUATION_SHARE * seconds / seconds_each) if seconds_each else EVALUATIONS
     return max(MIN_EVALUATIONS, min(EVALUATIONS, affordable))
-
-
-def expected_loss(model: ModelConfig, text: Text, tokens_seen: float) -> float:
-    """Return the held-out bits per byte to expect on text like that of our runs: it orders candidate sizes; lower is better."""
-    epochs = tokens_seen / text.num_tokens
-    return SMALL_CORPORA.loss(block_parameters(model), SMALL_CORPORA.effective_tokens(text.num_tokens, epochs))
 
 
 def suits(model: ModelConfig, text: Text) -> bool:

@@ -91,7 +91,32 @@ class ScalingLaw:
         """
         return self.loss(self.effective_parameters(parameters, unique_tokens), self.effective_tokens(unique_tokens, epochs))
 
+    def best_repeated(self, flops: float, unique_tokens: float) -> tuple[float, float]:
+        """Return the parameters and passes over U unique tokens with the lowest `repeated_loss` for C = 6ND FLOPs.
 
+        Reference: Muennighoff et al. 2023, section 5; found by golden-section search over log N between a thousandth and a thousand times
+        the compute-optimal size, where the loss has one valley.
+        """
+        middle, product = math.log(self.compute_optimal(flops)[0]), flops / FLOPS_PER_PARAMETER_TOKEN
+
+        def loss(log_parameters: float) -> float:
+            parameters = math.exp(log_parameters)
+            return self.repeated_loss(parameters, unique_tokens, product / parameters / unique_tokens)
+
+        low, high = middle - math.log(1000), middle + math.log(1000)
+        inner, outer = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
+        while high - low > 1e-6:
+            if loss(inner) <= loss(outer):
+                high, outer = outer, inner
+                inner = high - GOLDEN * (high - low)
+            else:
+                low, inner = inner, outer
+                outer = low + GOLDEN * (high - low)
+        parameters = math.exp((low + high) / 2)
+        return parameters, product / parameters / unique_tokens
+
+
+GOLDEN = (math.sqrt(5) - 1) / 2
 REPEATED_DATA = 15.387756
 EXCESS_PARAMETERS = 5.309743
 """R_D* and R_N*. Reference: Muennighoff et al. 2023, appendix A."""

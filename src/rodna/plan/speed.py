@@ -10,10 +10,8 @@ from typing import Any, Protocol
 
 from rodna.models.config import ModelConfig
 from rodna.plan.flops import flops_per_token
-from rodna.plan.hardware import DeviceKind, Machine, Speeds
+from rodna.plan.hardware import Machine, Speeds
 
-TYPICAL_EFFICIENCY: dict[DeviceKind, float] = {"cpu": 0.6, "cuda": 0.45}
-"""Share of the measured matrix-product speed that the products of a training step reach."""
 TRAFFIC_BYTES = 40.0
 """Bytes moved for each feature, layer and token outside the products, forward and backward."""
 
@@ -51,9 +49,9 @@ class StepTime:
         self.seconds, self.startup_seconds = seconds, startup_seconds
 
 
-def estimate_step(model: ModelConfig, speeds: Speeds, *, batch_size: int, optimizer: str, device: DeviceKind) -> StepTime:
+def estimate_step(model: ModelConfig, speeds: Speeds, *, batch_size: int, optimizer: str) -> StepTime:
     """Estimate a step from the machine's arithmetic and memory speeds: good enough to rank sizes, not to promise a time."""
-    peak = (speeds.bf16_flops if speeds.bf16_pays else speeds.fp32_flops) * TYPICAL_EFFICIENCY[device]
+    peak = (speeds.bf16_flops if speeds.bf16_pays else speeds.fp32_flops) * speeds.efficiency
     tokens = batch_size * model.context_length
     arithmetic = tokens * flops_per_token(model).model / peak
     features = model.num_layers * (6 * model.width + 3 * model.ffn_width) + 3 * model.vocabulary_size / 2
@@ -64,7 +62,7 @@ def estimate_step(model: ModelConfig, speeds: Speeds, *, batch_size: int, optimi
 def _update_seconds(model: ModelConfig, speeds: Speeds, peak: float, *, optimizer: str) -> float:
     """Return the time of the optimizer's update: reading and writing every state, and Muon's products."""
     seconds = model.num_parameters * 40 / speeds.bandwidth
-    if optimizer == "muon":
+    if optimizer != "adamw":
         # Newton-Schulz: five iterations of three products, on each matrix with its shorter side first.
         short, long = model.width, model.ffn_width
         products = 4 * 3 * short**3 + 3 * (2 * short * short * long + short**3)

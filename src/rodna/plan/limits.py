@@ -1,0 +1,107 @@
+"""What limits the result, the text or the arithmetic: both published laws for the user's case, and what more of either would give."""
+
+from dataclasses import asdict
+from typing import Any
+
+from rodna.models.config import ModelConfig
+from rodna.plan import rules
+from rodna.plan.candidates import PLANNED
+from rodna.plan.flops import flops_per_token
+from rodna.plan.isoflop import Curve, Size, isoflop
+from rodna.plan.job import Job, Recipe
+from rodna.plan.scaling import CHINCHILLA, DATA_CONSTRAINED
+
+MORE = 3.0
+"""How much more text, or time, is imagined."""
+BUDGETS = (1 / 9, 1 / 3, 1.0, 3.0, 9.0)
+"""Drawn, as multiples of what the time allows."""
+
+
+def what_binds(job: Job, recipe: Recipe) -> dict[str, Any]:
+    """Return which of text and compute limits the result, in numbers.
+
+    Returns:
+        `limit`: "text" where `MORE` times the text would lower the expected loss more than `MORE` times the arithmetic does, else
+        "compute"; `affordable_epochs` and `useful_epochs`: passes that the time allows, and those that pay; `now`, `more_text`,
+        `more_compute`: expected bits per byte of the best size; `chinchilla` and `data_constrained`: what those laws would train with
+        the same arithmetic, their losses in nats a token of their own.
+    """
+    text, flops = job.text, flops_of(job, recipe)
+    now, more_text, more_compute = (
+        best_of(job, recipe, flops=flops * more, unique_tokens=text.num_tokens * texts) for more, texts in ((1, 1), (1, MORE), (MORE, 1))
+    )
+    parameters, tokens = CHINCHILLA.compute_optimal(flops)
+    repeated, epochs = DATA_CONSTRAINED.best_repeated(flops, text.num_tokens)
+    return {
+        "limit": "text" if more_text < more_compute else "compute",
+        "flops": flops,
+        "affordable_epochs": flops / flops_per_token(recipe.model).model / text.num_tokens,
+        "useful_epochs": rules.max_epochs(recipe.model, job.choices),
+        "effective_tokens": DATA_CONSTRAINED.effective_tokens(text.num_tokens, recipe.tokens_seen / text.num_tokens),
+        "more": MORE,
+        "now": now,
+        "more_text": more_text,
+        "more_compute": more_compute,
+        "chinchilla": {"parameters": parameters, "tokens": tokens, "loss": CHINCHILLA.loss(parameters, tokens)},
+        "data_constrained": {
+            "parameters": repeated,
+            "epochs": epochs,
+            "loss": DATA_CONSTRAINED.repeated_loss(repeated, text.num_tokens, epochs),
+        },
+    }
+
+
+def flops_of(job: Job, recipe: Recipe) -> float:
+    """Return the FLOPs that the time allows, whatever the text is worth."""
+    steps = recipe.affordable_steps or recipe.steps
+    return flops_per_token(recipe.model).model * steps * recipe.step_tokens
+
+
+def best_of(job: Job, recipe: Recipe, *, flops: float, unique_tokens: float) -> float:
+    """Return the lowest expected loss of any size on a budget."""
+    return curve_of(job, recipe, flops=flops, unique_tokens=unique_tokens).best.loss
+
+
+def isoflop_curves(job: Job, recipe: Recipe) -> dict[str, Any]:
+    """Return the curves of several budgets under the law in use, that of fresh text without end, and the chosen size."""
+    flops, unique = flops_of(job, recipe), job.text.num_tokens
+    curves = [curve_of(job, recipe, flops=flops * factor, unique_tokens=unique) for factor in BUDGETS]
+    fresh = isoflop(
+        lambda weights, tokens: job.law.loss(weights, tokens, max(tokens, unique)), [_size(model) for model in _models(job, recipe)], flops
+    )
+    chosen = {
+        "parameters": recipe.model.num_parameters,
+        "tokens": recipe.tokens_seen,
+        "loss": job.expected_loss(recipe.model, recipe.tokens_seen),
+    }
+    return {"budgets": [_plain(curve) for curve in curves], "flops": flops, "fresh": _plain(fresh), "chosen": chosen}
+
+
+def curve_of(job: Job, recipe: Recipe, *, flops: float, unique_tokens: float) -> Curve:
+    """Return one curve, each size trained for no more passes than pay."""
+    sizes: list[Size] = []
+    for model in _models(job, recipe, most=rules.MAX_WEIGHTS_PER_TOKEN * unique_tokens):
+        size = _size(model)
+        if model is not recipe.model and job.model.get("dropout", PLANNED) == PLANNED:
+            dropout = rules.dropout(flops / size.flops_per_token / unique_tokens, job.choices)
+            model = model.model_copy(update={"dropout": dropout})
+        sizes.append(_size(model, max_tokens=rules.max_epochs(model, job.choices) * unique_tokens))
+    return isoflop(lambda weights, tokens: job.law.loss(weights, tokens, unique_tokens), sizes, flops)
+
+
+def _models(job: Job, recipe: Recipe, *, most: float = float("inf")) -> list[ModelConfig]:
+    """Return the planned sizes and the chosen one, smallest first; without those that have more than `most` weights."""
+    shapes = [rules.shape(width, num_layers, {}) for width, num_layers in rules.SIZES]
+    models = [ModelConfig.model_validate({**shape, "vocabulary_size": job.text.vocabulary_size}) for shape in shapes]
+    models = [model for model in models if rules.block_parameters(model) <= most]
+    chosen = rules.block_parameters(recipe.model)
+    others = [model for model in models if rules.block_parameters(model) != chosen]
+    return sorted([*others, recipe.model], key=lambda model: model.num_parameters)
+
+
+def _size(model: ModelConfig, *, max_tokens: float = float("inf")) -> Size:
+    return Size(model.num_parameters, rules.block_parameters(model), flops_per_token(model).model, max_tokens)
+
+
+def _plain(curve: Curve) -> dict[str, Any]:
+    return {"flops": curve.flops, "points": [asdict(point) for point in curve.points], "best": asdict(curve.best)}

@@ -1,0 +1,106 @@
+"""Say what will come of a plan: the result to expect, what limits it, and what it costs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rodna.core.text import human_bytes, human_count, human_seconds
+from rodna.plan.config import THIS_MACHINE
+from rodna.plan.expect import RECORDED
+from rodna.plan.gpus import GPUS
+from rodna.plan.job import Job
+from rodna.plan.recipes import DATA_LIMITED_BELOW_BYTES
+
+Rows = list[tuple[str, Any, str]]
+
+
+def rows(job: Job, estimates: Mapping[str, Any], expected: Mapping[str, Any], binds: Mapping[str, Any]) -> Rows:
+    """Return (name, value, reason) of each line of the outlook."""
+    return [
+        _expected_row(expected),
+        _limit_row(job, estimates, binds),
+        *_law_rows(job, binds),
+        _recipe_row(job),
+        *_cost_rows(job, estimates),
+    ]
+
+
+def _expected_row(expected: Mapping[str, Any]) -> tuple[str, Any, str]:
+    value = f"{expected['bits_per_byte']:.2f} ({expected['low']:.2f} to {expected['high']:.2f})"
+    sources = {
+        "pilots": "the law fitted to pilot runs on this text says so, with its 95% interval",
+        "ngram": f"counting byte n-grams takes {expected['ngram_bits_per_byte']:.2f} on this text, measured; our small-corpora law, scaled "
+        f"by that and by how {len(RECORDED)} recorded runs in four languages ended. The 95% interval is wide: `rodna plan fit` narrows it",
+        "belarusian": "our small-corpora law as measured on Belarusian, since there was no validation text to compare yours by: hardly "
+        "more than a guess",
+    }
+    return ("expected bits per byte", value, sources[expected["source"]])
+
+
+def _limit_row(job: Job, estimates: Mapping[str, Any], binds: Mapping[str, Any]) -> tuple[str, Any, str]:
+    now, more_text, more_time = (binds[name] for name in ("now", "more_text", "more_compute"))
+    affordable, useful, more = binds["affordable_epochs"], binds["useful_epochs"], binds["more"]
+    gains = (
+        f"{more:g} times the text would give {more_text:.3g} bits per byte instead of {now:.3g} ({1 - more_text / now:.0%} less), "
+        f"{more:g} times the time {more_time:.3g} ({1 - more_time / now:.0%} less)"
+    )
+    if affordable > useful:
+        why = f"the time allows {affordable:,.3g} passes over the text; after about {useful:g} more passes stop paying"
+    else:
+        why = f"the time allows {affordable:,.3g} passes over the text; up to {useful:g} would pay"
+    verdict = "the text binds" if binds["limit"] == "text" else "the time binds"
+    return ("limit", binds["limit"], f"{why}. {gains}: {verdict}")
+
+
+def _law_rows(job: Job, binds: Mapping[str, Any]) -> Rows:
+    chinchilla, repeated, unique = binds["chinchilla"], binds["data_constrained"], job.text.num_tokens
+    times = chinchilla["tokens"] / unique
+    have = f"{times:,.3g} times what there is" if times > 1 else f"{times:.0%} of what there is"
+    fresh = (
+        f"with fresh text without end, {binds['flops']:.2g} FLOPs would suit this size and {human_count(chinchilla['tokens'])} tokens, "
+        f"{have} (Hoffmann et al. 2022)"
+    )
+    limited = (
+        f"with {human_count(unique)} tokens read again and again, the same FLOPs would suit this size and {repeated['epochs']:,.3g} passes "
+        f"(Muennighoff et al. 2023); the passes planned here are worth {human_count(binds['effective_tokens'])} fresh tokens. Both laws "
+        "were fitted to larger models than these; sizes are chosen by the law that the expectation comes from"
+    )
+    return [
+        ("compute-optimal law", f"{human_count(chinchilla['parameters'])} parameters", fresh),
+        ("data-constrained law", f"{human_count(repeated['parameters'])} parameters", limited),
+    ]
+
+
+def _recipe_row(job: Job) -> tuple[str, Any, str]:
+    limit = human_bytes(DATA_LIMITED_BELOW_BYTES)
+    size = human_bytes(job.text.num_bytes)
+    if job.config.recipe != "planned":
+        reason = "given in project.yaml"
+    elif job.text.num_bytes < DATA_LIMITED_BELOW_BYTES:
+        reason = f"{size} of text is less than {limit}: it is read often, and must not be learned by heart"
+    else:
+        reason = f"{size} of text is more than {limit}: it is hardly repeated, and what counts is the loss for the arithmetic"
+    return ("plan.recipe", job.choices.name, reason)
+
+
+def _cost_rows(job: Job, estimates: Mapping[str, Any]) -> Rows:
+    config, machine = job.config, job.machine
+    hours, energy = estimates["seconds"] / 3600, estimates["watt_hours"] / 1000
+    if config.hardware == THIS_MACHINE:
+        hardware, what = machine.name, "the machine at hand"
+    else:
+        sheet = GPUS[config.hardware]
+        numbers = (
+            f"{sheet.bf16_tflops:g} TFLOP/s in bfloat16" if sheet.bf16_tflops else f"{sheet.fp32_tflops:g} TFLOP/s: no bfloat16, so float32"
+        )
+        hardware = config.hardware
+        what = f"{numbers}, {sheet.memory_gb:g} GB, {sheet.watts:g} W ({sheet.source}); plan.mfu {job.speeds.efficiency:g} is assumed"
+    found: Rows = [
+        ("hardware", hardware, what),
+        ("hours", f"{hours:.3g}", f"{human_seconds(estimates['seconds'])} of {human_seconds(job.seconds)} to spend"),
+        ("energy", f"{energy:.3g} kWh", f"{machine.watts:.0f} W assumed while training; a meter at the wall knows better"),
+    ]
+    if config.price_per_hour:
+        price = f"{config.price_per_hour:g} {config.currency}".strip()
+        budget = f" of {config.money_budget:g} to spend" if config.money_budget else ""
+        found.append(("money", f"{estimates['money']:.3g} {config.currency}".strip(), f"at {price} an hour{budget}"))
+    return found

@@ -1,0 +1,150 @@
+"""The two presets of training choices, as plain data: change a number here, and name its evidence beside it.
+
+`data-limited` is for text that is read many times; `compute-limited` for text of which the time allows a pass or a few.
+Every field is a choice; `EVIDENCE` says of each where its value comes from, and a test keeps the two together.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+RecipeName = Literal["data-limited", "compute-limited"]
+DATA_LIMITED_BELOW_BYTES = 200_000_000
+"""Less text than this is planned as data-limited."""
+
+
+@dataclass(frozen=True)
+class TrainingRecipe:
+    """What is chosen the same for every model of a regime.
+
+    Attributes:
+        name: of the preset.
+        max_epochs: passes over the text after which training ends, whatever time is left, without dropout.
+        max_epochs_with_dropout: the same with dropout.
+        dropout: where there is time for at least `dropout_epochs` passes; else none.
+        dropout_epochs: see `dropout`.
+        weight_decay: where the text is read less than `repeated_epochs` times.
+        weight_decay_repeated: where it is read more often.
+        repeated_epochs: see `weight_decay`.
+        decay_fraction: share of the steps, the last ones, over which the rate falls.
+        batch_tokens: tokens of a step in a training of `batch_reach` tokens.
+        batch_reach: see `batch_tokens`.
+        batch_exponent: the batch grows with the tokens of the training to this power.
+        learning_rate: peak with Muon, or a variant of it, at `learning_rate_width`; less for wider models, by the square root.
+        adamw_learning_rate: peak where AdamW does everything.
+        learning_rate_width: see `learning_rate`.
+        train: other settings of the section `train`, where the user gave none.
+    """
+
+    name: RecipeName
+    max_epochs: float
+    max_epochs_with_dropout: float
+    dropout: float
+    dropout_epochs: float
+    weight_decay: float
+    weight_decay_repeated: float
+    repeated_epochs: float
+    decay_fraction: float
+    batch_tokens: int
+    batch_reach: float
+    batch_exponent: float
+    learning_rate: float
+    adamw_learning_rate: float
+    learning_rate_width: int
+    train: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+
+DATA_LIMITED = TrainingRecipe(
+    name="data-limited",
+    max_epochs=5.0,
+    max_epochs_with_dropout=12.0,
+    dropout=0.2,
+    dropout_epochs=8.0,
+    weight_decay=0.1,
+    weight_decay_repeated=0.3,
+    repeated_epochs=4.0,
+    decay_fraction=0.4,
+    batch_tokens=2048,
+    batch_reach=1.5e6,
+    batch_exponent=0.5,
+    learning_rate=0.01,
+    adamw_learning_rate=2e-3,
+    learning_rate_width=128,
+    train=MappingProxyType({"optimizer": "muon", "schedule": "wsd"}),
+)
+
+COMPUTE_LIMITED = TrainingRecipe(
+    name="compute-limited",
+    max_epochs=4.0,
+    max_epochs_with_dropout=4.0,
+    dropout=0.0,
+    dropout_epochs=float("inf"),
+    weight_decay=0.1,
+    weight_decay_repeated=0.1,
+    repeated_epochs=4.0,
+    decay_fraction=0.65,
+    batch_tokens=2048,
+    batch_reach=1.5e6,
+    batch_exponent=0.383,
+    learning_rate=0.01,
+    adamw_learning_rate=2e-3,
+    learning_rate_width=128,
+    train=MappingProxyType({"optimizer": "muon", "schedule": "wsd"}),
+)
+
+RECIPES: dict[RecipeName, TrainingRecipe] = {recipe.name: recipe for recipe in (DATA_LIMITED, COMPUTE_LIMITED)}
+
+_REPEATS = "docs/planning.md, How often a small text may be read"
+_BATCH = "docs/planning.md, Batch and rate"
+EVIDENCE: dict[RecipeName, dict[str, str]] = {
+    "data-limited": {
+        "max_epochs": _REPEATS,
+        "max_epochs_with_dropout": _REPEATS,
+        "dropout": _REPEATS,
+        "dropout_epochs": _REPEATS,
+        "weight_decay": _REPEATS,
+        "weight_decay_repeated": _REPEATS,
+        "repeated_epochs": _REPEATS,
+        "decay_fraction": "Hägele et al. 2024, arXiv:2405.18392, figure 4: longer than a fifth matches the cosine",
+        "batch_tokens": _BATCH,
+        "batch_reach": _BATCH,
+        "batch_exponent": f"{_BATCH}: our extrapolation from one column",
+        "learning_rate": _BATCH,
+        "adamw_learning_rate": "usual at small widths; not yet varied here",
+        "learning_rate_width": _BATCH,
+        "train.optimizer": "docs/ablations.md, optimizer",
+        "train.schedule": "docs/ablations.md, schedule",
+    },
+    "compute-limited": {
+        "max_epochs": "Muennighoff et al. 2023, arXiv:2305.16264: up to four passes are nearly as good as fresh text",
+        "max_epochs_with_dropout": "Muennighoff et al. 2023, arXiv:2305.16264",
+        "dropout": "usual for text that is hardly repeated: there is nothing to learn by heart",
+        "dropout_epochs": "no dropout at any number of passes",
+        "weight_decay": "usual for text that is hardly repeated",
+        "weight_decay_repeated": "the same: four passes are the most",
+        "repeated_epochs": "Muennighoff et al. 2023, arXiv:2305.16264",
+        "decay_fraction": "nanochat's warm-down",
+        "batch_tokens": _BATCH,
+        "batch_reach": _BATCH,
+        "batch_exponent": "nanochat: the batch grows with the tokens to the power 0.383",
+        "learning_rate": _BATCH,
+        "adamw_learning_rate": "usual at small widths; not yet varied here",
+        "learning_rate_width": _BATCH,
+        "train.optimizer": "Jordan et al. 2024, modded-nanogpt's log: Muon 3,250 steps to the loss that Adam reached in 5,625",
+        "train.schedule": "Hägele et al. 2024, arXiv:2405.18392",
+    },
+}
+"""Recipe -> choice -> where its value comes from."""
+
+
+def choose_recipe(wish: str, num_bytes: int) -> TrainingRecipe:
+    """Return the recipe asked for; of `planned`, the one for so much text.
+
+    Args:
+        wish: `planned`, or a recipe's name.
+        num_bytes: of the training split, UTF-8.
+    """
+    if wish == "planned":
+        return DATA_LIMITED if num_bytes < DATA_LIMITED_BELOW_BYTES else COMPUTE_LIMITED
+    return next(recipe for name, recipe in RECIPES.items() if name == wish)
