@@ -35,8 +35,8 @@ FORMAT_VERSION = 1
 FIT_FILE = "scaling.json"
 DRAWS = 400
 INTERVAL = 0.95
-LARGEST_CHANGE = 4.0
-"""A search may move the rule's learning rate or batch by this factor at most: it is made at one small size."""
+LARGEST_CHANGE = 2.0
+"""A search may move the rule's learning rate by this factor at most: it is made at one small size, for a short run."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,7 @@ class Fit:
         batch_factor: best batch as a multiple of `rules.batch_tokens`.
         recipe: settings the pilots shared, such as dropout and weight decay: predictions hold for these.
         searched: what the search for rate and batch tried: a list of {setting, factor, bits_per_byte}.
+        largest_flops: arithmetic of the largest pilot, which says how far a prediction reaches beyond.
     """
 
     law: Law
@@ -80,6 +81,7 @@ class Fit:
     batch_factor: float = 1.0
     recipe: Mapping[str, Any] = field(default_factory=dict)
     searched: tuple[Mapping[str, Any], ...] = ()
+    largest_flops: float = 0.0
 
     def loss(self, parameters: float, tokens_seen: float, unique_tokens: float) -> float:
         """Return the expected held-out bits per byte: the first of what `predict` returns, without the work of the interval."""
@@ -217,6 +219,17 @@ def best_factor(tried: Mapping[float, float]) -> float:
         if square > 0:
             lowest = math.exp(min(max(-slope / (2 * square), logs[near].min()), logs[near].max()))
     return min(max(lowest, 1 / LARGEST_CHANGE), LARGEST_CHANGE)
+
+
+def best_batch(usual: float, tried: Mapping[float, float]) -> float:
+    """Return the batch factor to use: another than 1 only where it is better by more than a run's scatter.
+
+    Args:
+        usual: bits per byte with the rule's batch.
+        tried: factor -> bits per byte of other batches; what is not finite is left out.
+    """
+    better = {factor: loss for factor, loss in tried.items() if loss < usual * (1 - NOISE)}
+    return min(better, key=lambda factor: better[factor], default=1.0)
 
 
 def fit_json(fit: Fit) -> dict[str, Any]:

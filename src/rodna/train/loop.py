@@ -32,6 +32,10 @@ Objective = Callable[..., LossSum]
 EVALUATION_TOKENS_AT_ONCE = 8192
 
 
+class DivergedError(TrainError):
+    """The loss is no longer finite."""
+
+
 @dataclass(frozen=True)
 class Speedometer:
     """What turns tokens per second into MFU.
@@ -191,9 +195,9 @@ def evaluate_average(
     return record | ({"weights": values.averaging} if average.differs(progress.step) else {})
 
 
-def diverged(step: int, what: str, value: float) -> TrainError:
+def diverged(step: int, what: str, value: float) -> DivergedError:
     """Return the error for a loss that is no longer a number."""
-    return TrainError(
+    return DivergedError(
         f"training has diverged: {what} is {value} at step {step:,}",
         fix="lower train.learning_rate (a third is a good try) or raise train.warmup_steps; the last good checkpoint is kept",
     )

@@ -1,0 +1,135 @@
+"""`rodna plan fit`: pilot runs on the user's own text, and the law they give."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rodna.cli.options import HERE, NOTHING, DryRunOption, JsonOption, SetOption, WorkspaceOption
+from rodna.core.log import say
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rodna.cli.stages import Stages
+    from rodna.core.artifact import Artifact
+    from rodna.core.workspace import Stage
+    from rodna.plan.fit import Fit
+    from rodna.plan.propose import Plan
+
+MINUTES = 4.0
+
+
+def fit(
+    minutes: Annotated[float, typer.Option("--minutes", min=0.05, max=60 * 24, help="How long all pilot runs may take.")] = MINUTES,
+    again: Annotated[bool, typer.Option("--again", help="Run the pilots anew, though there is a fit for this text.")] = False,
+    workspace: WorkspaceOption = HERE,
+    set_: SetOption = NOTHING,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a few minutes of pilot runs, and fit the plan's law, learning rate and batch to this very text.
+
+    Killed anywhere, the same command goes on. `rodna plan` uses the fit from then on.
+    """
+    import shutil
+
+    from rodna.cli.lock import locked
+    from rodna.cli.verbs import open_stages, print_json, stage_verb
+    from rodna.plan.fit import fit_json, read_fit
+
+    stages = open_stages(workspace, set_)
+    stage = scaling_stage(stages, minutes=minutes)
+    if dry_run:
+        state = "would be made" if again or stage.existing(stages.workspace) is None else "unchanged"
+        print_json([{"stage": "scaling", "state": state}]) if as_json else say(f"scaling: {state}")
+        return
+    stage_verb(("tokens",), workspace=workspace, overrides=set_, dry_run=False, as_json=False, quiet=True)
+    stages = open_stages(workspace, set_)
+    stage = scaling_stage(stages, minutes=minutes)
+    with locked(stages.workspace):
+        if again:
+            for folder in (stage.out(stages.workspace), run_folder(stages, stage, minutes)):
+                shutil.rmtree(folder, ignore_errors=True)
+        made = stage.run(stages.workspace)
+    found = read_fit(made)
+    if as_json:
+        print_json({"path": str(made.path), **{name: value for name, value in fit_json(found).items() if name != "draws"}})
+    else:
+        print_fit(found)
+
+
+def scaling_stage(stages: "Stages", *, minutes: float = MINUTES) -> "Stage":
+    """Return the stage that makes pilot runs and the fit. How many minutes they take is no part of what it depends on."""
+    from rodna.core.workspace import Stage
+    from rodna.plan.fit import FORMAT_VERSION, KIND
+
+    corpus, tokenizer = stages.stage("corpus"), stages.stage("tokenizer")
+    settings = fit_settings(stages)
+    inputs = {"corpus": corpus.digest, "tokenizer": tokenizer.digest}
+
+    def make(out: "Path") -> "Artifact":
+        from rodna.train.pilots import fit_scaling
+
+        run = run_folder(stages, scaling_stage(stages), minutes)
+        return fit_scaling(
+            stages.artifact("corpus"), stages.artifact("tokenizer"), stages.artifact("tokens"), settings, out, run=run,
+            make_target=lambda: target_of(stages), seconds=60 * minutes,
+        )  # fmt: skip
+
+    return Stage(kind=KIND, name=stages.project.name, format_version=FORMAT_VERSION, inputs=inputs, config=settings, make=make)
+
+
+def existing_fit(stages: "Stages") -> "Artifact | None":
+    """Return the fit for the project's text and settings, None where `rodna plan fit` was not run."""
+    return scaling_stage(stages).existing(stages.workspace)
+
+
+def run_folder(stages: "Stages", stage: "Stage", minutes: float) -> "Path":
+    """Return where pilots are kept: more minutes are another ladder."""
+    return stages.workspace.runs / f"{stage.out(stages.workspace).name}-{minutes:g}min"
+
+
+def fit_settings(stages: "Stages") -> dict[str, Any]:
+    """Return the settings a fit depends on: the recipe, and what the user keeps of model and training; not the time of a plan."""
+    from rodna.plan.plan import plan_settings
+
+    project = stages.project
+    settings = plan_settings(project.plan, model=project.model, train=project.train)
+    return {**settings, "plan": {name: settings["plan"][name] for name in ("recipe", "preset", "device")}}
+
+
+def target_of(stages: "Stages") -> "Plan":
+    """Return what would be planned without a fit: pilots are smaller and shorter runs by the same recipe."""
+    from rodna.plan.plan import machine_of, measure_text, plan_settings, speeds_of
+    from rodna.plan.propose import propose
+    from rodna.plan.speed import time_plain_steps
+
+    project = stages.project
+    config = project.plan.model_copy(update={"calibration": "estimated"})
+    settings = plan_settings(config, model=project.model, train=project.train)
+    machine, text = machine_of(config), measure_text(stages.artifact("corpus"), stages.artifact("tokenizer"))
+    return propose(
+        text, machine, speeds_of(machine, config), config, model=settings["model"], train=settings["train"], timer=time_plain_steps,
+        left_open=frozenset(settings["left_open"]),
+    )  # fmt: skip
+
+
+def print_fit(found: "Fit") -> None:
+    """Print the pilots, the law and the best rate and batch on stdout."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from rodna.core.text import human_count
+
+    table = Table("pilot", "weights of the blocks", "tokens seen", "unique tokens", "bits/byte", "the law says")
+    for point in found.points:
+        counts = (human_count(value) for value in (point.parameters, point.tokens_seen, point.unique_tokens))
+        expected = found.loss(point.parameters, point.tokens_seen, point.unique_tokens)
+        table.add_row(point.name, *counts, f"{point.bits_per_byte:.3f}", f"{expected:.3f}")
+    console = Console()
+    console.print(table)
+    for name, reason in found.left_out.items():
+        console.print(f"left out: {name}: {reason}")
+    constants = ", ".join(f"{name} = {value:.3g}" for name, value in found.constants.items())
+    console.print(f"law ({found.law.form}): {constants}; a run scatters by {found.noise:.1%}")
+    console.print(f"learning rate: {found.rate_factor:.2g} times the rule's; batch: {found.batch_factor:g} times")

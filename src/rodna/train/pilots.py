@@ -1,0 +1,345 @@
+"""Pilot runs: a few minutes of real training on the user's own text, from which a law is fitted.
+
+    runs/<scaling-...>/ladder.json         what is run: decided once, so that a slower minute later changes nothing
+    runs/<scaling-...>/points/*.json       one finished run each
+    runs/<scaling-...>/trunks/<pilot>/     a constant-rate run on its way from branch to branch
+
+Killed anywhere, the same call goes on with the next missing point.
+"""
+
+import copy
+import json
+import math
+import shutil
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rodna.core import artifact
+from rodna.core.artifact import Artifact
+from rodna.core.config import validate
+from rodna.core.files import write_json
+from rodna.core.log import say
+from rodna.core.text import human_count
+from rodna.data.batches import Batches
+from rodna.data.tokens import Tokens
+from rodna.models.config import ModelConfig
+from rodna.models.decoder import Decoder
+from rodna.plan import rules
+from rodna.plan.fit import FIT_FILE, FORMAT_VERSION, KIND, Fit, best_batch, best_factor, fit_json, fit_points
+from rodna.plan.flops import flops_per_token
+from rodna.plan.hardware import Machine, describe_machine
+from rodna.plan.ladder import (
+    SEARCH_BATCHES,
+    SEARCH_RATES,
+    Ladder,
+    Pilot,
+    batch_pilot,
+    ladder_for,
+    law_pilots,
+    learning_rates,
+    pilot_models,
+    rate_pilot,
+)
+from rodna.plan.laws import Point
+from rodna.plan.propose import Plan
+from rodna.plan.speed import StepTimer, will_compile
+from rodna.train.config import TrainValues
+from rodna.train.loop import DivergedError, Speedometer, train
+from rodna.train.objectives import build_objective
+from rodna.train.optim import build_optimizers
+from rodna.train.runtime import compile_decoder, compute_dtype, prepare, undo_compilation
+from rodna.train.state import Progress, RunFolder, setup_digest
+from rodna.train.timing import time_steps
+
+LADDER, POINTS, TRUNKS = "ladder.json", "points", "trunks"
+RECIPE = ("optimizer", "weight_decay", "schedule", "decay_fraction")
+"""Settings that the pilots share with the planned training, told with the fit."""
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """What every pilot of one fit has in common.
+
+    Attributes:
+        train: the training split.
+        validation: scored at the end of each run.
+        tokenizer_folder: copied into saved states.
+        target: the plan whose recipe the pilots follow.
+        machine: this one.
+        folder: of the runs.
+    """
+
+    train: Tokens
+    validation: Tokens
+    tokenizer_folder: Path
+    target: Plan
+    machine: Machine
+    folder: Path
+
+
+def fit_scaling(
+    corpus: Artifact,
+    tokenizer: Artifact,
+    tokens: Artifact,
+    settings: Mapping[str, Any],
+    out: Path,
+    *,
+    run: Path,
+    make_target: Callable[[], Plan],
+    seconds: float,
+    timer: StepTimer = time_steps,
+) -> Artifact:
+    """Make pilot runs on a text, fit a law to them, and write `scaling.json`.
+
+    Args:
+        corpus: what the tokens were made from.
+        tokenizer: copied into saved states.
+        tokens: the encoded corpus; the validation split scores, the test split is not touched.
+        settings: recorded as the artifact's configuration; a learning rate or batch fixed in its section `train` is not searched for.
+        out: the artifact's folder.
+        run: folder of finished and unfinished pilots; may be deleted once the fit is there.
+        make_target: plans without a fit: recipe, passes and size that the pilots should tell about.
+        seconds: to spend.
+        timer: measures training steps.
+
+    Raises:
+        PlanError: the time is too short, or too few pilots ended with a loss.
+        KeyboardInterrupt: the user asked to stop; finished pilots are kept, and the unfinished one's state.
+    """
+    fixed = {name for name, value in settings.get("train", {}).items() if value != "planned"}
+    with artifact.create(out, kind=KIND, format_version=FORMAT_VERSION, inputs={"corpus": corpus, "tokenizer": tokenizer},
+                         config=settings) as draft:  # fmt: skip
+        train_split, validation = Tokens.open(tokens.path, "train"), Tokens.open(tokens.path, "validation")
+        target, ladder = decide_ladder(run, train_split, validation, make_target, seconds=seconds, timer=timer)
+        bench = Workbench(train_split, validation, tokenizer.path, target, machine_of(target), run)
+        fit = fit_ladder(bench, ladder, fixed=fixed)
+        write_json(draft.path / FIT_FILE, fit_json(fit))
+        draft.counts = {"points": len(fit.points), "left_out": len(fit.left_out), "form": fit.law.form, "noise": fit.noise}
+    return draft.result
+
+
+def machine_of(target: Plan) -> Machine:
+    """Return the machine at hand, its GPU left alone where the plan does."""
+    return describe_machine("cpu" if target.machine.get("device") == "cpu" else "auto")
+
+
+def decide_ladder(
+    folder: Path, train_split: Tokens, validation: Tokens, make_target: Callable[[], Plan], *, seconds: float, timer: StepTimer
+) -> tuple[Plan, Ladder]:
+    """Return what is planned and the pilots' sizes and lengths: those of the first call, so that a slower minute changes nothing."""
+    file = folder / LADDER
+    if file.is_file():
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        target, ladder = kept["target"], kept["ladder"]
+        models = tuple(ModelConfig.model_validate(model) for model in ladder["models"])
+        return (Plan(**{**target, "model": ModelConfig.model_validate(target["model"])}),
+                Ladder(**{**ladder, "models": models, "token_seconds": tuple(ladder["token_seconds"])}))  # fmt: skip
+    target = make_target()
+    small, large = (sizes[place] for sizes, place in zip(pilot_models(target.model)[:1] * 2, (0, -1), strict=True))
+    times = [time_token(model, target, seconds=seconds, timer=timer) for model in (small, large)]
+    scored = min(validation.num_tokens, int(target.train["evaluation_tokens"]) or validation.num_tokens)
+    ladder = ladder_for(target, train_split.num_tokens, scored, seconds=seconds, token_seconds=between((small, large), times))
+    folder.mkdir(parents=True, exist_ok=True)
+    plain = {name: getattr(target, name) for name in ("train", "estimates", "reasons", "machine")}
+    write_json(file, {
+        "target": {**plain, "model": target.model.model_dump(mode="json")},
+        "ladder": {**vars(ladder), "models": [model.model_dump(mode="json") for model in ladder.models]},
+    })  # fmt: skip
+    return target, ladder
+
+
+def time_token(model: ModelConfig, target: Plan, *, seconds: float, timer: StepTimer) -> float:
+    """Return the time of learning from a token."""
+    rows = max(1, rules.MIN_BATCH_TOKENS // model.context_length)
+    values = {**target.train, "batch_size": rows, "micro_batch_size": min(rows, int(target.train["micro_batch_size"]))}
+    measured = timer(model, values, machine=machine_of(target), expected_seconds=seconds / 4)
+    return measured.seconds / (rows * model.context_length)
+
+
+def between(models: tuple[ModelConfig, ModelConfig], times: list[float]) -> Callable[[ModelConfig], float]:
+    """Return the time of a token for any size: a power of its FLOPs that gives both measured times."""
+    flops = [flops_per_token(model).model for model in models]
+    power = math.log(times[1] / times[0]) / math.log(flops[1] / flops[0])
+    return lambda model: times[0] * (flops_per_token(model).model / flops[0]) ** power
+
+
+def fit_ladder(bench: Workbench, ladder: Ladder, *, fixed: Set[str]) -> Fit:
+    """Run whatever is missing of the search and of the ladder, and fit the law."""
+    say(f"pilot runs of {', '.join(f'{model.width} x {model.num_layers}' for model in ladder.models)}, "
+        f"{ladder.length_tokens:,} tokens and more each")  # fmt: skip
+    rate_factor, batch_factor, searched = search(bench, ladder, fixed=fixed)
+    pilots = law_pilots(bench.target, ladder, rate_factor=rate_factor, batch_factor=batch_factor)
+    records = [record for pilot in pilots for record in run_pilot(pilot, bench)]
+    points = [Point(record["parameters"], record["tokens_seen"], record["unique_tokens"], loss_of(record), record["name"])
+              for record in records]  # fmt: skip
+    recipe = {"dropout": bench.target.model.dropout, **{name: bench.target.train[name] for name in RECIPE}}
+    fitted = fit_points(points)
+    return replace(fitted, rate_factor=rate_factor, batch_factor=batch_factor, recipe=recipe, searched=tuple(searched),
+                   largest_flops=max(record["flops"] for record in records))  # fmt: skip
+
+
+def search(bench: Workbench, ladder: Ladder, *, fixed: Set[str]) -> tuple[float, float, list[dict[str, Any]]]:
+    """Return the best multiples of the rule's learning rate and batch at the smallest size, and what was tried."""
+    searched: list[dict[str, Any]] = []
+
+    def tried(pilot: Pilot, setting: str, factor: float) -> float:
+        loss = loss_of(run_pilot(pilot, bench)[0])
+        searched.append({"setting": setting, "factor": factor, "bits_per_byte": loss if math.isfinite(loss) else None})
+        return loss
+
+    rates: dict[float, float] = {}
+    if not fixed & {"learning_rate", "adam_learning_rate"}:
+        rates = {factor: tried(rate_pilot(bench.target, ladder, factor), "learning_rate", factor) for factor in SEARCH_RATES}
+        best = min(rates, key=lambda factor: rates[factor] if math.isfinite(rates[factor]) else math.inf)
+        if best in (min(SEARCH_RATES), max(SEARCH_RATES)):
+            further = best**2
+            rates[further] = tried(rate_pilot(bench.target, ladder, further), "learning_rate", further)
+    rate_factor = best_factor(rates)
+    if "batch_size" in fixed:
+        return rate_factor, 1.0, searched
+    usual = min((loss for loss in rates.values() if math.isfinite(loss)), default=math.nan)
+    if not rates:
+        usual = tried(rate_pilot(bench.target, ladder, 1.0), "batch_size", 1.0)
+    batches = {factor: tried(batch_pilot(bench.target, ladder, rate_factor, factor), "batch_size", factor) for factor in SEARCH_BATCHES}
+    return rate_factor, best_batch(usual, batches), searched
+
+
+def loss_of(record: Mapping[str, Any]) -> float:
+    """Return a finished run's bits per byte, not a number where it diverged."""
+    return math.nan if record["bits_per_byte"] is None else float(record["bits_per_byte"])
+
+
+def run_pilot(pilot: Pilot, bench: Workbench) -> list[dict[str, Any]]:
+    """Run what is missing of a pilot, and return the records of its lengths."""
+    files = [bench.folder / POINTS / f"{pilot.name}-{steps}.json" for steps in pilot.lengths]
+    if not all(file.is_file() for file in files):
+        files[0].parent.mkdir(parents=True, exist_ok=True)
+        say(f"  {pilot.name}: {human_count(pilot.model.num_parameters)} parameters, {' and '.join(map(str, pilot.lengths))} steps")
+        trunk = Trunk(pilot, bench)
+        try:
+            for steps, file in zip(pilot.lengths, files, strict=True):
+                if not file.is_file():
+                    write_json(file, trunk.branch(steps))
+        finally:
+            trunk.close()
+        shutil.rmtree(bench.folder / TRUNKS / pilot.name, ignore_errors=True)
+    return [json.loads(file.read_text(encoding="utf-8")) for file in files]
+
+
+def can_branch(values: TrainValues) -> bool:
+    """Return whether a run's beginning is the same whatever its length: else each length is a run of its own."""
+    averages_in_decay = values.averaging == "none" or (values.averaging == "swa" and values.averaging_fraction <= values.decay_fraction)
+    return (values.schedule in ("wsd", "sqrt") and values.weight_decay_schedule == "constant" and averages_in_decay
+            and values.curriculum == "none")  # fmt: skip
+
+
+class Trunk:
+    """A pilot at its constant learning rate, from which decays branch off."""
+
+    def __init__(self, pilot: Pilot, bench: Workbench) -> None:
+        self._pilot, self._bench = pilot, bench
+        self._tokens = thinned(bench.train, pilot.share)
+        self._values = values_of(pilot, bench.target)
+        self._device, self._dtype = prepare(bench.machine), compute_dtype(bench.machine, self._values)
+        self._batches = Batches(self._tokens, seed=self._values.seed, batch_size=pilot.batch_size,
+                                context_length=pilot.model.context_length)  # fmt: skip
+        self._folder = self._run_folder("trunk", 0)
+        self._build()
+        self._progress = self._folder.resume(self._decoder, self._optimizers)
+        self._compiled = False
+        if will_compile(bench.machine, self._values.model_dump(), seconds=pilot.seconds):
+            example = self._batches.batch(0).inputs_BT[: self._values.micro_batch_size].to(self._device)
+            self._compiled = compile_decoder(self._decoder, example, dtype=self._dtype)
+
+    def _build(self) -> None:
+        self._decoder = Decoder(self._pilot.model).initialize(seed=self._values.seed).to(self._device)
+        self._decoder.checkpoint_activations = self._values.checkpoint_activations
+        self._optimizers = build_optimizers(self._decoder, self._values)
+
+    def _run_folder(self, name: str, steps: int) -> RunFolder:
+        setup = setup_digest(values=self._values.model_dump(mode="json"), model=self._pilot.model.model_dump(mode="json"), steps=steps,
+                             share=self._pilot.share, tokens=self._tokens.num_tokens)  # fmt: skip
+        return RunFolder(self._bench.folder / TRUNKS / self._pilot.name / name, tokenizer_folder=self._bench.tokenizer_folder, setup=setup)
+
+    def close(self) -> None:
+        """Let other models run as plain Python again."""
+        if self._compiled:
+            undo_compilation(self._decoder)
+
+    def branch(self, steps: int) -> dict[str, Any]:
+        """Return the record of a run of `steps`: bit for bit what one that was alone would have given."""
+        values = self._values.model_copy(update={"steps": steps, "evaluations": 1})
+        start = steps - round(values.decay_fraction * steps) if can_branch(values) else 0
+        try:
+            if start > self._progress.step:
+                constant = values.model_copy(update={"steps": start, "decay_fraction": 0.0, "averaging": "none"})
+                self._learn(constant, self._folder, self._progress, validated=False)
+            loss = self._decay(values)
+        except DivergedError:
+            # Kept as a run without a loss: it is named, and not tried again.
+            loss = math.nan
+        tokens = steps * self._batches.tokens_per_batch
+        return {
+            "name": f"{self._pilot.name}-{steps}",
+            "parameters": rules.block_parameters(self._pilot.model),
+            "all_parameters": self._pilot.model.num_parameters,
+            "tokens_seen": tokens,
+            "unique_tokens": self._tokens.num_tokens,
+            "bits_per_byte": loss if math.isfinite(loss) else None,
+            "steps": steps,
+            "batch_size": self._pilot.batch_size,
+            "learning_rate": values.learning_rate,
+            "flops": flops_per_token(self._pilot.model).model * tokens,
+        }
+
+    def _decay(self, values: TrainValues) -> float:
+        """Go to the end of a run in a copy of the trunk's state; the trunk stays where it is."""
+        weights = {name: tensor.clone() for name, tensor in self._decoder.state_dict().items()}
+        states = [copy.deepcopy(optimizer.state_dict()) for optimizer in self._optimizers]
+        folder = self._run_folder(f"branch-{values.steps}", values.steps)
+        progress = folder.resume(self._decoder, self._optimizers)
+        if not progress.step:
+            progress = replace(self._progress)
+        try:
+            return self._learn(values, folder, progress, validated=True).best_bits_per_byte
+        finally:
+            self._decoder.load_state_dict(weights)
+            for optimizer, state in zip(self._optimizers, states, strict=True):
+                optimizer.load_state_dict(state)
+
+    def _learn(self, values: TrainValues, folder: RunFolder, progress: Progress, *, validated: bool) -> Progress:
+        validation = self._bench.validation if validated else nothing_of(self._bench.validation)
+        return train(
+            self._decoder, self._optimizers, self._batches, validation, values, folder=folder, progress=progress, dtype=self._dtype,
+            speedometer=Speedometer(flops_per_token(self._pilot.model).model, 0.0), objective=build_objective(values, self._decoder),
+        )  # fmt: skip
+
+
+def values_of(pilot: Pilot, target: Plan) -> TrainValues:
+    """Return a pilot's settings: the plan's, with its own batch, rate and steps."""
+    longest = max(pilot.lengths)
+    own = {
+        "steps": longest, "batch_size": pilot.batch_size, "micro_batch_size": min(pilot.batch_size, int(target.train["micro_batch_size"])),
+        "warmup_steps": rules.warmup_steps(longest), "evaluations": 1, "patience": 0, "trackers": (), **learning_rates(target, pilot),
+    }  # fmt: skip
+    return validate(TrainValues, {**target.train, **own})
+
+
+def thinned(tokens: Tokens, share: float) -> Tokens:
+    """Return about this share of the documents, at least one, evenly spread: sources keep their proportions."""
+    if share >= 1:
+        return tokens
+    count = max(1, round(share * tokens.num_documents))
+    chosen = np.arange(count, dtype=np.int64) * tokens.num_documents // count
+    parts = [tokens.tokens[tokens.offsets[number] : tokens.offsets[number + 1]] for number in chosen]
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum([len(part) for part in parts])])
+    return Tokens(np.concatenate(parts), offsets, tokens.document_bytes[chosen], tokens.end_of_text_id, tokens.vocabulary_size)
+
+
+def nothing_of(tokens: Tokens) -> Tokens:
+    """Return no documents of a split."""
+    return replace(tokens, tokens=tokens.tokens[:0], offsets=tokens.offsets[:1], document_bytes=tokens.document_bytes[:0])
