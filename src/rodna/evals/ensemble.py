@@ -16,7 +16,7 @@ from rodna.core.errors import EvaluationError
 from rodna.data.windows import EvaluationWindows
 from rodna.evals.model import Score
 from rodna.evals.scoring import continuation_tokens, continuation_windows, split_windows, sum_documents, token_nats
-from rodna.models.ensemble import Ensemble
+from rodna.models.ensemble import Ensemble, EnsembleEngine
 
 if TYPE_CHECKING:
     from rodna.data.tokens import Tokens
@@ -104,7 +104,12 @@ class EnsembleModel:
 
     def generate(self, prompts: Sequence[str], sampling: "Sampling") -> list[str]:
         """Return what the ensemble writes after each prompt."""
-        raise NotImplementedError
+        from rodna.models.generate import BATCH_SIZE, generate
+
+        slots = max(1, min(BATCH_SIZE, len(prompts)))
+        num_tokens = min(self.tokenizer.vocabulary_size, self.ensemble.vocabulary_size)
+        engine = EnsembleEngine(self.ensemble, num_tokens=num_tokens, num_slots=slots)
+        return generate(engine, self.tokenizer, prompts, sampling)
 
     def _nats(self, tokens: "Tokens", windows: Sequence[EvaluationWindows]) -> EnsembleNats:
         log_total_N: NDArray[np.float64] | None = None

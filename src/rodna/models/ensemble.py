@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from rodna.core.errors import ModelError
 from rodna.models.checkpoint import load
 from rodna.models.decoder import Decoder
+from rodna.models.engine import Engine
 from rodna.tokenizer.tokenizer import Tokenizer
 
 Average = Literal["probabilities", "logits"]
@@ -102,6 +103,41 @@ class Ensemble:
         assert total_CV is not None
         mean_CV = total_CV / len(self.members)
         return mean_CV if self.average == "probabilities" else mean_CV.softmax(-1)
+
+
+class EnsembleEngine:
+    """Continues token sequences as `Engine` does, choosing from the members' averaged probabilities.
+
+    Args:
+        ensemble: its members are copied.
+        num_tokens: of the tokenizer.
+        num_slots: sequences held at once.
+    """
+
+    def __init__(self, ensemble: Ensemble, *, num_tokens: int, num_slots: int = 1) -> None:
+        self.average, self.num_slots = ensemble.average, num_slots
+        # As long as the shortest context, so that all members forget the beginning of a text at once.
+        self.capacity = ensemble.context_length
+        self._engines = [Engine(member, num_tokens=num_tokens, num_slots=num_slots, capacity=self.capacity) for member in ensemble.members]
+
+    def start(self, tokens: Sequence[int], slot: int = 0) -> Tensor:
+        """Fill a slot with a sequence; return the scores (num_tokens,) of what follows."""
+        return self._join([engine.start(tokens, slot) for engine in self._engines])
+
+    def step(self, tokens: Sequence[int], positions: Sequence[int]) -> Tensor:
+        """Add one token to each of the first slots; return the scores (B, num_tokens) of what follows."""
+        return self._join([engine.step(tokens, positions) for engine in self._engines])
+
+    def move(self, source: int, target: int) -> None:
+        """Copy what one slot holds to another."""
+        for engine in self._engines:
+            engine.move(source, target)
+
+    def _join(self, scores: Sequence[Tensor]) -> Tensor:
+        stacked = torch.stack(list(scores))
+        if self.average == "logits":
+            return stacked.mean(0)
+        return stacked.log_softmax(-1).logsumexp(0)
 
 
 def load_ensemble(

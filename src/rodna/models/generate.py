@@ -14,9 +14,11 @@ from torch import Tensor
 from rodna.core.errors import ConfigError
 from rodna.models.decoder import Decoder
 from rodna.models.engine import Engine
+from rodna.models.ensemble import EnsembleEngine
 from rodna.tokenizer.tokenizer import Tokenizer
 
 BATCH_SIZE = 8
+AnyEngine = Engine | EnsembleEngine
 
 
 @dataclass(frozen=True)
@@ -80,16 +82,17 @@ def _is_number(value: object, *, whole: bool) -> bool:
     return math.isfinite(value)
 
 
-def stream(model: Decoder | Engine, tokenizer: Tokenizer, prompt: str, sampling: Sampling) -> Iterator[str]:
+def stream(model: Decoder | AnyEngine, tokenizer: Tokenizer, prompt: str, sampling: Sampling) -> Iterator[str]:
     """Continue a prompt, yielding whole characters as soon as they are certain.
 
     Args:
-        model: a decoder, or, to answer many prompts without laying out its weights each time, an `Engine` made of it.
+        model: a decoder, or, to answer many prompts without laying out its weights each time, an `Engine` made of it;
+            of an ensemble, its `EnsembleEngine`.
         tokenizer: the model's.
         prompt: any text; where it is empty the model begins a document.
         sampling: how tokens are chosen.
     """
-    engine = model if isinstance(model, Engine) else make_engine(model, tokenizer)
+    engine = make_engine(model, tokenizer) if isinstance(model, Decoder) else model
     row = _Row(engine, tokenizer, prompt, sampling, seed=sampling.seed)
     if row.finished:
         return
@@ -104,7 +107,7 @@ def stream(model: Decoder | Engine, tokenizer: Tokenizer, prompt: str, sampling:
 
 
 def generate(
-    model: Decoder | Engine, tokenizer: Tokenizer, prompts: Sequence[str], sampling: Sampling, *, batch_size: int = BATCH_SIZE
+    model: Decoder | AnyEngine, tokenizer: Tokenizer, prompts: Sequence[str], sampling: Sampling, *, batch_size: int = BATCH_SIZE
 ) -> list[str]:
     """Continue many prompts; return only the new text of each, in order.
 
@@ -112,13 +115,13 @@ def generate(
     changes the order of floating-point sums and nothing else: under greedy choice the text is the same at any.
 
     Args:
-        model: a decoder, or an `Engine` made of it, whose number of slots then is the batch size.
+        model: a decoder, or an engine made of it or of an ensemble, whose number of slots then is the batch size.
         tokenizer: the model's.
         prompts: any texts.
         sampling: how tokens are chosen.
         batch_size: texts written at once.
     """
-    engine = model if isinstance(model, Engine) else make_engine(model, tokenizer, num_slots=max(1, min(batch_size, len(prompts))))
+    engine = make_engine(model, tokenizer, num_slots=max(1, min(batch_size, len(prompts)))) if isinstance(model, Decoder) else model
     rows = [_Row(engine, tokenizer, prompt, sampling, seed=(sampling.seed + index) % 2**63) for index, prompt in enumerate(prompts)]
     texts: list[list[str]] = [[] for _ in rows]
     waiting = [index for index, row in enumerate(rows) if not row.finished][::-1]
@@ -148,7 +151,7 @@ def make_engine(decoder: Decoder, tokenizer: Tokenizer, *, num_slots: int = 1, h
     return Engine(decoder, num_tokens=num_tokens, num_slots=num_slots, half=half)
 
 
-def _advance(engine: Engine, rows: list["_Row"], active: list[int], texts: list[list[str]], sampling: Sampling) -> None:
+def _advance(engine: AnyEngine, rows: list["_Row"], active: list[int], texts: list[list[str]], sampling: Sampling) -> None:
     """Write one token of every active text; finished ones leave `active`, the last one taking their slot."""
     fresh = {slot: rows[index].begin(slot=slot) for slot, index in enumerate(active) if rows[index].is_full}
     # A row just begun again has its newest token in the cache: its place in the step is a repeat whose result is not used.
@@ -173,7 +176,7 @@ def _advance(engine: Engine, rows: list["_Row"], active: list[int], texts: list[
 class _Row:
     """One text being written: its tokens, what of them the engine's slot holds, and what of its text can be shown."""
 
-    def __init__(self, engine: Engine, tokenizer: Tokenizer, prompt: str, sampling: Sampling, *, seed: int) -> None:
+    def __init__(self, engine: AnyEngine, tokenizer: Tokenizer, prompt: str, sampling: Sampling, *, seed: int) -> None:
         self.engine, self.end = engine, tokenizer.end_of_text_id
         # Lone surrogates, which file names and terminals can smuggle into a string, are no text.
         tokens = tokenizer.encode(prompt.encode("utf-8", "replace").decode("utf-8"))

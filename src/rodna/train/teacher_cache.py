@@ -14,7 +14,6 @@ Shapes: B rows, T positions, N = B x T, C rows of a chunk, K tokens kept, V voca
 """
 
 import json
-import math
 import os
 import zlib
 from collections import Counter
@@ -135,7 +134,9 @@ class TeacherCache:
     def __init__(self, folder: Path, setup: CacheSetup) -> None:
         self.folder, self.setup = folder, setup
         self.slots_per_piece = max(1, min(MOST_PIECE_SLOTS, PIECE_BYTES // setup.row.itemsize))
+        # How many tokens keep how much: in bins, and their sum.
         self._mass: Counter[int] = Counter()
+        self._mass_sum = 0.0
         self._open: tuple[int, NDArray[Any]] | None = None
         self._changed = False
         self._mapped: tuple[int, NDArray[Any] | None] | None = None
@@ -191,6 +192,7 @@ class TeacherCache:
             places = slots[here] - piece * self.slots_per_piece
             fresh = here[buffer["check"][places] == 0]
             mass = -np.expm1(np.minimum(rows["log_probabilities"][fresh, :, -1].astype(np.float64), 0.0))
+            self._mass_sum += float(mass.sum())
             self._mass.update(np.minimum((mass * MASS_BINS).astype(np.int64), MASS_BINS - 1).ravel().tolist())
             buffer[places] = rows[here]
             self._changed = True
@@ -214,7 +216,6 @@ class TeacherCache:
     def summary(self) -> dict[str, Any]:
         """Return what a run's summary says: the share of the teachers' probability that the tokens kept hold, and the size on disk."""
         total = sum(self._mass.values())
-        centres = {bin_: (bin_ + 0.5) / MASS_BINS for bin_ in self._mass}
         seen, low = 0, 0.0
         for bin_ in sorted(self._mass):
             seen += self._mass[bin_]
@@ -225,7 +226,7 @@ class TeacherCache:
             "top_k": self.setup.top_k,
             "bytes_per_token": self.setup.bytes_per_token,
             "tokens": total,
-            "mass_mean": sum(centres[bin_] * count for bin_, count in self._mass.items()) / total if total else math.nan,
+            "mass_mean": self._mass_sum / total if total else 0.0,
             "mass_5th_percentile": low,
         }
 
@@ -290,14 +291,14 @@ class TeacherCache:
     def _write_index(self) -> None:
         described = {"format_version": FORMAT_VERSION, "slots_per_piece": self.slots_per_piece, "setup": asdict(self.setup)}
         histogram = {str(bin_): self._mass[bin_] for bin_ in sorted(self._mass)}
-        write_json(self.folder / INDEX, {**described, **self.summary(), "mass_histogram": histogram})
+        write_json(self.folder / INDEX, {**described, **self.summary(), "mass_sum": self._mass_sum, "mass_histogram": histogram})
 
     def _read_index(self) -> None:
         path = self.folder / INDEX
         try:
             index = json.loads(path.read_text(encoding="utf-8"))
             version, setup, slots = index["format_version"], index["setup"], int(index["slots_per_piece"])
-            mass = Counter({int(bin_): int(count) for bin_, count in index["mass_histogram"].items()})
+            mass, mass_sum = Counter({int(bin_): int(count) for bin_, count in index["mass_histogram"].items()}), float(index["mass_sum"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise TrainError(f"the teacher cache is damaged: {error!r}", where=str(path), fix=_DELETE) from error
         wanted = json.loads(json.dumps(asdict(self.setup)))
@@ -305,7 +306,7 @@ class TeacherCache:
         if version != FORMAT_VERSION or changed:
             what = f"of another format: {version}" if version != FORMAT_VERSION else f"made with other {', '.join(changed)}"
             raise TrainError(f"the teacher cache is {what}", where=str(path), fix=_DELETE)
-        self.slots_per_piece, self._mass = slots, mass
+        self.slots_per_piece, self._mass, self._mass_sum = slots, mass, mass_sum
 
 
 _DELETE = "use another folder for the cache, or delete this one: it is made again"
