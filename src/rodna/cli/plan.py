@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rodna.cli.fit import fit
 from rodna.cli.options import HERE, NOTHING, DryRunOption, JsonOption, SetOption, WorkspaceOption
 from rodna.cli.verbs import open_stages, print_json, stage_verb
 from rodna.core.log import say
@@ -12,8 +13,13 @@ from rodna.core.log import say
 if TYPE_CHECKING:
     from rodna.plan.plan import Plan
 
+app = typer.Typer()
+app.command()(fit)
 
+
+@app.callback(invoke_without_command=True)
 def plan(
+    context: typer.Context,
     write: Annotated[bool, typer.Option("--write", help="Put the proposed numbers into project.yaml, keeping its comments.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Plan for the machine at hand, though a plan for another one exists.")] = False,
     workspace: WorkspaceOption = HERE,
@@ -24,6 +30,8 @@ def plan(
     """Propose the model's size, batch, passes and learning rate, from the text and the machine."""
     from rodna.plan.plan import read_plan
 
+    if context.invoked_subcommand:
+        return
     if again and not dry_run:
         forget_plan(open_stages(workspace, set_))
     if stage_verb(("plan",), workspace=workspace, overrides=set_, dry_run=dry_run, as_json=as_json and dry_run, quiet=True) == {}:
