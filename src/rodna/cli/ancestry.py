@@ -4,7 +4,7 @@ import contextlib
 from pathlib import Path
 from typing import Any, cast
 
-from rodna.cli.stages import STAGES, Stages
+from rodna.cli.stages import ALL_STAGES, Stages, stages_of
 from rodna.core.artifact import Artifact
 from rodna.core.errors import ArtifactError, CorpusError
 from rodna.core.text import human_seconds
@@ -20,7 +20,7 @@ def find(stages: Stages, wanted: str) -> Artifact:
     Raises:
         ArtifactError: none, or more than one, is meant.
     """
-    if wanted in STAGES:
+    if wanted in ALL_STAGES:
         # Where the texts are gone, what they led to is still there, and is found by its kind below.
         with contextlib.suppress(CorpusError):
             return stages.artifact(wanted)
@@ -41,7 +41,7 @@ def find(stages: Stages, wanted: str) -> Artifact:
 
 def _furthest(stages: Stages, everything: list[Artifact]) -> Artifact:
     with contextlib.suppress(CorpusError):
-        for name in reversed(STAGES):
+        for name in reversed(stages_of(stages.project)):
             artifact = stages.stage(name).existing(stages.workspace)
             if artifact is not None:
                 return artifact

@@ -125,13 +125,14 @@ def find_model(model: str, workspace: Path, overrides: list[str]) -> Path:
     Raises:
         ArtifactError: there is none.
     """
+    from rodna.cli.stages import model_stage
     from rodna.core.errors import ArtifactError, CorpusError
 
     if model:
         return Path(model)
     stages = open_stages(workspace, overrides)
     try:
-        current = stages.stage("pretrain").existing(stages.workspace)
+        current = stages.stage(model_stage(stages.project)).existing(stages.workspace)
     except CorpusError:
         # A finished model needs its texts no more: they may be on another disk by now.
         current = None

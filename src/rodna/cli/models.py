@@ -24,6 +24,28 @@ def pretrain(
     stage_verb(("tokens", "pretrain"), workspace=workspace, overrides=set_, dry_run=dry_run, as_json=as_json)
 
 
+@app.command()
+def ensemble(
+    workspace: WorkspaceOption = HERE, set_: SetOption = NOTHING, dry_run: DryRunOption = False, as_json: JsonOption = False
+) -> None:
+    """Train the members of an ensemble (ensemble.members), and measure them alone and averaged."""
+    stage_verb(("tokens", "ensemble"), workspace=workspace, overrides=set_, dry_run=dry_run, as_json=as_json)
+
+
+@app.command()
+def distill(
+    workspace: WorkspaceOption = HERE, set_: SetOption = NOTHING, dry_run: DryRunOption = False, as_json: JsonOption = False
+) -> None:
+    """Train a student from the ensemble's members, from other checkpoints (distill.teachers), or both."""
+    from rodna.cli.stages import stages_of
+    from rodna.cli.verbs import open_project
+
+    names = stages_of(open_project(workspace, set_)[0])
+    stage_verb(
+        names[names.index("tokens") : names.index("distill") + 1], workspace=workspace, overrides=set_, dry_run=dry_run, as_json=as_json
+    )
+
+
 def evaluate(
     workspace: WorkspaceOption = HERE, set_: SetOption = NOTHING, dry_run: DryRunOption = False, as_json: JsonOption = False
 ) -> None:

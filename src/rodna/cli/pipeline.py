@@ -1,13 +1,13 @@
 """The order of the stages, and running only those whose result does not exist yet."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from rodna.cli.lock import locked
 from rodna.cli.project import Project
-from rodna.cli.stages import STAGES, StageName, Stages
+from rodna.cli.stages import ALL_STAGES, StageName, Stages, stages_of
 from rodna.core.artifact import Artifact
 from rodna.core.errors import ArtifactError
 from rodna.core.files import write_bytes
@@ -38,10 +38,10 @@ class Step:
         return {"stage": self.name, "state": self.state, "path": self.path, "detail": self.detail}
 
 
-def look(stages: Stages) -> list[Step]:
-    """Return how far every stage is, without doing or changing anything."""
+def look(stages: Stages, names: Sequence[StageName] = ()) -> list[Step]:
+    """Return how far stages are, by default those of the project, without doing or changing anything."""
     everything = list(stages.workspace.all_artifacts())
-    return [_look_at(stages, name, everything) for name in STAGES]
+    return [_look_at(stages, name, everything) for name in names or stages_of(stages.project)]
 
 
 def _look_at(stages: Stages, name: StageName, everything: list[Artifact]) -> Step:
@@ -90,6 +90,10 @@ def describe(artifact: Artifact) -> str:
             case "model":
                 passes = f"{counts['epochs']:.1f} passes over the text"
                 return f"{human_count(counts['parameters'])} parameters, {counts['steps']:,} steps, {passes}"
+            case "ensemble":
+                gain = counts["gain"]
+                measured = f", {counts['bits_per_byte']:.3f} bits per byte of validation text, {gain:.3f} fewer than one" if gain else ""
+                return f"{counts['members']} members, {human_count(counts['parameters'])} parameters together{measured}"
             case "evaluation":
                 return f"{counts['bits_per_byte']:.3f} bits per byte of held-out text"
             case _:
@@ -140,12 +144,15 @@ def run_stages(
         remove_unfinished(workspace)
         stages = Stages(project, workspace)
         results: dict[str, Any] = {}
+        order = [name for name in ALL_STAGES if name in {*stages_of(project), *names}]
         for name in names:
-            number = f"[{STAGES.index(name) + 1}/{len(STAGES)}]"
+            number = f"[{order.index(name) + 1}/{len(order)}]"
             stage = stages.stage(name)
             existing = stage.existing(workspace)
             started = time.perf_counter()
             if existing is None:
+                if "distill" in names:
+                    stages.check_teachers()
                 tell(f"{number} {name} ...")
             artifact = existing or stage.run(workspace)
             seconds = time.perf_counter() - started

@@ -9,9 +9,10 @@ def run(workspace: WorkspaceOption = HERE, set_: SetOption = NOTHING, dry_run: D
 
     Stop it at any moment and run it again: it goes on where it was.
     """
-    from rodna.cli.stages import STAGES
+    from rodna.cli.stages import stages_of
     from rodna.cli.summary import print_summary
 
-    results = stage_verb(STAGES, workspace=workspace, overrides=set_, dry_run=dry_run, as_json=as_json)
+    names = stages_of(open_project(workspace, set_)[0])
+    results = stage_verb(names, workspace=workspace, overrides=set_, dry_run=dry_run, as_json=as_json, quiet=True)
     if results and not as_json:
         print_summary(*open_project(workspace, set_), results)

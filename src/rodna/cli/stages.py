@@ -15,14 +15,34 @@ from rodna.core.artifact import Artifact, Manifest
 from rodna.core.errors import ArtifactError
 from rodna.core.workspace import Stage, Workspace
 
-StageName = Literal["documents", "cleaned", "corpus", "tokenizer", "plan", "tokens", "pretrain", "evaluate", "report"]
-STAGES: tuple[StageName, ...] = get_args(StageName)
+StageName = Literal[
+    "documents", "cleaned", "corpus", "tokenizer", "plan", "tokens", "pretrain", "ensemble", "distill", "evaluate", "report"
+]
+ALL_STAGES: tuple[StageName, ...] = get_args(StageName)
+STAGES: tuple[StageName, ...] = tuple(name for name in ALL_STAGES if name not in ("ensemble", "distill"))
+"""Those of a project that trains one model."""
 CORPUS_STAGES: tuple[StageName, ...] = ("documents", "cleaned", "corpus")
 VERBS: dict[StageName, str] = {
     "documents": "corpus build", "cleaned": "corpus build", "corpus": "corpus build", "tokenizer": "tokenizer train", "plan": "plan",
-    "tokens": "train tokens", "pretrain": "train pretrain", "evaluate": "eval", "report": "report",
+    "tokens": "train tokens", "pretrain": "train pretrain", "ensemble": "train ensemble",
+    "distill": "train distill", "evaluate": "eval", "report": "report",
 }  # fmt: skip
 """Stage -> the command that does it alone."""
+
+
+def stages_of(project: Project) -> tuple[StageName, ...]:
+    """Return what `rodna run` does: with teachers, the model is a student of theirs."""
+    from rodna.train.ensemble_config import wants_ensemble, wants_student
+
+    if not wants_student(project.ensemble, project.distill):
+        return STAGES
+    left_out = {"pretrain"} if wants_ensemble(project.ensemble) else {"pretrain", "ensemble"}
+    return tuple(name for name in ALL_STAGES if name not in left_out)
+
+
+def model_stage(project: Project) -> StageName:
+    """Return the stage that makes the model to evaluate and use."""
+    return "distill" if "distill" in stages_of(project) else "pretrain"
 
 
 class Stages:
@@ -53,9 +73,12 @@ class Stages:
             )
         return found
 
-    def run_folder(self) -> Path:
-        """Return the folder where pretraining keeps its log and what it needs to go on."""
-        return self.workspace.runs / self.stage("pretrain").out(self.workspace).name
+    def run_folder(self, name: StageName = "pretrain") -> Path:
+        """Return the folder where a training keeps its log and what it needs to go on."""
+        if name == "ensemble":
+            # Members are found again by what decides their weights, whatever else of the ensemble changes.
+            return self.workspace.runs / f"{self.project.name}-ensemble"
+        return self.workspace.runs / self.stage(name).out(self.workspace).name
 
     def _announced(self, name: StageName) -> Artifact:
         """Return a stand-in that has nothing but the digest of a result that need not exist."""
@@ -116,18 +139,28 @@ class Stages:
         )
 
     def _plan(self) -> Stage:
-        from rodna.plan import plan
+        return self._plan_for(self._split_over())
 
-        project = self.project
+    def _plan_for(self, split_over: int) -> Stage:
+        """Return the planning of one model: the only one, or one member of an ensemble whose time is split over so many."""
+        from rodna.cli.fit import existing_fit
+        from rodna.plan import plan
+        from rodna.train.identity import member_minutes
+
+        project, fit = self.project, existing_fit(self)
+        config = project.plan
+        if split_over:
+            minutes = member_minutes(project.ensemble, config.minutes, split_over)
+            config = config.model_copy(update={"time_budget_minutes": minutes, "money_budget": 0.0})
 
         def make_plan(out: Path) -> Artifact:
             from rodna.train.timing import time_steps
 
             made = (self.artifact("corpus"), self.artifact("tokenizer"))
-            return plan.make_plan(*made, project.plan, model=project.model, train=project.train, out=out, timer=time_steps)
+            return plan.make_plan(*made, config, model=project.model, train=project.train, out=out, timer=time_steps, fit=fit)
 
-        settings = plan.plan_settings(project.plan, model=project.model, train=project.train)
-        inputs = plan.plan_inputs(self._announced("corpus"), self._announced("tokenizer"), project.plan)
+        settings = plan.plan_settings(config, model=project.model, train=project.train)
+        inputs = plan.plan_inputs(self._announced("corpus"), self._announced("tokenizer"), config, fit=fit)
         return self._make(
             "plan",
             plan.FORMAT_VERSION,
@@ -176,18 +209,88 @@ class Stages:
         inputs = {"tokens": self._announced("tokens"), "tokenizer": self._announced("tokenizer"), "plan": self._announced("plan")}
         return self._make("model", FORMAT_VERSION, inputs, self.project.train, pretrain)
 
+    def _ensemble(self) -> Stage:
+        from rodna.train.identity import ENSEMBLE_FORMAT_VERSION, ensemble_settings
+
+        project, split_over = self.project, self._split_over()
+
+        def train_ensemble(out: Path) -> Artifact:
+            from rodna.train import members
+
+            made = (self.artifact("tokens"), self.artifact("tokenizer"), self.artifact("plan"))
+            run = self.run_folder("ensemble")
+            return members.train_ensemble(*made, project.ensemble, project.distill, out, run=run, split_over=split_over)
+
+        settings = ensemble_settings(project.ensemble, project.distill, split_over=split_over)
+        return self._make("ensemble", ENSEMBLE_FORMAT_VERSION, self._training_inputs(), settings, train_ensemble)
+
+    def _split_over(self) -> int:
+        """Return over how many members the members' time is split, 0 where there are none.
+
+        Where members are added to an ensemble that was begun, the others keep the time that they had: they are not trained again.
+        """
+        from rodna.train.identity import begun_splits
+
+        config = self.project.ensemble
+        if not config.members or config.split_over != "planned":
+            return config.members and int(config.split_over)
+        for split_over, inputs in begun_splits(self.workspace, self.project.name, self.run_folder("ensemble")):
+            plan = self._plan_for(split_over).digest
+            if split_over < config.members and plan == inputs.get("plan") and self.stage("tokens").digest == inputs.get("tokens"):
+                return split_over
+        return config.members
+
+    def _training_inputs(self) -> dict[str, Artifact | str]:
+        return {"tokens": self._announced("tokens"), "tokenizer": self._announced("tokenizer"), "plan": self._announced("plan")}
+
+    def _distill(self) -> Stage:
+        from rodna.train.config import FORMAT_VERSION
+        from rodna.train.ensemble_config import wants_ensemble
+        from rodna.train.identity import distill_settings, teacher_fingerprint, teacher_folders
+
+        project = self.project
+        inputs = self._training_inputs()
+        if wants_ensemble(project.ensemble):
+            inputs["ensemble"] = self._announced("ensemble")
+        for number, folder in enumerate(teacher_folders(project.distill, self.workspace.root), 1):
+            inputs[f"teacher-{number:02d}"] = teacher_fingerprint(folder)
+        settings = distill_settings(project.distill, project.ensemble, project.train, split_over=self._split_over())
+
+        def distill(out: Path) -> Artifact:
+            from rodna.train import distill_stage
+
+            made = (self.artifact("tokens"), self.artifact("tokenizer"), self.artifact("plan"))
+            ensemble = self.artifact("ensemble") if "ensemble" in inputs else None
+            return distill_stage.distill(
+                *made, ensemble, project.distill, out, run=self.run_folder("distill"), root=self.workspace.root, inputs=inputs,
+                settings=settings,
+            )  # fmt: skip
+
+        return self._make("model", FORMAT_VERSION, inputs, settings, distill)
+
+    def check_teachers(self) -> None:
+        """Refuse teachers given by path that cannot teach here, as early as that can be known."""
+        if not self.project.distill.teachers:
+            return
+        from rodna.train.distill_stage import check_teachers
+        from rodna.train.identity import teacher_folders
+
+        check_teachers(teacher_folders(self.project.distill, self.workspace.root), self.stage("tokenizer").existing(self.workspace))
+
     def _evaluate(self) -> Stage:
         from rodna.evals.config import FORMAT_VERSION
 
         def evaluate(out: Path) -> Artifact:
             from rodna.evals.evaluate import evaluate_model
 
-            return evaluate_model(self.artifact("pretrain"), self.artifact("tokens"), self.artifact("corpus"), self.project.eval, out)
+            return evaluate_model(
+                self.artifact(model_stage(self.project)), self.artifact("tokens"), self.artifact("corpus"), self.project.eval, out
+            )
 
         return self._make(
             "evaluation",
             FORMAT_VERSION,
-            {"model": self._announced("pretrain"), "tokens": self._announced("tokens"), "corpus": self._announced("corpus")},
+            {"model": self._announced(model_stage(self.project)), "tokens": self._announced("tokens"), "corpus": self._announced("corpus")},
             self.project.eval,
             evaluate,
         )
@@ -197,7 +300,8 @@ class Stages:
 
         project = self.project
         roles: dict[str, StageName] = {
-            "corpus": "corpus", "tokenizer": "tokenizer", "plan": "plan", "tokens": "tokens", "model": "pretrain", "evaluation": "evaluate",
+            "corpus": "corpus", "tokenizer": "tokenizer", "plan": "plan", "tokens": "tokens", "model": model_stage(project),
+            "evaluation": "evaluate",
         }  # fmt: skip
         announced = {role: self._announced(name) for role, name in roles.items()}
         return self._make(

@@ -11,7 +11,6 @@ from rodna.cli.verbs import open_stages, print_json
 def status(workspace: WorkspaceOption = HERE, set_: SetOption = NOTHING, as_json: JsonOption = False) -> None:
     """Say what exists, what is out of date and what to type next."""
     from rodna.cli.pipeline import look, next_command
-    from rodna.cli.stages import STAGES
     from rodna.core.text import human_bytes
 
     stages = open_stages(workspace, set_)
@@ -23,7 +22,7 @@ def status(workspace: WorkspaceOption = HERE, set_: SetOption = NOTHING, as_json
     print(f"{stages.project.name} ({stages.project.language}) in {stages.workspace.root}")
     for step in steps:
         mark = {"done": "done   ", "stale": "stale  ", "missing": "to do  ", "damaged": "damaged"}[step.state]
-        print(f"  {mark}  {step.name:<{max(map(len, STAGES))}}  {step.detail}".rstrip())
+        print(f"  {mark}  {step.name:<{max(len(step.name) for step in steps)}}  {step.detail}".rstrip())
     size = sum(file.stat().st_size for file in stages.workspace.artifacts.rglob("*") if file.is_file())
     print(f"artifacts take {human_bytes(size)}; next: {command}")
 

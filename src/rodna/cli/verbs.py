@@ -55,11 +55,11 @@ def stage_verb(
         What `run_stages` returns; empty after a dry run.
     """
     from rodna.cli.pipeline import look, run_stages
-    from rodna.cli.stages import STAGES, Stages
+    from rodna.cli.stages import Stages
 
     project, found = open_project(workspace, overrides)
     if dry_run:
-        steps = [step for step in look(Stages(project, found)) if step.name in names]
+        steps = look(Stages(project, found), names)
         if as_json:
             print_json([step.as_json() for step in steps])
         else:
@@ -72,6 +72,6 @@ def stage_verb(
     results = run_stages(project, found, names)
     if as_json:
         print_json(results)
-    elif not quiet and len(names) < len(STAGES):
+    elif not quiet:
         print(results[names[-1]]["path"])
     return results

@@ -1,0 +1,154 @@
+"""The distill stage: one student of a standard family, from the ensemble's members and any other teachers."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rodna.core import artifact
+from rodna.core.artifact import Artifact
+from rodna.core.errors import RodnaError, TrainError
+from rodna.core.files import write_json
+from rodna.core.log import say
+from rodna.models.checkpoint import load_config
+from rodna.models.ensemble import tokenizer_digest
+from rodna.models.hf import family_of
+from rodna.plan.flops import flops_per_token
+from rodna.tokenizer.tokenizer import Tokenizer
+from rodna.train.config import FORMAT_VERSION
+from rodna.train.ensemble_config import DistillConfig
+from rodna.train.identity import teacher_folders
+from rodna.train.members import Workbench, clear_states, member_folders, taught_by
+from rodna.train.session import Job, Trained, copy_checkpoint, keep
+from rodna.train.state import RunFolder
+from rodna.train.variants import check_teachers_vocabulary, job_of, pace_of_student
+
+DISTILLATION = "distillation.json"
+ALONE = "alone"
+
+
+def distill(
+    tokens: Artifact,
+    tokenizer: Artifact,
+    plan: Artifact,
+    ensemble: Artifact | None,
+    config: DistillConfig,
+    out: Path,
+    *,
+    run: Path,
+    root: Path,
+    inputs: dict[str, Artifact | str],
+    settings: dict[str, Any],
+) -> Artifact:
+    """Train the student that is released, from all its teachers at once.
+
+    Interrupted at any moment, the same call goes on from the last saved state and ends with bit-identical weights.
+
+    Args:
+        tokens: the encoded corpus.
+        tokenizer: of student and teachers.
+        plan: of one member, or without members of the student.
+        ensemble: whose members teach; None where there is none.
+        config: further teachers, and how the student learns.
+        out: the model artifact; with `config.compare` also the student trained alone, below `alone`.
+        run: folder of states and metrics; may be deleted once the model is there.
+        root: folder that the teachers' paths start from.
+        inputs: of the artifact: those above, and a fingerprint of each teacher given by path.
+        settings: of the artifact, see `identity.distill_settings`.
+
+    Raises:
+        TrainError: a teacher has another tokenizer, the loss is no longer finite, or the saved state is damaged.
+        ModelError: the student is of no standard family.
+        KeyboardInterrupt: the user asked to stop; the state is saved.
+    """
+    bench = Workbench.open(tokens, tokenizer, plan)
+    teachers = [*(member_folders(ensemble) if ensemble else []), *teacher_folders(config, root)]
+    check_teachers(teachers, tokenizer)
+    job = student_job(bench, config, settings["ensemble"], teachers)
+    family_of(job.model)
+    check_teachers_vocabulary(job, {str(folder): load_config(folder).vocabulary_size for folder in teachers})
+
+    setup = bench.setup(
+        job, inputs={role: item if isinstance(item, str) else item.digest for role, item in inputs.items()}, config=settings
+    )
+    say(f"  student of {len(teachers)} teacher{'s' if len(teachers) > 1 else ''}")
+    folder = RunFolder(run, tokenizer_folder=tokenizer.path, setup=setup)
+    student = bench.fit(job, folder, taught_by(teachers, config, device=bench.device))
+    alone = _alone(bench, job, run / ALONE) if config.compare else None
+    with artifact.create(out, kind="model", format_version=FORMAT_VERSION, inputs=inputs, config=settings, seed=job.values.seed) as draft:
+        draft.counts = keep(student, draft.path)
+        if alone is not None:
+            copy_checkpoint(alone.checkpoint, draft.path / ALONE)
+        write_json(draft.path / DISTILLATION, _summary(bench, config, teachers, student, alone))
+    if alone is not None:
+        clear_states(run / ALONE)
+    return draft.result
+
+
+def _alone(bench: Workbench, job: Job, run: Path) -> Trained:
+    """Train the same student from the text alone, for as many steps."""
+    say("  the same student, alone")
+    return bench.fit(job, RunFolder(run, tokenizer_folder=bench.tokenizer.path, setup=bench.setup(job)))
+
+
+def student_job(bench: Workbench, config: DistillConfig, shared: Mapping[str, Any], teachers: Sequence[Path]) -> Job:
+    """Return what the student is, its steps fitting the time that it has.
+
+    Args:
+        bench: the plan and the corpus.
+        config: the student's settings.
+        shared: how the time is shared with an ensemble; empty where there is none.
+        teachers: folders of all of them: their forward passes take time too.
+    """
+    seed = int(bench.plan.train["seed"])
+    draft = job_of(config.student, bench.plan, bench.given, bench.tokens, order_seed=seed, where="distill.student")
+    length = draft.model.context_length
+    work = sum(flops_per_token(load_config(folder), sequence_length=length).forward for folder in teachers)
+    pace = pace_of_student(shared, student_work=flops_per_token(draft.model).model, teachers_work=work)
+    return job_of(config.student, bench.plan, bench.given, bench.tokens, order_seed=seed, where="distill.student", pace=pace)
+
+
+def check_teachers(folders: Sequence[Path], tokenizer: Artifact | None) -> None:
+    """Refuse teachers that cannot teach, before anything is trained for them.
+
+    Args:
+        folders: of checkpoints.
+        tokenizer: the student's; None while there is none yet: then only what each teacher is by itself is looked at.
+
+    Raises:
+        TrainError: a teacher is missing, of an unknown architecture, or has another tokenizer.
+    """
+    expected = tokenizer_digest(Tokenizer.load(tokenizer.path)) if tokenizer is not None else ""
+    for folder in folders:
+        try:
+            load_config(folder)
+            found = tokenizer_digest(Tokenizer.load(folder))
+        except RodnaError as error:
+            raise TrainError(f"the teacher cannot be opened: {error.what}", where=str(folder),
+                             fix="correct distill.teachers: folders of checkpoints, seen from the project file") from error  # fmt: skip
+        if expected and found != expected:
+            raise TrainError(
+                "the teacher has another tokenizer than this project: what it says of its tokens means nothing here",
+                where=str(folder), fix="use a teacher trained with this project's tokenizer, or leave it out of distill.teachers",
+            )  # fmt: skip
+
+
+def _summary(bench: Workbench, config: DistillConfig, teachers: Sequence[Path], student: Trained, alone: Trained | None) -> dict[str, Any]:
+    """Return what `distillation.json` holds: figures of the whole validation split, in bits per byte.
+
+    The share of the gain is (alone - student) / (alone - teachers together).
+    """
+    teaching = bench.scores(teachers)
+    folders = [student.checkpoint] + ([alone.checkpoint] if alone is not None else [])
+    scores = bench.scores(folders).get("members", [None] * len(folders))
+    rows = [{"path": str(folder), "parameters": load_config(folder).num_parameters, "bits_per_byte": bits}
+            for folder, bits in zip(teachers, teaching.get("members", [None] * len(teachers)), strict=True)]  # fmt: skip
+    found: dict[str, Any] = {
+        "split": "validation", "teachers": rows, "teachers_bits_per_byte": teaching.get("ensemble"), "student_bits_per_byte": scores[0],
+        "temperature": config.temperature, "alpha": config.alpha, "loss": config.loss, "average": config.average,
+        "steps": student.progress.step, "seconds": student.progress.seconds,
+    }  # fmt: skip
+    if alone is not None and scores[0] is not None:
+        possible = scores[1] - teaching["ensemble"]
+        found |= {"alone_bits_per_byte": scores[1], "alone_seconds": alone.progress.seconds, "difference": scores[1] - scores[0],
+                  "share_of_gain": (scores[1] - scores[0]) / possible if possible > 0 else None}  # fmt: skip
+    return found

@@ -1,0 +1,219 @@
+"""The ensemble stage: several members trained one after another, each a run of its own, then averaged.
+
+    runs/<ensemble>/member-02-3f9a1c07/          the run: states, best checkpoint, metrics
+    runs/<ensemble>/member-02-3f9a1c07/finished/ once it has ended: an artifact of kind "member"
+
+A member's folder is named after all that decides its weights, so a finished one is found again whatever else changes.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rodna.core import artifact
+from rodna.core.artifact import MANIFEST, Artifact
+from rodna.core.files import write_json
+from rodna.core.log import say
+from rodna.data.tokens import Tokens
+from rodna.evals.ensemble import EnsembleModel
+from rodna.models.decoder import Decoder
+from rodna.models.ensemble import load_ensemble
+from rodna.plan.hardware import Machine, describe_machine
+from rodna.plan.plan import read_plan
+from rodna.plan.propose import Plan
+from rodna.train.config import TrainValues
+from rodna.train.distillation import Distillation
+from rodna.train.ensemble_config import DistillConfig, EnsembleConfig
+from rodna.train.identity import CHAIN_SETTINGS, ENSEMBLE_FORMAT_VERSION, SPLIT, ensemble_settings
+from rodna.train.session import Job, Lesson, MakeLesson, Trained, copy_checkpoint, fit, keep, plain_lesson
+from rodna.train.state import RunFolder, setup_digest
+from rodna.train.variants import member_jobs
+
+MEMBER_FORMAT_VERSION = 1
+ENSEMBLE = "ensemble.json"
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """What every training of a stage shares.
+
+    Attributes:
+        tokens: the encoded corpus.
+        tokenizer: copied into every checkpoint.
+        plan: what the plan says.
+        given: the training settings as the user wrote them.
+        machine: this one.
+    """
+
+    tokens: Artifact
+    tokenizer: Artifact
+    plan: Plan
+    given: Mapping[str, Any]
+    machine: Machine
+
+    @classmethod
+    def open(cls, tokens: Artifact, tokenizer: Artifact, plan: Artifact) -> "Workbench":
+        """Read the plan and look at the machine."""
+        proposal = read_plan(plan)
+        machine = describe_machine("cpu" if proposal.machine.get("device") == "cpu" else "auto")
+        return cls(tokens, tokenizer, proposal, plan.manifest.config.get("train", {}), machine)
+
+    def setup(self, job: Job, **more: Any) -> str:
+        """Return the digest of all that decides the weights of a training."""
+        return setup_digest(
+            tokens=self.tokens.digest, tokenizer=self.tokenizer.digest, model=job.model.model_dump(mode="json"),
+            train=job.values.model_dump(mode="json"), order_seed=job.order_seed, version=MEMBER_FORMAT_VERSION, **more,
+        )  # fmt: skip
+
+    def fit(self, job: Job, folder: RunFolder, make_lesson: MakeLesson = plain_lesson) -> Trained:
+        """Train, going on where it was."""
+        seconds = float(self.plan.estimates.get("step_seconds", 0.0)) * job.values.steps
+        return fit(job, self.tokens, folder, machine=self.machine, speeds=self.plan.machine, seconds=seconds, make_lesson=make_lesson)
+
+    @property
+    def device(self) -> str:
+        return self.machine.device
+
+    def scores(self, folders: Sequence[Path]) -> dict[str, Any]:
+        """Return the bits per byte of the validation split under the average of some checkpoints, and under each alone."""
+        ensemble, tokenizer = load_ensemble(folders, device=self.device)
+        dtype = torch.float32 if self.machine.bf16 == "none" or self.plan.train.get("precision") == "fp32" else torch.bfloat16
+        validation = Tokens.open(self.tokens.path, "validation")
+        if not validation.num_tokens:
+            return {}
+        nats = EnsembleModel(ensemble, tokenizer, compute_dtype=dtype).all_document_nats(validation)
+        together, alone = nats.bits_per_byte(validation.num_bytes)
+        return {"ensemble": together, "members": alone}
+
+
+def train_ensemble(
+    tokens: Artifact,
+    tokenizer: Artifact,
+    plan: Artifact,
+    config: EnsembleConfig,
+    distill: DistillConfig,
+    out: Path,
+    *,
+    run: Path,
+    split_over: int,
+) -> Artifact:
+    """Train the members one after another and measure them, alone and averaged, on the validation split.
+
+    Interrupted at any moment, the same call goes on in the member it had come to; finished members are never trained again.
+
+    Args:
+        tokens: the encoded corpus.
+        tokenizer: copied into every checkpoint.
+        plan: of one member.
+        config: how many members, and what they differ in.
+        distill: how a member learns from those before it, where `config.chain`.
+        out: the artifact: `member-01`, ... with a checkpoint each, and `ensemble.json`.
+        run: folder of the members' runs; may be deleted once the ensemble is there.
+        split_over: over how many members the plan split the time.
+
+    Raises:
+        ConfigError: a member's settings contradict each other.
+        TrainError: a loss is no longer finite, or a saved state is damaged.
+        KeyboardInterrupt: the user asked to stop; the state is saved.
+    """
+    inputs = {"tokens": tokens, "tokenizer": tokenizer, "plan": plan}
+    bench = Workbench.open(tokens, tokenizer, plan)
+    jobs = member_jobs(config, bench.plan, bench.given, tokens)
+    run.mkdir(parents=True, exist_ok=True)
+    write_json(run / SPLIT, {"inputs": {role: item.digest for role, item in inputs.items()}, "split_over": split_over})
+    members: list[Artifact] = []
+    for number, job in enumerate(jobs, 1):
+        members.append(_member(bench, job, number, len(jobs), run, before=members if config.chain else [], distill=distill))
+    settings = ensemble_settings(config, distill, split_over=split_over)
+    with artifact.create(
+        out, kind="ensemble", format_version=ENSEMBLE_FORMAT_VERSION, inputs=inputs, config=settings, seed=jobs[0].values.seed
+    ) as draft:
+        for number, member in enumerate(members, 1):
+            copy_checkpoint(member.path, draft.path / member_name(number))
+        summary = _summary(bench, jobs, members, bench.scores([member.path for member in members]))
+        write_json(draft.path / ENSEMBLE, summary)
+        draft.counts = {"members": len(members), **{key: summary[key] for key in ("parameters", "seconds", "bits_per_byte", "gain")}}
+    return draft.result
+
+
+def member_name(number: int) -> str:
+    """Return the folder of a member in an ensemble's artifact; members are counted from 1."""
+    return f"member-{number:02d}"
+
+
+def member_folders(ensemble: Artifact) -> list[Path]:
+    """Return the checkpoints of an ensemble, in order."""
+    return [ensemble.path / member_name(number) for number in range(1, int(ensemble.counts["members"]) + 1)]
+
+
+def _member(
+    bench: Workbench, job: Job, number: int, count: int, run: Path, *, before: Sequence[Artifact], distill: DistillConfig
+) -> Artifact:
+    """Return a finished member, training it where it is not."""
+    teaching = distill.model_dump(mode="json", include=CHAIN_SETTINGS) if before else {}
+    setup = bench.setup(job, teachers=[member.digest for member in before], teaching=teaching)
+    place = run / f"{member_name(number)}-{setup[:8]}"
+    finished = place / "finished"
+    if (finished / MANIFEST).is_file():
+        say(f"  member {number} of {count}: unchanged")
+        return Artifact.open(finished, kind="member")
+    say(f"  member {number} of {count}" + (f", learning also from the {len(before)} before it" if before else ""))
+    folder = RunFolder(place, tokenizer_folder=bench.tokenizer.path, setup=setup)
+    make_lesson = taught_by([member.path for member in before], distill, device=bench.device) if before else plain_lesson
+    trained = bench.fit(job, folder, make_lesson)
+    inputs = {"tokens": bench.tokens, "tokenizer": bench.tokenizer, **{f"teacher-{n:02d}": item for n, item in enumerate(before, 1)}}
+    settings = {"model": job.model.model_dump(mode="json"), "train": job.values.model_dump(mode="json"), "order_seed": job.order_seed}
+    with artifact.create(
+        finished, kind="member", format_version=MEMBER_FORMAT_VERSION, inputs=inputs, config=settings | {"distill": teaching},
+        seed=job.values.seed,
+    ) as draft:  # fmt: skip
+        draft.counts = keep(trained, draft.path)
+    clear_states(place)
+    return draft.result
+
+
+def clear_states(run: Path) -> None:
+    """Delete a finished run's saved states."""
+    for state in [*run.glob("step-*"), *run.glob("best-*")]:
+        shutil.rmtree(state, ignore_errors=True)
+
+
+def taught_by(folders: Sequence[Path], config: DistillConfig, *, device: str) -> MakeLesson:
+    """Return what makes a lesson of teachers: they are opened only when the training begins."""
+
+    def make(decoder: Decoder, values: TrainValues, dtype: torch.dtype) -> Lesson:
+        teachers = load_ensemble(folders, average=config.average, device=device)[0]
+        distillation = Distillation(teachers, temperature=config.temperature, alpha=config.alpha, loss=config.loss)
+        return Lesson(distillation, distillation.flops_per_token(decoder.config.context_length))
+
+    return make
+
+
+def _summary(bench: Workbench, jobs: Sequence[Job], members: Sequence[Artifact], scores: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `ensemble.json` holds. The gain is that over the mean of the members, in bits per byte."""
+    figures = [json.loads((member.path / "training.json").read_text(encoding="utf-8")) for member in members]
+    alone = scores.get("members", [None] * len(members))
+    mean = sum(alone) / len(alone) if scores else None
+    rows = [
+        {
+            "name": member_name(number), "digest": member.digest, "parameters": job.model.num_parameters, "seed": job.values.seed,
+            "order_seed": job.order_seed, "dropout": job.model.dropout, "width": job.model.width, "num_layers": job.model.num_layers,
+            "family": job.model.family, "steps": figure["steps"], "epochs": figure["epochs"], "seconds": figure["seconds"],
+            "bits_per_byte": bits,
+        }
+        for number, (job, member, figure, bits) in enumerate(zip(jobs, members, figures, alone, strict=True), 1)
+    ]  # fmt: skip
+    return {
+        "members": rows,
+        "split": "validation",
+        "mean_bits_per_byte": mean,
+        "bits_per_byte": scores.get("ensemble"),
+        "gain": mean - scores["ensemble"] if mean is not None else None,
+        "parameters": sum(job.model.num_parameters for job in jobs),
+        "seconds": sum(figure["seconds"] for figure in figures),
+    }

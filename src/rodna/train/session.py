@@ -1,0 +1,188 @@
+"""One training from its settings to its best checkpoint: what the stages do alike around the loop."""
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rodna.core.artifact import Artifact
+from rodna.core.files import write_json
+from rodna.data.batches import Batches
+from rodna.data.curriculum import make_batches
+from rodna.data.tokens import Tokens
+from rodna.models.config import ModelConfig
+from rodna.models.decoder import Decoder
+from rodna.plan.flops import flops_per_token
+from rodna.plan.hardware import Machine
+from rodna.plan.speed import will_compile
+from rodna.train.config import TrainValues
+from rodna.train.loop import Objective, Speedometer, train
+from rodna.train.objectives import build_objective
+from rodna.train.optim import build_optimizers
+from rodna.train.runtime import compile_decoder, compute_dtype, prepare
+from rodna.train.state import RESUMING, Progress, RunFolder
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is trained.
+
+    Attributes:
+        model: the decoder.
+        values: the settings.
+        order_seed: of the order of the text; `values.seed` is that of fresh weights and dropout.
+    """
+
+    model: ModelConfig
+    values: TrainValues
+    order_seed: int
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What is learned.
+
+    Attributes:
+        objective: the loss.
+        flops_per_token: what it takes besides the decoder's own forward and backward, such as teachers' forward passes.
+    """
+
+    objective: Objective
+    flops_per_token: float = 0.0
+
+
+MakeLesson = Callable[[Decoder, TrainValues, torch.dtype], Lesson]
+"""Called once the decoder is on its device."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a finished training leaves.
+
+    Attributes:
+        progress: how it went.
+        checkpoint: the folder with the lowest validation loss, or the last one where none was scored.
+        metrics: the log.
+        summary: figures for the report.
+    """
+
+    progress: Progress
+    checkpoint: Path
+    metrics: Path
+    summary: dict[str, Any]
+
+
+def plain_lesson(decoder: Decoder, values: TrainValues, dtype: torch.dtype) -> Lesson:
+    """Return what is learned without teachers."""
+    return Lesson(build_objective(values, decoder))
+
+
+def fit(
+    job: Job,
+    tokens: Artifact,
+    folder: RunFolder,
+    *,
+    machine: Machine,
+    speeds: Mapping[str, Any],
+    seconds: float,
+    make_lesson: MakeLesson = plain_lesson,
+) -> Trained:
+    """Train, going on from the last saved state in `folder`.
+
+    Args:
+        job: what is trained.
+        tokens: the encoded corpus.
+        folder: of the run.
+        machine: this one.
+        speeds: as the plan measured them, for MFU.
+        seconds: the training is expected to take: decides whether compiling pays.
+        make_lesson: gives what is learned.
+
+    Raises:
+        TrainError: the loss is no longer finite, or the saved state is damaged.
+        KeyboardInterrupt: the user asked to stop; the state is saved.
+    """
+    model, values = job.model, job.values
+    device, dtype = prepare(machine), compute_dtype(machine, values)
+    decoder = Decoder(model).initialize(seed=values.seed).to(device)
+    decoder.checkpoint_activations = values.checkpoint_activations
+    optimizers = build_optimizers(decoder, values)
+    batches = make_batches(Tokens.open(tokens.path, "train"), values, model.context_length, order_seed=job.order_seed)
+    progress = folder.resume(decoder, optimizers)
+    compiled = False
+    if will_compile(machine, values.model_dump(), seconds=seconds):
+        example = batches.batch(0).inputs_BT[: values.micro_batch_size].to(device)
+        compiled = compile_decoder(decoder, example, dtype=dtype)
+    lesson = make_lesson(decoder, values, dtype)
+    speedometer = Speedometer(flops_per_token(model).model + lesson.flops_per_token, peak_flops(speeds, dtype))
+    train(
+        decoder, optimizers, batches, Tokens.open(tokens.path, "validation"), values, folder=folder, progress=progress, dtype=dtype,
+        speedometer=speedometer, objective=lesson.objective,
+    )  # fmt: skip
+    summary = summarize(progress, batches, model, machine, dtype=dtype, compiled=compiled, speedometer=speedometer)
+    return Trained(progress, folder.released(progress), folder.metrics, summary)
+
+
+def keep(trained: Trained, out: Path, **more: Any) -> dict[str, Any]:
+    """Put the checkpoint, its log and its figures into an artifact's folder; return the figures that describe it in one line."""
+    copy_checkpoint(trained.checkpoint, out)
+    shutil.copyfile(trained.metrics, out / "metrics.jsonl")
+    write_json(out / "training.json", trained.summary | more)
+    return {key: trained.summary[key] for key in ("parameters", "steps", "tokens_seen", "epochs")}
+
+
+def copy_checkpoint(checkpoint: Path, out: Path) -> None:
+    """Copy a checkpoint's files, without what only resuming needs. Nobody writes into files of either place, so they share the disk."""
+    out.mkdir(parents=True, exist_ok=True)
+    for file in checkpoint.iterdir():
+        if file.name in RESUMING or not file.is_file():
+            continue
+        with suppress(OSError):
+            os.link(file, out / file.name)
+            continue
+        shutil.copyfile(file, out / file.name)
+
+
+def peak_flops(speeds: Mapping[str, Any], dtype: torch.dtype) -> float:
+    """Return the matrix-product speed to compare with: the maker's for a GPU it is known of, else the measured one."""
+    if speeds.get("peak_bf16_tflops") and dtype is torch.bfloat16:
+        return float(speeds["peak_bf16_tflops"]) * 1e12
+    return float(speeds.get("bf16_flops" if dtype is torch.bfloat16 else "fp32_flops", 0.0))
+
+
+def summarize(
+    progress: Progress,
+    batches: Batches,
+    model: ModelConfig,
+    machine: Machine,
+    *,
+    dtype: torch.dtype,
+    compiled: bool,
+    speedometer: Speedometer,
+) -> dict[str, Any]:
+    """Return the figures of a finished run, for the report."""
+    rate = progress.tokens / progress.seconds if progress.seconds else 0.0
+    return {
+        "steps": progress.step,
+        "tokens_seen": progress.tokens,
+        "epochs": progress.step / batches.batches_per_epoch,
+        "seconds": progress.seconds,
+        "flops": progress.tokens * speedometer.flops_per_token,
+        "parameters": model.num_parameters,
+        "best_step": progress.best_step or progress.step,
+        "best_validation_bits_per_byte": progress.best_bits_per_byte if progress.best_step else None,
+        "stopped_early": progress.stopped_early,
+        "peak_memory_bytes": progress.peak_memory_bytes,
+        "device": machine.name,
+        "dtype": str(dtype).removeprefix("torch."),
+        "compiled": compiled,
+        "threads": torch.get_num_threads(),
+        "tokens_per_second": rate,
+        "mfu": speedometer.mfu(rate),
+        "interruptions": progress.interruptions,
+    }

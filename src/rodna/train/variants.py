@@ -1,0 +1,166 @@
+"""From the plan and what one model has otherwise to everything its training needs, as plain numbers."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from rodna.core.artifact import Artifact
+from rodna.core.config import merge, validate
+from rodna.core.errors import ConfigError, TrainError
+from rodna.data.tokens import Tokens
+from rodna.models.config import ModelConfig
+from rodna.models.presets import find_preset
+from rodna.plan.flops import flops_per_token
+from rodna.plan.propose import Plan
+from rodna.train.config import TrainValues
+from rodna.train.ensemble_config import Difference, EnsembleConfig, Variant
+from rodna.train.session import Job
+
+PLANNED = "planned"
+DROPOUT_STEP = 0.05
+"""Members that differ in dropout have the planned rate, one step more, two steps more, and again."""
+SHAPES = ((1.0, 1.0), (1.5, 2 / 3), (2 / 3, 1.5))
+"""Members that differ in architecture have these multiples of the planned layers and of the planned width squared, in turn: each has
+about as many parameters in its blocks."""
+
+
+def member_jobs(config: EnsembleConfig, plan: Plan, given: Mapping[str, Any], tokens: Artifact) -> list[Job]:
+    """Return what each member is.
+
+    Args:
+        config: the ensemble's settings.
+        plan: of one member.
+        given: the training settings as the user wrote them: those that are not `planned` are kept.
+        tokens: the encoded corpus: epochs are passes over its train split.
+
+    Raises:
+        ConfigError: a member's settings contradict each other.
+        ModelError: there is no such preset.
+    """
+    jobs = []
+    for index, variant in enumerate(config.all_overrides):
+        # A named size is taken as it is; its member differs from the others by that.
+        vary = config.vary if variant.preset == PLANNED else tuple(name for name in config.vary if name in ("seed", "order"))
+        varied = merge(_varied(vary, index, plan), {"model": variant.model, "train": variant.train})
+        chosen = variant.model_copy(update=varied)
+        order = int(plan.train["seed"]) + (index if "order" in config.vary else 0)
+        jobs.append(job_of(chosen, plan, given, tokens, order_seed=order, where=f"ensemble.overrides.{index}"))
+    return jobs
+
+
+def _varied(vary: tuple[Difference, ...], index: int, plan: Plan) -> dict[str, Any]:
+    """Return the settings that make a member differ from the others."""
+    model: dict[str, Any] = {}
+    train: dict[str, Any] = {}
+    if "seed" in vary:
+        train["seed"] = int(plan.train["seed"]) + index
+    if "dropout" in vary:
+        model["dropout"] = min(0.9, plan.model.dropout + DROPOUT_STEP * (index % 3))
+    if "architecture" in vary and index % len(SHAPES):
+        deeper, wider = SHAPES[index % len(SHAPES)]
+        heads = max(1, round(plan.model.num_heads * math.sqrt(wider)))
+        model |= {
+            "num_layers": max(1, round(plan.model.num_layers * deeper)), "num_heads": heads, "num_kv_heads": heads,
+            "width": heads * plan.model.head_width, "ffn_width": max(32, round(plan.model.ffn_width * math.sqrt(wider) / 32) * 32),
+        }  # fmt: skip
+    return {"model": model, "train": train}
+
+
+def job_of(
+    variant: Variant, plan: Plan, given: Mapping[str, Any], tokens: Artifact, *, order_seed: int, where: str, pace: float = 1.0
+) -> Job:
+    """Return one training: the plan's settings with the variant's laid over.
+
+    Planned steps are made `pace` times as many and fewer for what takes longer than the planned model; steps that the user gave are kept.
+    Planned sequences of a step become more where they become shorter: a step has as many tokens.
+
+    Args:
+        variant: what is otherwise.
+        plan: model and settings.
+        given: the training settings as the user wrote them.
+        tokens: the encoded corpus.
+        order_seed: of the order of the text.
+        where: the settings stand, for errors.
+        pace: how many of the plan's steps there is time for, for a model as fast as the planned one.
+
+    Raises:
+        ConfigError: the settings contradict each other.
+        ModelError: there is no such preset.
+    """
+    shape = plan.model.model_dump()
+    if variant.preset != PLANNED:
+        shape = {"vocabulary_size": plan.model.vocabulary_size, **find_preset(variant.preset).fields}
+    model = _model({**shape, **variant.model}, where)
+    values = {**plan.train, **variant.train}
+    free = {name for name, value in given.items() if value == PLANNED and name not in variant.train}
+    if "batch_size" in free:
+        values["batch_size"] = max(1, round(values["batch_size"] * plan.model.context_length / model.context_length))
+    if "micro_batch_size" in free:
+        values["micro_batch_size"] = min(
+            values["batch_size"], max(1, round(values["micro_batch_size"] * relative_memory(plan.model, model)))
+        )
+    step_tokens = values["batch_size"] * model.context_length
+    if "steps" in free:
+        planned = int(plan.train["steps"])
+        if variant.epochs == PLANNED:
+            work = flops_per_token(plan.model).model * plan.train["batch_size"] * plan.model.context_length
+            steps = planned * pace * work / (flops_per_token(model).model * step_tokens)
+        else:
+            steps = variant.epochs * Tokens.open(tokens.path, "train").num_tokens / step_tokens
+        values["steps"] = max(1, round(steps))
+        for name in {"warmup_steps"} & free:
+            values[name] = round(values[name] * min(1.0, values["steps"] / planned))
+        for name in {"evaluations"} & free:
+            values[name] = min(values[name], values["steps"])
+    try:
+        return Job(model, validate(TrainValues, values), order_seed)
+    except ConfigError as error:
+        raise ConfigError(error.what, where=where, fix=error.fix) from error
+
+
+def relative_memory(planned: ModelConfig, model: ModelConfig) -> float:
+    """Return how many sequences of a model fit where one of the planned model does, at most as many tokens as before."""
+    tokens = planned.context_length / model.context_length
+    features = (planned.num_layers * planned.width + planned.vocabulary_size) / (model.num_layers * model.width + model.vocabulary_size)
+    return tokens * min(1.0, features)
+
+
+def _model(fields: Mapping[str, Any], where: str) -> ModelConfig:
+    try:
+        return ModelConfig.model_validate(dict(fields))
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, problem['loc']))}: ".removeprefix(": ") + problem["msg"].removeprefix("Value error, ")
+            for problem in error.errors()
+        )
+        raise ConfigError(f"the model's settings do not fit together: {problems}", where=f"{where}.model",
+                          fix="correct them, or leave some of them out: the plan's are used then") from error  # fmt: skip
+
+
+def pace_of_student(shared: Mapping[str, Any], *, student_work: float, teachers_work: float) -> float:
+    """Return how many of the plan's steps the student has time for, were it as fast as the planned model.
+
+    With an ensemble the plan is for one member, which has `share / split_over` of the time; the student has `1 - share`. Its steps
+    also take its teachers' forward passes.
+
+    Args:
+        shared: `share` and `split_over`; empty without members: the plan is the student's own then.
+        student_work: FLOPs of the student's forward and backward for a token.
+        teachers_work: of all the teachers' forward passes.
+    """
+    time = (1 - shared["share"]) * shared["split_over"] / shared["share"] if shared else 1.0
+    return time * student_work / (student_work + teachers_work)
+
+
+def check_teachers_vocabulary(job: Job, sizes: Mapping[str, int]) -> None:
+    """Refuse teachers whose vocabulary is not the student's.
+
+    Raises:
+        TrainError: names the first.
+    """
+    for name, size in sizes.items():
+        if size != job.model.vocabulary_size:
+            raise TrainError(f"the teacher has {size:,} tokens, the student {job.model.vocabulary_size:,}", where=name,
+                             fix="use teachers trained with this project's tokenizer")  # fmt: skip
