@@ -16,6 +16,7 @@ import torch
 from rodna.data.batches import IGNORE
 from rodna.data.tokens import Tokens
 from rodna.data.windows import EvaluationWindows, evaluation_windows
+from rodna.models.decoder import soft_cap
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -198,5 +199,6 @@ class _Scorer:
             logits = torch.mm(hidden.to(self.dtype), self.head_DV).float()
             if self.bias_V is not None:
                 logits += self.bias_V
+            logits = soft_cap(logits, self.decoder.config.logit_softcap)
             parts.append(logits.logsumexp(-1) - logits.gather(-1, targets[:, None]).squeeze(-1))
         return torch.cat(parts).double().cpu().numpy()

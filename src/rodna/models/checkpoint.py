@@ -1,4 +1,7 @@
-"""Checkpoints: Hugging Face folders that hold a decoder and its tokenizer. Weights are safetensors only, never pickle."""
+"""Checkpoints: folders that hold a decoder and its tokenizer. Weights are safetensors only, never pickle.
+
+A model of a published family is a Hugging Face folder that transformers opens; any other is kept in the format of `native.py`.
+"""
 
 import json
 import shutil
@@ -14,9 +17,10 @@ from torch import Tensor
 
 from rodna.core.errors import ArtifactError, ModelError, explain_disk_errors
 from rodna.core.files import sync_file, temporary_name, write_json
+from rodna.models import hf, native
 from rodna.models.config import ModelConfig
 from rodna.models.decoder import Decoder
-from rodna.models.hf import PREFIXES, family_of, from_config_json, is_buffer, names, to_config_json
+from rodna.models.hf import PREFIXES, Name, family_of, is_buffer
 from rodna.tokenizer.tokenizer import Tokenizer
 
 CONFIG, WEIGHTS, INDEX, GENERATION = "config.json", "model.safetensors", "model.safetensors.index.json", "generation_config.json"
@@ -33,18 +37,19 @@ def save(folder: Path, decoder: Decoder, tokenizer_folder: Path) -> None:
         tokenizer_folder: holds `tokenizer.json`, which is copied with its `tokenizer_config.json`.
 
     Raises:
-        ModelError: no standard checkpoint holds this model, its tokenizer has more tokens than it, or a weight is not finite.
+        ModelError: transformers cannot hold this shape of its family, the tokenizer has more tokens than the model, or a weight is not
+            finite.
         DiskError: the disk is full or cannot be written.
     """
     config = decoder.config
-    family_of(config)  # Refuses a model that no standard checkpoint holds.
+    check(config)
     tokenizer = Tokenizer.load(tokenizer_folder)
     _check_vocabulary(tokenizer, config, where=str(folder))
     parameters = {name: tensor.detach() for name, tensor in decoder.state_dict().items()}
     broken = sorted(name for name, tensor in parameters.items() if not bool(torch.isfinite(tensor).all()))
     if broken:
         raise _not_finite(broken, where=str(folder), fix="the model was not saved: training has diverged; lower train.learning_rate")
-    tensors = {item.theirs: item.join(parameters).cpu() for item in names(config)}
+    tensors = {item.theirs: item.join(parameters).cpu() for item in _names(config)}
     end = tokenizer.end_of_text_id
     dtype = str(decoder.embedding.weight.dtype).removeprefix("torch.")
     with explain_disk_errors(folder):
@@ -56,7 +61,27 @@ def save(folder: Path, decoder: Decoder, tokenizer_folder: Path) -> None:
         else:
             tokenizer.save(folder)
     write_json(folder / GENERATION, {"bos_token_id": end, "eos_token_id": end, "pad_token_id": end, "do_sample": True})
+    to_config_json = hf.to_config_json if is_standard(config) else native.to_config_json
     write_json(folder / CONFIG, to_config_json(config, end_of_text_id=end) | {"dtype": dtype})
+
+
+def is_standard(config: ModelConfig) -> bool:
+    """Return whether transformers opens this model's checkpoint: whether it belongs to a published family."""
+    return config.family is not None
+
+
+def check(config: ModelConfig) -> None:
+    """Refuse, before it is trained, a model that cannot be saved.
+
+    Raises:
+        ModelError: it is of a family whose transformers implementation cannot hold this shape.
+    """
+    if is_standard(config):
+        family_of(config)
+
+
+def _names(config: ModelConfig) -> list[Name]:
+    return hf.names(config) if is_standard(config) else native.names(config)
 
 
 def load(folder: Path, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> tuple[Decoder, Tokenizer]:
@@ -83,7 +108,7 @@ def load_config(folder: Path) -> ModelConfig:
         raise ArtifactError("no such checkpoint", where=str(folder), fix="give the folder of a model: it holds config.json")
     values = _read_json(folder / CONFIG)
     try:
-        return from_config_json(values)
+        return (native if values.get("model_type") == native.MODEL_TYPE else hf).from_config_json(values)
     except ModelError as error:
         raise ModelError(error.what, where=str(folder / CONFIG), fix=error.fix) from error
 
@@ -95,8 +120,8 @@ def load_decoder(folder: Path, *, device: torch.device | str = "cpu", dtype: tor
         decoder = Decoder(config)
     shapes, state, broken = decoder.state_dict(), {}, []
     with ExitStack() as stack:
-        stored = _Stored(folder, PREFIXES[family_of(config)], stack)
-        wanted = names(config)
+        stored = _Stored(folder, PREFIXES[family_of(config)] if is_standard(config) else "", stack)
+        wanted = _names(config)
         stored.check({item.theirs for item in wanted}, tied=config.tied_embeddings)
         for item in wanted:
             tensor = stored.read(item.theirs)

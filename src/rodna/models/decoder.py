@@ -7,6 +7,7 @@ The code knows one device: compilation and parallelism are applied from outside.
 """
 
 import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,9 @@ from rodna.models.config import ModelConfig
 
 INITIAL_STD = 0.02
 """Standard deviation of fresh weights. Reference: Radford et al. 2019 (GPT-2), section 2.3."""
+
+ZERO_AT_FIRST = ("attention.gate.weight", "attention.start_gate.weight")
+"""Gates that begin half open, that is: as factors of 1."""
 
 
 class Linear(nn.Linear):
@@ -61,10 +65,56 @@ def rotate(x_BTHW: Tensor, cos_TR: Tensor, sin_TR: Tensor, *, pairs: str) -> Ten
     return torch.cat((joined, rest), dim=-1) if rest.shape[-1] else joined
 
 
+class Masking(NamedTuple):
+    """What makes of some rows masked text, read in both directions.
+
+    Attributes:
+        hidden_BT: bool, the inputs whose embedding is replaced.
+        open_B: bool, the rows in which every position sees every other.
+        vector_D: what stands for a hidden input.
+    """
+
+    hidden_BT: Tensor
+    open_B: Tensor
+    vector_D: Tensor
+
+
+class Reach(NamedTuple):
+    """What a layer sees besides its input; a plain decoder's sees nothing.
+
+    Attributes:
+        start_BTD: the embeddings, as they entered the first layer.
+        skip_BTD: the output of the layer's counterpart in the first half.
+        values_BTKW: the first layer's values.
+        kept_2B11: of attention and feed-forward: 0 where a row leaves them out, else 1 / the chance of keeping them.
+        open_B: bool, rows that are read in both directions.
+    """
+
+    start_BTD: Tensor | None = None
+    skip_BTD: Tensor | None = None
+    values_BTKW: Tensor | None = None
+    kept_2B11: Tensor | None = None
+    open_B: Tensor | None = None
+
+
+NOTHING = Reach()
+
+
+def soft_cap(logits: Tensor, cap: float) -> Tensor:
+    """Keep logits within plus and minus `cap`; 0 leaves them alone. Reference: Gemma 2, arXiv:2408.00118, section 2."""
+    return (logits.float() / cap).tanh().mul(cap).to(logits.dtype) if cap else logits
+
+
+def unit_rms(x: Tensor) -> Tensor:
+    """Return x with a root mean square of 1 over its last dimension."""
+    wide = x.float()
+    return (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + torch.finfo(torch.float32).eps)).to(x.dtype)
+
+
 class Attention(nn.Module):
     """Causal self-attention with grouped queries (Ainslie et al. 2023, arXiv:2305.13245) and optional query/key norms."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, *, index: int) -> None:
         super().__init__()
         self.config = config
         query, key_value = config.num_heads * config.head_width, config.num_kv_heads * config.head_width
@@ -75,32 +125,62 @@ class Attention(nn.Module):
         self.query_norm = Norm(config.head_width, config) if config.qk_norm else nn.Identity()
         self.key_norm = Norm(config.head_width, config) if config.qk_norm else nn.Identity()
 
-    def forward(self, x_BTD: Tensor, rotary: tuple[Tensor, Tensor] | None) -> Tensor:
+        self.gate = Linear(config.width, config.num_heads, bias=False) if config.attention_gates else None
+        projects = config.value_residual == "embedding"
+        self.start_value = Linear(config.width, key_value, bias=False) if projects else None
+        self.start_gate = Linear(config.width, config.num_kv_heads, bias=False) if projects else None
+        mixes = config.value_residual == "first_layer" and index > 0
+        self.value_mix = nn.Parameter(torch.full((2,), 0.5)) if mixes else None
+
+    def forward(self, x_BTD: Tensor, rotary: tuple[Tensor, Tensor] | None, reach: Reach = NOTHING) -> tuple[Tensor, Tensor]:
+        """Return what attention adds (B, T, D), and its values (B, T, K, W)."""
         config = self.config
         queries = self.query_norm(self.query(x_BTD).unflatten(-1, (config.num_heads, config.head_width)))
         keys = self.key_norm(self.key(x_BTD).unflatten(-1, (config.num_kv_heads, config.head_width)))
-        values = self.value(x_BTD).unflatten(-1, (config.num_kv_heads, config.head_width))
+        values = self.values(x_BTD, reach)
         if rotary is not None:
             queries, keys = (rotate(x, *rotary, pairs=config.rotary_pairs) for x in (queries, keys))
         queries_BHTW, keys_BKTW, values_BKTW = (x.transpose(1, 2) for x in (queries, keys, values))
-        attended = attend(queries_BHTW, keys_BKTW, values_BKTW)
-        return self.output(attended.transpose(1, 2).flatten(2))
+        attended = attend(queries_BHTW, keys_BKTW, values_BKTW, reach.open_B).transpose(1, 2)
+        if self.gate is not None:
+            attended = attended * open_gates(self.gate, x_BTD)
+        return self.output(attended.flatten(2)), values
+
+    def values(self, x_BTD: Tensor, reach: Reach) -> Tensor:
+        """Return the layer's values (B, T, K, W), mixed with those of the first layer or of the embedding where it is so made."""
+        values_BTKW = self.value(x_BTD).unflatten(-1, (self.config.num_kv_heads, self.config.head_width))
+        if self.start_value is not None and self.start_gate is not None and reach.start_BTD is not None:
+            start_BTKW = self.start_value(unit_rms(reach.start_BTD)).view_as(values_BTKW)
+            return values_BTKW + start_BTKW * open_gates(self.start_gate, x_BTD)
+        if self.value_mix is not None and reach.values_BTKW is not None:
+            own, first = self.value_mix.to(values_BTKW.dtype)
+            return own * values_BTKW + first * reach.values_BTKW
+        return values_BTKW
+
+
+def open_gates(gate: Linear, x_BTD: Tensor) -> Tensor:
+    """Return a gate for each head (B, T, H, 1), from 0 to 2: fresh gates, whose weights are 0, change nothing."""
+    return 2 * gate(x_BTD).sigmoid().unsqueeze(-1)
 
 
 ATTENTION_BLOCKS = 4
 """Slices of queries that compiled attention on a CPU takes one after another: each meets only the keys before its end."""
 
 
-def attend(queries_BHTW: Tensor, keys_BKTW: Tensor, values_BKTW: Tensor) -> Tensor:
-    """Causal attention."""
+def attend(queries_BHTW: Tensor, keys_BKTW: Tensor, values_BKTW: Tensor, open_B: Tensor | None = None) -> Tensor:
+    """Attend causally; in both directions in the rows that are `open_B`."""
     if queries_BHTW.device.type == "cpu" and torch.compiler.is_compiling():
-        return attend_in_slices(queries_BHTW, keys_BKTW, values_BKTW)
+        return attend_in_slices(queries_BHTW, keys_BKTW, values_BKTW, open_B)
     grouped = queries_BHTW.shape[1] != keys_BKTW.shape[1]
-    return F.scaled_dot_product_attention(queries_BHTW, keys_BKTW, values_BKTW, is_causal=True, enable_gqa=grouped)
+    if open_B is None:
+        return F.scaled_dot_product_attention(queries_BHTW, keys_BKTW, values_BKTW, is_causal=True, enable_gqa=grouped)
+    length = queries_BHTW.shape[2]
+    seen_B1TT = torch.ones(length, length, dtype=torch.bool, device=open_B.device).tril() | open_B[:, None, None, None]
+    return F.scaled_dot_product_attention(queries_BHTW, keys_BKTW, values_BKTW, attn_mask=seen_B1TT, enable_gqa=grouped)
 
 
-def attend_in_slices(queries_BHTW: Tensor, keys_BKTW: Tensor, values_BKTW: Tensor) -> Tensor:
-    """Causal attention as matrix products and softmax, which a compiler for CPUs runs faster than torch's fused kernel there."""
+def attend_in_slices(queries_BHTW: Tensor, keys_BKTW: Tensor, values_BKTW: Tensor, open_B: Tensor | None = None) -> Tensor:
+    """Do as `attend`, as matrix products and softmax, which a compiler for CPUs runs faster than torch's fused kernel there."""
     length, width = queries_BHTW.shape[2:]
     group = queries_BHTW.shape[1] // keys_BKTW.shape[1]
     if group > 1:
@@ -109,49 +189,80 @@ def attend_in_slices(queries_BHTW: Tensor, keys_BKTW: Tensor, values_BKTW: Tenso
     slices = []
     for start in range(0, length, size):
         end = min(start + size, length)
-        scores = (queries_BHTW[:, :, start:end] @ keys_BKTW[:, :, :end].transpose(2, 3)).float() / math.sqrt(width)
-        positions = torch.arange(end, device=scores.device)
-        scores = scores.masked_fill(positions[start:, None] < positions[None, :], -math.inf)
+        last = end if open_B is None else length
+        scores = (queries_BHTW[:, :, start:end] @ keys_BKTW[:, :, :last].transpose(2, 3)).float() / math.sqrt(width)
+        positions = torch.arange(last, device=scores.device)
+        future = positions[start:end, None] < positions[None, :]
+        scores = scores.masked_fill(future if open_B is None else future & ~open_B[:, None, None, None], -math.inf)
         # Softmax with the division put off until the keys are summed away: one exponential and one pass less over T x T numbers.
         weights = (scores - scores.detach().amax(-1, keepdim=True)).exp()
         total = weights.sum(-1, keepdim=True)
-        slices.append(((weights.to(values_BKTW.dtype) @ values_BKTW[:, :, :end]).float() / total).to(values_BKTW.dtype))
+        slices.append(((weights.to(values_BKTW.dtype) @ values_BKTW[:, :, :last]).float() / total).to(values_BKTW.dtype))
     return torch.cat(slices, 2)
 
 
 class FeedForward(nn.Module):
-    """SwiGLU (Shazeer 2020, arXiv:2002.05202) or GPT-2's tanh-approximated GELU."""
+    """SwiGLU (Shazeer 2020, arXiv:2002.05202), GPT-2's tanh-approximated GELU, or the square of a ReLU."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
+        self.config = config
         self.up = Linear(config.width, config.ffn_width, bias=config.ffn_bias)
         self.gate = Linear(config.width, config.ffn_width, bias=config.ffn_bias) if config.ffn == "swiglu" else None
         self.down = Linear(config.ffn_width, config.width, bias=config.ffn_bias)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         up_BTF = self.up(x_BTD)
-        inner_BTF = F.gelu(up_BTF, approximate="tanh") if self.gate is None else F.silu(self.gate(x_BTD)) * up_BTF
-        return self.down(inner_BTF)
+        if self.gate is not None:
+            return self.down(F.silu(self.gate(x_BTD)) * up_BTF)
+        return self.down(F.relu(up_BTF).square() if self.config.ffn == "relu2" else F.gelu(up_BTF, approximate="tanh"))
 
 
 class Block(nn.Module):
-    """One layer. Sequential: attention, then feed-forward. Parallel (GPT-J): both from the same normalised input."""
+    """One layer. Sequential: attention, then feed-forward. Parallel (GPT-J): both from the same normalised input.
 
-    def __init__(self, config: ModelConfig) -> None:
+    Args:
+        config: the decoder's.
+        index: of the layer.
+    """
+
+    def __init__(self, config: ModelConfig, *, index: int) -> None:
         super().__init__()
         self.attention_norm = Norm(config.width, config)
-        self.attention = Attention(config)
+        self.attention = Attention(config, index=index)
         self.ffn_norm = Norm(config.width, config) if config.block == "sequential" else None
         self.ffn = FeedForward(config)
         self.dropout = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
+        skips = config.unet_skips and index >= config.num_layers - config.num_layers // 2
+        self.skip_scale = nn.Parameter(torch.ones(1)) if skips else None
+        self.stream_scale = nn.Parameter(torch.ones(1)) if config.residual_scalars else None
+        self.start_scale = nn.Parameter(torch.zeros(1)) if config.residual_scalars else None
+        self.lends_values = config.value_residual == "first_layer" and index == 0
 
-    def forward(self, x_BTD: Tensor, rotary: tuple[Tensor, Tensor] | None) -> Tensor:
+    def forward(self, x_BTD: Tensor, rotary: tuple[Tensor, Tensor] | None, reach: Reach = NOTHING) -> tuple[Tensor, Tensor | None]:
+        """Return the layer's output (B, T, D) and, where later layers need them, its values (B, T, K, W)."""
+        x_BTD = self.enter(x_BTD, reach)
         normed = self.attention_norm(x_BTD)
-        attended = self.dropout(self.attention(normed, rotary))
+        attended, values = self.attention(normed, rotary, reach)
+        attended, lent = self.dropout(attended), values if self.lends_values else None
+        if reach.kept_2B11 is not None:
+            attended = attended * reach.kept_2B11[0]
         if self.ffn_norm is None:
-            return x_BTD + attended + self.dropout(self.ffn(normed))
+            return x_BTD + attended + self._feed(normed, reach), lent
         x_BTD = x_BTD + attended
-        return x_BTD + self.dropout(self.ffn(self.ffn_norm(x_BTD)))
+        return x_BTD + self._feed(self.ffn_norm(x_BTD), reach), lent
+
+    def enter(self, x_BTD: Tensor, reach: Reach) -> Tensor:
+        """Return the layer's input: the stream, with its counterpart's output and the embedding where it is so made."""
+        if self.skip_scale is not None and reach.skip_BTD is not None:
+            x_BTD = x_BTD + self.skip_scale.to(x_BTD.dtype) * reach.skip_BTD
+        if self.stream_scale is not None and self.start_scale is not None and reach.start_BTD is not None:
+            x_BTD = self.stream_scale.to(x_BTD.dtype) * x_BTD + self.start_scale.to(x_BTD.dtype) * reach.start_BTD
+        return x_BTD
+
+    def _feed(self, normed_BTD: Tensor, reach: Reach) -> Tensor:
+        change = self.dropout(self.ffn(normed_BTD))
+        return change if reach.kept_2B11 is None else change * reach.kept_2B11[1]
 
 
 class Decoder(nn.Module):
@@ -167,7 +278,7 @@ class Decoder(nn.Module):
         self.embedding = nn.Embedding(config.vocabulary_size, config.width)
         self.positions = nn.Embedding(config.context_length, config.width) if config.position == "learned" else None
         self.dropout = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
+        self.blocks = nn.ModuleList(Block(config, index=index) for index in range(config.num_layers))
         self.norm = Norm(config.width, config)
         self.head = Linear(config.width, config.vocabulary_size, bias=config.head_bias)
         if config.tied_embeddings:
@@ -185,27 +296,64 @@ class Decoder(nn.Module):
         for name, parameter in self.named_parameters():
             if parameter.ndim == 1:
                 continue
+            if name.endswith(ZERO_AT_FIRST):
+                parameter.zero_()
+                continue
             std = residual_std if name.endswith(("attention.output.weight", "ffn.down.weight")) else INITIAL_STD
             parameter.copy_(torch.empty(parameter.shape).normal_(0, std, generator=generator))
         return self
 
-    def forward(self, tokens_BT: Tensor, *, compute_dtype: torch.dtype = torch.float32) -> Tensor:
+    def forward(self, tokens_BT: Tensor, *, compute_dtype: torch.dtype = torch.float32, masking: Masking | None = None) -> Tensor:
         """Return the final normalised features (B, T, D), ready for `logits`.
 
         Args:
             tokens_BT: int64 token ids.
             compute_dtype: of activations and matrix products.
+            masking: reads some rows as masked text; only training does.
         """
         positions_T = torch.arange(tokens_BT.shape[1], device=tokens_BT.device)
         x_BTD = self.embedding(tokens_BT)
+        if masking is not None:
+            x_BTD = torch.where(masking.hidden_BT[..., None], masking.vector_D.to(x_BTD.dtype), x_BTD)
         if self.positions is not None:
             x_BTD = x_BTD + self.positions(positions_T)
         x_BTD = self.dropout(x_BTD.to(compute_dtype))
         rotary = rotary_tables(self.config, positions_T) if self.config.rotary_width else None
+        drops = self.training and self.config.stochastic_depth > 0
+        if masking is not None or drops or self.config.has_steps:
+            return self.norm(self._run(x_BTD, rotary, drops=drops, open_B=None if masking is None else masking.open_B))
         for block in self.blocks:
-            x_BTD = checkpoint(block, x_BTD, rotary, use_reentrant=False) if self.checkpoint_activations else block(x_BTD, rotary)
+            x_BTD, _ = self._call(block, x_BTD, rotary)
         return self.norm(x_BTD)
 
+    def _run(self, x_BTD: Tensor, rotary: tuple[Tensor, Tensor] | None, *, drops: bool, open_B: Tensor | None) -> Tensor:
+        """Run the layers, handing each what it may see besides its input."""
+        config, order = self.config, self.config.layer_order
+        start_BTD = x_BTD if config.residual_scalars or config.value_residual == "embedding" else None
+        kept = self._kept(x_BTD, order).unbind() if drops else [None] * len(order)
+        outputs: dict[int, Tensor] = {}
+        values = None
+        for index, kept_2B11 in zip(order, kept, strict=True):
+            skip = outputs.get(config.num_layers - 1 - index) if index >= config.num_layers - config.num_layers // 2 else None
+            x_BTD, lent = self._call(self.blocks[index], x_BTD, rotary, Reach(start_BTD, skip, values, kept_2B11, open_B))
+            values = lent if values is None else values
+            if config.unet_skips and index < config.num_layers // 2:
+                outputs[index] = x_BTD
+        return x_BTD
+
+    def _call(self, block: nn.Module, *inputs: object) -> tuple[Tensor, Tensor | None]:
+        return checkpoint(block, *inputs, use_reentrant=False) if self.checkpoint_activations else block(*inputs)
+
+    def _kept(self, x_BTD: Tensor, order: list[int]) -> Tensor:
+        """Draw which rows leave out which layers: factors (runs, 2, B, 1, 1) that keep every layer's expectation.
+
+        One draw outside the blocks, so that the same seed drops the same layers whether these are compiled or not.
+        """
+        depth_R = torch.tensor(order, device=x_BTD.device) + 1
+        chance_R1111 = (1 - self.config.stochastic_depth * depth_R / self.config.num_layers).view(-1, 1, 1, 1, 1)
+        draws = torch.rand((len(order), 2, x_BTD.shape[0], 1, 1), device=x_BTD.device)
+        return ((draws < chance_R1111) / chance_R1111).to(x_BTD.dtype)
+
     def logits(self, hidden_BTD: Tensor) -> Tensor:
-        """Return unnormalised next-token scores (B, T, V) in the features' dtype."""
-        return self.head(hidden_BTD)
+        """Return unnormalised next-token scores (B, T, V) in the features' dtype, capped where the model caps them."""
+        return soft_cap(self.head(hidden_BTD), self.config.logit_softcap)

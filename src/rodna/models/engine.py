@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rodna.core.errors import ModelError
 from rodna.models.decoder import Block, Decoder
 from rodna.models.layout import after_norm, lay_out, rotations
 from rodna.models.single import SingleStep
@@ -36,6 +37,8 @@ class Engine:
     @torch.inference_mode()
     def __init__(self, decoder: Decoder, *, num_tokens: int, num_slots: int = 1, capacity: int | None = None, half: bool = False) -> None:
         config = decoder.config
+        if config.has_steps or config.logit_softcap:
+            raise ModelError("this model cannot be generated from yet")
         self.config = config
         self.capacity = min(capacity or config.context_length, config.context_length)
         self.num_tokens = num_tokens

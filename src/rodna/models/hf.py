@@ -94,9 +94,12 @@ def family_of(config: ModelConfig) -> Family:
         ModelError: there is none, or its transformers implementation cannot hold this shape.
     """
     family = config.family
-    fix = "start from a preset, or change the model section to a family's fields (the defaults are Qwen3's)"
     if family is None:
-        raise ModelError("this model is not a GPT-2, GPT-J, LLaMA or Qwen3: no standard checkpoint holds it", where="model", fix=fix)
+        raise ModelError(
+            "this model is not a GPT-2, GPT-J, LLaMA or Qwen3: no standard checkpoint holds it", where="model",
+            fix="distill it into a student of one of these families, or train one from the start (the defaults of the model section are "
+            "Qwen3's)",
+        )  # fmt: skip
     if family == "llama" and config.width % config.num_heads:
         raise ModelError(
             f"a LLaMA checkpoint needs a width that its heads divide: width {config.width}, num_heads {config.num_heads}",

@@ -57,19 +57,15 @@ def flops_per_token(
         fused_attention: the backward recomputes the scores (flash attention) instead of keeping them.
     """
     length = sequence_length or config.context_length
-    query, key_value = config.num_heads * config.head_width, config.num_kv_heads * config.head_width
+    runs, query = len(config.layer_order), config.num_heads * config.head_width
     head = 2.0 * config.vocabulary_size * config.width
-    matmuls = 2.0 * config.num_layers * (config.width * (2 * query + 2 * key_value) + _ffn_weights(config))
-    attention = 4.0 * config.num_layers * length * query
+    matmuls = 2.0 * runs * config.layer_matrices
+    attention = 4.0 * runs * length * query
     backward = BACKWARD_MATMULS * (matmuls + head) + (FUSED_ATTENTION_BACKWARD if fused_attention else BACKWARD_MATMULS) * attention
     recomputed = 0.0
     if checkpoint_activations:
         # torch stops recomputing a block at the last tensor its backward needs. Without dropout after it, the feed-forward's down
         # projection lies beyond that point.
-        skipped = 0.0 if config.dropout else 2.0 * config.num_layers * config.width * config.ffn_width
+        skipped = 0.0 if config.dropout or config.stochastic_depth else 2.0 * runs * config.width * config.ffn_width
         recomputed = matmuls + attention - skipped
     return FlopCount(matmuls + attention + head, backward, recomputed)
-
-
-def _ffn_weights(config: ModelConfig) -> int:
-    return config.width * config.ffn_width * (3 if config.ffn == "swiglu" else 2)

@@ -11,7 +11,7 @@ import torch
 from rodna.core.log import warn
 from rodna.models.decoder import Decoder
 from rodna.plan.hardware import Machine, usable_cores
-from rodna.train import objectives
+from rodna.train import objectives, several_targets
 from rodna.train.config import TrainValues
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
@@ -55,6 +55,7 @@ def compile_decoder(decoder: Decoder, example_BT: torch.Tensor, *, dtype: torch.
         for block in decoder.blocks:
             block.compile(dynamic=False)
         objectives.score = torch.compile(objectives.score_and_differentiate, dynamic=False)
+        several_targets.score = torch.compile(several_targets.score_columns, dynamic=False)
         hidden_BTD = decoder(example_BT, compute_dtype=dtype)
         objectives.linear_cross_entropy(hidden_BTD.flatten(0, 1), decoder.head.weight, decoder.head.bias, example_BT.flatten()).backward()
     except Exception as error:
@@ -71,7 +72,7 @@ def undo_compilation(decoder: Decoder) -> None:
     """Let the blocks run as plain Python again."""
     for block in decoder.blocks:
         block._compiled_call_impl = None
-    objectives.score = objectives.score_and_differentiate
+    objectives.score, several_targets.score = objectives.score_and_differentiate, several_targets.score_columns
     torch._dynamo.reset()
 
 
