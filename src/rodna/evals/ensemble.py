@@ -6,7 +6,7 @@ Shapes: N tokens, S documents, M members.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,7 +14,11 @@ from numpy.typing import NDArray
 
 from rodna.core.errors import EvaluationError
 from rodna.data.windows import EvaluationWindows
-from rodna.evals.model import Score
+from rodna.evals.bootstrap import ratio_interval
+from rodna.evals.config import EvalConfig
+from rodna.evals.data import EvaluationData
+from rodna.evals.model import LanguageModel, Score
+from rodna.evals.result import Direction, Evaluation, Result
 from rodna.evals.scoring import continuation_tokens, continuation_windows, split_windows, sum_documents, token_nats
 from rodna.models.ensemble import Ensemble, EnsembleEngine
 
@@ -22,6 +26,10 @@ if TYPE_CHECKING:
     from rodna.data.tokens import Tokens
     from rodna.models.generate import Sampling
     from rodna.tokenizer.tokenizer import Tokenizer
+
+MEMBERS = "member-*"
+"""Names of the checkpoints in an ensemble's folder."""
+TASK_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -75,17 +83,23 @@ class EnsembleModel:
             )
         self.ensemble, self.tokenizer = ensemble, tokenizer
         self.stride, self.batch_size, self.compute_dtype = stride, batch_size, compute_dtype
+        self._scored: tuple[Tokens, EnsembleNats] | None = None
 
     def document_nats(self, tokens: "Tokens") -> NDArray[np.float64]:
         """Return what each document of a split costs, its end included."""
         return self.all_document_nats(tokens).ensemble_S
 
     def all_document_nats(self, tokens: "Tokens") -> EnsembleNats:
-        """Return what each document costs the ensemble and each member, every member being run once."""
-        windows = [
-            split_windows(tokens, context_length=member.config.context_length, stride=self.stride) for member in self.ensemble.members
-        ]
-        return self._nats(tokens, windows)
+        """Return what each document costs the ensemble and each member, every member being run once.
+
+        The same split asked for again is not scored again.
+        """
+        if self._scored is None or self._scored[0] is not tokens:
+            windows = [
+                split_windows(tokens, context_length=member.config.context_length, stride=self.stride) for member in self.ensemble.members
+            ]
+            self._scored = tokens, self._nats(tokens, windows)
+        return self._scored[1]
 
     def score(self, contexts: Sequence[str], continuations: Sequence[str]) -> list[Score]:
         """Return the cost of each continuation after its context; both are encoded apart."""
@@ -121,3 +135,37 @@ class EnsembleModel:
         assert log_total_N is not None
         # A token that is not scored costs every member 0, and so their mean.
         return EnsembleNats(sum_documents(math.log(len(alone)) - log_total_N, tokens), np.stack(alone))
+
+
+def evaluate(model: LanguageModel, data: EvaluationData, config: EvalConfig) -> Evaluation:
+    """Measure each member of an ensemble, and how many bits per byte their average saves; of any other model, nothing.
+
+    The gain is taken over the mean of the members and over the best of them, chosen on the held-out text itself: so it is rather too
+    small than too large.
+
+    Args:
+        model: any.
+        data: the held-out text as tokens.
+        config: resamples and seed.
+    """
+    if not isinstance(model, EnsembleModel):
+        return Evaluation([])
+    nats = model.all_document_nats(data.tokens)
+    bytes_S = np.asarray(data.tokens.document_bytes, dtype=np.int64)
+    bits_S, members_MS = nats.ensemble_S / math.log(2), nats.members_MS / math.log(2)
+
+    def rate(task: str, metric: str, numbers_S: NDArray[np.float64], detail: dict[str, Any]) -> Result:
+        low, high = ratio_interval(numbers_S, bytes_S, samples=config.bootstrap_samples, seed=config.seed)
+        direction: Direction = "lower" if metric == "bits_per_byte" else "higher"
+        value = float(numbers_S.sum() / bytes_S.sum())
+        return Result(task, metric, value, "bits per UTF-8 byte", low, high, len(bytes_S), direction, TASK_VERSION, detail)
+
+    best = int(members_MS.sum(1).argmin())
+    results = [
+        rate(f"member:{number + 1}", "bits_per_byte", own_S, {"parameters": member.config.num_parameters})
+        for number, (own_S, member) in enumerate(zip(members_MS, model.ensemble.members, strict=True))
+    ]
+    members = {"members": len(members_MS)}
+    results.append(rate("ensemble", "gain_over_mean_member", members_MS.mean(0) - bits_S, members))
+    results.append(rate("ensemble", "gain_over_best_member", members_MS[best] - bits_S, {**members, "best": best + 1}))
+    return Evaluation(results)
