@@ -133,7 +133,7 @@ class EnsembleModel:
             alone.append(sum_documents(nats_N, tokens))
             log_total_N = -nats_N if log_total_N is None else np.logaddexp(log_total_N, -nats_N, out=log_total_N)
         assert log_total_N is not None
-        # A token that is not scored costs every member 0, and so their mean.
+        # A token that is not scored costs every member 0, and so, but for rounding, their mean.
         return EnsembleNats(sum_documents(math.log(len(alone)) - log_total_N, tokens), np.stack(alone))
 
 

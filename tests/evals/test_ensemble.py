@@ -1,0 +1,163 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer as Backend
+from tokenizers import decoders, models, pre_tokenizers
+
+from rodna.core.errors import EvaluationError
+from rodna.corpus.documents import Document
+from rodna.data.tokens import Tokens
+from rodna.evals.config import EvalConfig
+from rodna.evals.data import EvaluationData
+from rodna.evals.ensemble import EnsembleModel, evaluate
+from rodna.evals.model import DecoderModel, LanguageModel
+from rodna.evals.scoring import document_nats
+from rodna.models.config import ModelConfig
+from rodna.models.decoder import Decoder
+from rodna.models.ensemble import Ensemble
+from rodna.models.generate import Sampling
+from rodna.tokenizer.tokenizer import Tokenizer
+
+VOCABULARY, END = 257, 256
+SHAPE = {"vocabulary_size": VOCABULARY, "width": 16, "num_layers": 1, "num_heads": 2, "num_kv_heads": 1, "head_width": 8, "ffn_width": 24}
+GPT2 = {"norm": "layer", "norm_epsilon": 1e-5, "qk_norm": False, "ffn": "gelu", "ffn_bias": True, "position": "learned",
+        "attention_bias": True, "num_kv_heads": 2}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    """Bytes and the end of a text."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    backend = Backend(models.BPE(vocab={character: index for index, character in enumerate(alphabet)}, merges=[]))
+    backend.pre_tokenizer, backend.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    backend.add_special_tokens(["<|endoftext|>"])
+    return Tokenizer(backend)
+
+
+@pytest.fixture(scope="module")
+def members():
+    """Three architectures and context lengths; weights large enough for context to matter."""
+    configs = [ModelConfig(**SHAPE, context_length=16, dropout=0.3), ModelConfig(**SHAPE | GPT2, context_length=9),
+               ModelConfig(**SHAPE, context_length=12, tied_embeddings=True)]  # fmt: skip
+    decoders_ = [Decoder(config).initialize(seed=seed) for seed, config in enumerate(configs)]
+    with torch.no_grad():
+        for decoder in decoders_:
+            for parameter in decoder.parameters():
+                if parameter.ndim > 1:
+                    parameter.mul_(8)
+    return decoders_
+
+
+@pytest.fixture(scope="module")
+def tokens():
+    """Documents shorter and longer than the contexts, one of them empty."""
+    random = np.random.default_rng(2)
+    documents = [[*random.integers(0, 256, size=size).tolist(), END] for size in (3, 31, 9, 0, 16)]
+    offsets = np.cumsum([0, *map(len, documents)])
+    flat = np.array([token for document in documents for token in document], dtype="<u2")
+    return Tokens(flat, offsets, np.array([len(document) - 1 for document in documents]), END, VOCABULARY)
+
+
+def averaged_cost(members, stream, place, *, stride=0.5):
+    """The slow, obvious way: softmax of every member over its window, averaged, in float64."""
+    probabilities = []
+    for member in members:
+        context = member.config.context_length
+        step = max(1, round(stride * context))
+        stop = context if place < context else min(len(stream) - 1, context + step * math.ceil((place + 1 - context) / step))
+        with torch.no_grad():
+            hidden = member.eval()(torch.tensor([stream[max(0, stop - context) : place + 1]]))
+            probabilities.append(member.logits(hidden)[0, -1].double().softmax(0)[stream[place + 1]])
+    return -math.log(float(torch.stack(probabilities).mean()))
+
+
+def documents_of(tokens):
+    return [tokens.tokens[start:stop].tolist() for start, stop in zip(tokens.offsets[:-1], tokens.offsets[1:], strict=True)]
+
+
+def test_an_ensemble_costs_what_averaging_whole_softmaxes_token_by_token_says(members, tokens, tokenizer):
+    expected = [sum(averaged_cost(members, [END, *document], place) for place in range(len(document))) for document in documents_of(tokens)]
+
+    found = EnsembleModel(Ensemble(members), tokenizer, batch_size=3).document_nats(tokens)
+
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_members_alone_cost_what_they_cost_by_themselves(members, tokens, tokenizer):
+    nats = EnsembleModel(Ensemble(members), tokenizer, batch_size=3).all_document_nats(tokens)
+
+    alone = [document_nats(member, tokens, stride=0.5, batch_size=3, compute_dtype=torch.float32) for member in members]
+    np.testing.assert_array_equal(nats.members_MS, alone)
+    together, each = nats.bits_per_byte(tokens.num_bytes)
+    assert together == pytest.approx(nats.ensemble_S.sum() / tokens.num_bytes / math.log(2))
+    assert each == pytest.approx([cost.sum() / tokens.num_bytes / math.log(2) for cost in alone])
+
+
+def test_an_average_never_costs_more_than_its_members_do_on_average(members, tokens, tokenizer):
+    nats = EnsembleModel(Ensemble(members), tokenizer).all_document_nats(tokens)
+
+    assert np.all(nats.ensemble_S < nats.members_MS.mean(0))
+
+
+def test_one_member_several_times_over_is_that_member(members, tokens, tokenizer):
+    one, three = (EnsembleModel(Ensemble([members[0]] * count), tokenizer).document_nats(tokens) for count in (1, 3))
+
+    np.testing.assert_allclose(three, one, rtol=1e-12)
+
+
+def test_continuations_cost_what_averaging_token_by_token_says(members, tokenizer):
+    model = EnsembleModel(Ensemble(members), tokenizer)
+
+    first, second, nothing = model.score(["ab", "", "x"], ["cde", "хата", ""])
+
+    stream = [END, *tokenizer.encode("abcde"), END]
+    assert first.nats == pytest.approx(sum(averaged_cost(members, stream, place) for place in (2, 3, 4)), rel=1e-5)
+    assert first.num_tokens == 3
+    stream = [END, *tokenizer.encode("хата"), END]
+    assert second.nats == pytest.approx(sum(averaged_cost(members, stream, place) for place in range(8)), rel=1e-5)
+    assert (nothing.nats, nothing.num_tokens) == (pytest.approx(0, abs=1e-12), 0)
+
+
+def test_an_ensemble_writes_the_tokens_that_are_likeliest_on_average(members, tokenizer):
+    model = EnsembleModel(Ensemble(members), tokenizer)
+
+    written = model.generate(["ab", "c"], Sampling(temperature=0, max_tokens=4))
+
+    assert isinstance(model, LanguageModel)
+    for prompt, text in zip(["ab", "c"], written, strict=True):
+        stream = tokenizer.encode(prompt)
+        for _ in range(4):
+            with torch.no_grad():
+                mean_V = sum(member.eval().logits(member(torch.tensor([stream])))[0, -1].softmax(0) for member in members)
+            if (token := int(mean_V.argmax())) == END:
+                break
+            stream.append(token)
+        assert text == tokenizer.decode(stream)[len(prompt) :]
+
+
+def test_averaged_logits_cannot_be_scored_token_by_token(members, tokenizer):
+    with pytest.raises(EvaluationError, match="averages logits cannot be scored token by token"):
+        EnsembleModel(Ensemble(members, average="logits"), tokenizer)
+
+
+def test_the_gain_is_what_the_members_cost_more(members, tokens, tokenizer):
+    data = EvaluationData("be", [Document("0", "", "s", "be")], tokens, train=[], train_bytes=0, validation=[])
+    model = EnsembleModel(Ensemble(members), tokenizer)
+
+    results = {(result.task, result.metric): result for result in evaluate(model, data, EvalConfig(bootstrap_samples=50)).results}
+
+    together, alone = model.all_document_nats(tokens).bits_per_byte(tokens.num_bytes)
+    assert [results[f"member:{number}", "bits_per_byte"].value for number in (1, 2, 3)] == pytest.approx(alone)
+    assert results["ensemble", "gain_over_mean_member"].value == pytest.approx(sum(alone) / 3 - together)
+    best = results["ensemble", "gain_over_best_member"]
+    assert best.value == pytest.approx(min(alone) - together)
+    assert best.low <= best.value <= best.high
+    assert best.detail["best"] == alone.index(min(alone)) + 1
+
+
+def test_a_single_model_has_no_gain_to_be_measured(members, tokens, tokenizer):
+    data = EvaluationData("be", [], tokens, train=[], train_bytes=0, validation=[])
+
+    assert evaluate(DecoderModel(members[0], tokenizer), data, EvalConfig()).results == []
