@@ -10,13 +10,20 @@ from safetensors.torch import load_file
 from rodna.core.errors import TrainError
 from rodna.core.log import read_json_lines
 from rodna.data.tokens import Tokens
+from rodna.evals.scoring import validation_bits_per_byte
+from rodna.models.checkpoint import load_decoder
 from rodna.models.decoder import Decoder
 from rodna.train.loop import is_evaluation_due, learn_batch
 from rodna.train.objectives import LossSum, next_token
 
 
 def weights(folder):
-    return {name: tensor for state in sorted(folder.glob("step-*")) for name, tensor in load_file(state / "model.safetensors").items()}
+    """Return everything in a run's states and best checkpoints: weights, average and optimizer state."""
+    return {
+        f"{file.parent.name}/{file.name}/{name}": tensor
+        for file in sorted(folder.glob("*/*.safetensors"))
+        for name, tensor in load_file(file).items()
+    }
 
 
 def test_the_loss_falls_and_the_best_and_last_checkpoints_are_kept(make_run, tmp_path):
@@ -29,9 +36,24 @@ def test_the_loss_falls_and_the_best_and_last_checkpoints_are_kept(make_run, tmp
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == [f"best-{progress.best_step:06d}", "step-000060"]
 
 
-@pytest.mark.parametrize("stop_at", [1, 5, 8])
-def test_a_run_that_was_killed_ends_with_the_same_bits(make_run, tmp_path, stop_at):
-    whole = make_run(tmp_path / "whole").go()
+VARIANTS = {
+    "plain": {},
+    "ema": {"averaging": "ema", "averaging_fraction": 0.4, "optimizer": "normuon", "weight_decay_schedule": "linear"},
+    "swa": {
+        "averaging": "swa",
+        "averaging_fraction": 0.4,
+        "cautious_weight_decay": True,
+        "embedding_weight_decay": 0.2,
+        "schedule": "sqrt",
+    },
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("stop_at", [1, 8, 10])
+def test_a_run_that_was_killed_ends_with_the_same_bits(make_run, tmp_path, stop_at, variant):
+    changes = VARIANTS[variant]
+    whole = make_run(tmp_path / "whole", **changes).go()
 
     class Killed(BaseException):
         pass
@@ -42,11 +64,11 @@ def test_a_run_that_was_killed_ends_with_the_same_bits(make_run, tmp_path, stop_
             raise Killed
         return next_token(decoder, batch, compute_dtype=compute_dtype)
 
-    run = make_run(tmp_path / "killed", save_minutes=1e-9)
+    run = make_run(tmp_path / "killed", save_minutes=1e-9, **changes)
     run.calls = 0
     with pytest.raises(Killed):
         run.go(objective=dies)
-    again = make_run(tmp_path / "killed")
+    again = make_run(tmp_path / "killed", **changes)
     progress = again.go()
 
     assert progress.interruptions == 1
@@ -56,6 +78,61 @@ def test_a_run_that_was_killed_ends_with_the_same_bits(make_run, tmp_path, stop_
     assert all(torch.equal(expected[name], found[name]) for name in expected)
     steps = [record["step"] for record in read_json_lines(tmp_path / "killed" / "metrics.jsonl") if "loss" in record]
     assert steps == sorted(set(steps))
+
+
+def test_the_average_is_scored_and_kept_as_the_best_while_the_state_holds_the_raw_weights(make_run, tmp_path):
+    run = make_run(tmp_path, averaging="swa", averaging_fraction=0.5, evaluations=12)
+    seen = []
+
+    def watches(decoder, batch, *, compute_dtype):
+        if not seen or not torch.equal(seen[-1], decoder.embedding.weight):
+            seen.append(decoder.embedding.weight.detach().clone())
+        return next_token(decoder, batch, compute_dtype=compute_dtype)
+
+    progress = run.go(objective=watches)
+    seen.append(run.decoder.embedding.weight.detach().clone())
+    expected = torch.stack(seen[7:]).double().mean(0).float()
+    scored = {record["step"]: record for record in read_json_lines(tmp_path / "metrics.jsonl") if "validation_loss" in record}
+    state, best = tmp_path / "step-000012", run.folder.released(progress)
+
+    assert len(seen) == 13
+    assert [step for step, record in scored.items() if record.get("weights") == "swa"] == list(range(8, 13))
+    assert progress.best_step == 12
+    torch.testing.assert_close(load_file(state / "average.safetensors")["embedding.weight"], expected)
+    assert torch.equal(load_file(state / "model.safetensors")["model.embed_tokens.weight"], seen[-1])
+    torch.testing.assert_close(load_file(best / "model.safetensors")["model.embed_tokens.weight"], expected)
+    released = load_decoder(best)
+    found = validation_bits_per_byte(released, run.validation, batch_size=8, compute_dtype=torch.float32)[0]
+    assert found == pytest.approx(scored[12]["validation_bits_per_byte"], rel=1e-5)
+
+
+def test_without_validation_text_the_average_is_released(make_run, tmp_path):
+    run = make_run(tmp_path, averaging="ema", averaging_fraction=0.5)
+    empty = Tokens(run.validation.tokens[:0], run.validation.offsets[:1], run.validation.document_bytes[:0], 256, 259)
+    progress = run.go(validation=empty)
+    average = load_file(tmp_path / "step-000012" / "average.safetensors")
+    released = run.folder.released(progress)
+
+    assert torch.equal(load_file(released / "model.safetensors")["model.embed_tokens.weight"], average["embedding.weight"])
+    assert not torch.equal(average["embedding.weight"], run.decoder.embedding.weight)
+    assert make_run(tmp_path, averaging="ema", averaging_fraction=0.5).go(validation=empty).step == 12
+    assert released.is_dir()
+
+
+def test_parts_of_the_loss_are_logged_a_token_over_all_steps_of_a_line(make_run, tmp_path):
+    seen = []
+
+    def two_parts(decoder, batch, *, compute_dtype):
+        nats, count, _ = next_token(decoder, batch, compute_dtype=compute_dtype)
+        seen.append(float(nats.detach()))
+        return LossSum(nats, count, {"cross_entropy": nats.detach(), "divergence": torch.tensor(2.0 * count)})
+
+    make_run(tmp_path, log_every=3).go(objective=two_parts)
+    records = [record for record in read_json_lines(tmp_path / "metrics.jsonl") if "loss" in record]
+
+    # Three steps of two micro-batches of two rows of 16 tokens make a line.
+    assert [record["cross_entropy"] for record in records] == pytest.approx([sum(seen[at : at + 6]) / 192 for at in range(0, 24, 6)])
+    assert [record["divergence"] for record in records] == pytest.approx([2.0] * 4)
 
 
 def test_ctrl_c_finishes_the_step_saves_and_goes_on_later(make_run, tmp_path, capfd):
