@@ -146,7 +146,7 @@ def test_the_gain_is_what_the_members_cost_more(members, tokens, tokenizer):
     data = EvaluationData("be", [Document("0", "", "s", "be")], tokens, train=[], train_bytes=0, validation=[])
     model = EnsembleModel(Ensemble(members), tokenizer)
 
-    results = {(result.task, result.metric): result for result in evaluate(model, data, EvalConfig(bootstrap_samples=50)).results}
+    results = {(result.task, result.metric): result for result in evaluate(model, data, EvalConfig(bootstrap_samples=100)).results}
 
     together, alone = model.all_document_nats(tokens).bits_per_byte(tokens.num_bytes)
     assert [results[f"member:{number}", "bits_per_byte"].value for number in (1, 2, 3)] == pytest.approx(alone)

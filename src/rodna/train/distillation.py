@@ -6,6 +6,8 @@ temperature. Reference: Hinton et al. 2015, arXiv:1503.02531, section 2.
 Shapes: B rows, T positions, N = B x T, C rows of a chunk, D width, V vocabulary.
 """
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
@@ -13,10 +15,11 @@ from torch import Tensor
 
 from rodna.core.errors import TrainError
 from rodna.data.batches import IGNORE, Batch, Batches
-from rodna.models.decoder import Decoder
+from rodna.models.decoder import Decoder, soft_cap
 from rodna.models.ensemble import Ensemble
 from rodna.plan.flops import flops_per_token
 from rodna.plan.memory import LOSS_CHUNK_TOKENS
+from rodna.train import objectives
 from rodna.train.objectives import LossSum
 from rodna.train.teacher_cache import TeacherCache, TopK, top_k
 
@@ -115,7 +118,7 @@ class Distillation:
                 fix="train student and teachers with one tokenizer",
             )
         teaching = self.teach(batch, compute_dtype=compute_dtype)
-        weights = self.weights(batch.inputs_BT.shape[1])
+        weights = self.weights(batch.inputs_BT.shape[1], softcap=decoder.config.logit_softcap)
         hidden_BTD = decoder(batch.inputs_BT, compute_dtype=compute_dtype)
         nats, cross_entropy, divergence = linear_distillation(
             hidden_BTD.flatten(0, 1), decoder.head.weight, decoder.head.bias, batch.targets_BT.flatten(), teaching, weights
@@ -149,24 +152,26 @@ class Distillation:
         assert self.teachers is not None
         return _Live(self.teachers, batch.inputs_BT, self.temperature, compute_dtype)
 
-    def weights(self, length: int) -> "Weights":
-        """Return the weights for windows of some length."""
+    def weights(self, length: int, *, softcap: float = 0.0) -> "Weights":
+        """Return the weights for windows of some length, and a student whose logits are capped or, with 0, are not."""
         factor = length if self.loss == "babyllama" else 1
-        return Weights(self.alpha, (1 - self.alpha) * factor, self.temperature)
+        return Weights(self.alpha, (1 - self.alpha) * factor, self.temperature, softcap)
 
 
 class Weights(NamedTuple):
-    """How the two terms count.
+    """How the two terms count, and what they are of.
 
     Attributes:
         text: of the cross-entropy.
         teachers: of temperature^2 times the divergence.
         temperature: of the divergence.
+        softcap: of the student's logits; 0 is off.
     """
 
     text: float
     teachers: float
     temperature: float
+    softcap: float = 0.0
 
 
 class _Live:
@@ -263,13 +268,14 @@ class _LinearDistillation(torch.autograd.Function):
         d_features = torch.empty_like(features_ND) if wants else None
         d_weight = torch.zeros_like(weight_VD, dtype=torch.float32) if wants else None
         d_bias = torch.zeros_like(bias_V, dtype=torch.float32) if wants and bias_V is not None else None
-        size = chunk_size(features_ND.device)
+        size, score = chunk_size(features_ND.device), _score()
         for start in range(0, features_ND.shape[0], size):
             rows = slice(start, start + size)
             logits_CV = features_ND[rows] @ cast_VD.t()
             if bias_V is not None:
                 logits_CV += bias_V.to(logits_CV.dtype)
-            chunk_2, slopes_CV = score(logits_CV, targets_N[rows], teaching.targets(rows, logits_CV), weights)
+            capped_CV = soft_cap(logits_CV, weights.softcap)
+            chunk_2, slopes_CV = score(capped_CV, targets_N[rows], teaching.targets(rows, capped_CV), weights)
             sums_2 += chunk_2
             if d_features is None or d_weight is None:
                 continue
@@ -294,6 +300,12 @@ def score_and_differentiate(logits_CV: Tensor, targets_C: Tensor, teacher_CV: Te
     """Return the sums of cross-entropy and divergence in float32, and the weighted loss' gradient by the logits in their dtype.
 
     The gradient of temperature^2 * KL(q || p) by the logits is temperature * (p - q), p and q being softened.
+
+    Args:
+        logits_CV: already capped; the gradient is by what they were before.
+        targets_C: int64 token ids; `IGNORE` is skipped.
+        teacher_CV: float32, the teachers' softened distribution.
+        weights: of the terms.
     """
     wide_CV = logits_CV.float()
     scored_C1 = (targets_C != IGNORE)[:, None]
@@ -306,8 +318,16 @@ def score_and_differentiate(logits_CV: Tensor, targets_C: Tensor, teacher_CV: Te
     # Subtracting one at the target, in float32: p - 1 of a sure student is lost in bfloat16.
     hard_CV = plain_CV.exp().scatter_add(1, index_C1, -torch.ones_like(cross_entropy_C1))
     slopes_CV = weights.text * hard_CV + weights.teachers * weights.temperature * (soft_CV.exp() - teacher_CV)
+    if weights.softcap:
+        slopes_CV = slopes_CV * (1 - (wide_CV / weights.softcap).square())
     return sums_2, slopes_CV.where(scored_C1, 0).to(logits_CV.dtype)
 
 
-score = score_and_differentiate
-"""What the loss calls."""
+def _score() -> Callable[..., tuple[Tensor, Tensor]]:
+    """Return what the loss calls: compiled where `train.runtime` has found that compiling the plain loss works."""
+    return score_and_differentiate if objectives.score is objectives.score_and_differentiate else _compiled()
+
+
+@cache
+def _compiled() -> Callable[..., tuple[Tensor, Tensor]]:
+    return torch.compile(score_and_differentiate, dynamic=False)
