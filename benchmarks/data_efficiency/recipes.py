@@ -89,7 +89,8 @@ BABYLLAMA = Recipe(
 )  # fmt: skip
 GOLDFISH = Recipe(
     "goldfish", trainer="hf", algorithm="unigram", vocabulary=50_000, width=512, layers=4, heads=8, context=512, batch=4,
-    learning_rate=1e-4, dropout=0.1, weight_decay=0.0, betas=(0.9, 0.999), schedule="linear", warmup_share=0.1, warmup_steps=0, max_epochs=10,
+    learning_rate=1e-4, dropout=0.1, weight_decay=0.0, betas=(0.9, 0.999), schedule="linear", warmup_share=0.1, warmup_steps=0,
+    max_epochs=10,
 )  # fmt: skip
 PUBLISHED = {recipe.system: recipe for recipe in (BELLM, NANOGPT_CHAR, NANOGPT_BPE, BABYLLAMA, GOLDFISH)}
 _SIZES = {(128, 4): 4, (192, 5): 6, (256, 6): 8, (384, 6): 6}
