@@ -1,9 +1,16 @@
 """`rodna train`, `rodna eval` and `rodna report`."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
 from rodna.cli.options import HERE, NOTHING, DryRunOption, JsonOption, SetOption, WorkspaceOption
 from rodna.cli.verbs import stage_verb
+from rodna.train.recipes import RECIPES
+
+if TYPE_CHECKING:
+    from rodna.cli.stages import StageName
 
 app = typer.Typer(no_args_is_help=True, help="Encode the corpus and train a model.")
 
@@ -24,26 +31,67 @@ def pretrain(
     stage_verb(("tokens", "pretrain"), workspace=workspace, overrides=set_, dry_run=dry_run, as_json=as_json)
 
 
+PresetOption = Annotated[
+    str,
+    typer.Option("--preset", help=f"A published setting, every value of which the project file and --set override: {', '.join(RECIPES)}."),
+]
+
+
 @app.command()
 def ensemble(
-    workspace: WorkspaceOption = HERE, set_: SetOption = NOTHING, dry_run: DryRunOption = False, as_json: JsonOption = False
+    preset: PresetOption = "",
+    workspace: WorkspaceOption = HERE,
+    set_: SetOption = NOTHING,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Train the members of an ensemble (ensemble.members), and measure them alone and averaged."""
-    stage_verb(("tokens", "ensemble"), workspace=workspace, overrides=set_, dry_run=dry_run, as_json=as_json)
+    """Train the members of an ensemble (ensemble.members), and measure them alone and averaged.
+
+    Does what has to come before, too. Finished members are never trained again, also when members are added.
+    """
+    _up_to("ensemble", preset, workspace, set_, dry_run=dry_run, as_json=as_json)
 
 
 @app.command()
 def distill(
-    workspace: WorkspaceOption = HERE, set_: SetOption = NOTHING, dry_run: DryRunOption = False, as_json: JsonOption = False
+    preset: PresetOption = "",
+    workspace: WorkspaceOption = HERE,
+    set_: SetOption = NOTHING,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Train a student from the ensemble's members, from other checkpoints (distill.teachers), or both."""
+    """Train a student from the ensemble's members, from other checkpoints (distill.teachers), or both.
+
+    Does what has to come before, too: corpus, tokenizer, plan, tokens, members.
+    """
+    _up_to("distill", preset, workspace, set_, dry_run=dry_run, as_json=as_json)
+
+
+def _up_to(stage: "StageName", preset: str, workspace: Path, overrides: list[str], *, dry_run: bool, as_json: bool) -> None:
+    """Make a stage's result and everything that it needs.
+
+    Raises:
+        ConfigError: the project has no such stage.
+    """
     from rodna.cli.stages import stages_of
     from rodna.cli.verbs import open_project
+    from rodna.core.errors import ConfigError
+    from rodna.core.log import say
 
-    names = stages_of(open_project(workspace, set_)[0])
-    stage_verb(
-        names[names.index("tokens") : names.index("distill") + 1], workspace=workspace, overrides=set_, dry_run=dry_run, as_json=as_json
-    )
+    overrides = [f"distill.preset={preset}", *overrides] if preset else overrides
+    project, found = open_project(workspace, overrides)
+    names = stages_of(project)
+    if stage not in names:
+        alone = stage == "ensemble"
+        raise ConfigError(
+            "there is no ensemble to train: ensemble.members is 0" if alone
+            else "there are no teachers: ensemble.members is 0 and distill.teachers is empty",
+            where=str(found.project_file),
+            fix="set ensemble.members to 2 or more" + ("" if alone else ", name checkpoints in distill.teachers") + ", or give --preset",
+        )  # fmt: skip
+    stage_verb(names[: names.index(stage) + 1], workspace=workspace, overrides=overrides, dry_run=dry_run, as_json=as_json)
+    if preset and not dry_run:
+        say(f"note: `rodna run`, eval and chat use it once project.yaml has `distill: {{preset: {preset}}}`")
 
 
 def evaluate(

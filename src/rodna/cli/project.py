@@ -1,10 +1,12 @@
 """The project file: `project.yaml`, its sections named after the rooms that read them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from pydantic import Field, field_validator
 
-from rodna.core.config import Section, load
+from rodna.core.config import Section, load, parse_override, read_yaml
 from rodna.core.errors import ConfigError
 from rodna.core.workspace import Workspace
 from rodna.corpus.config import CorpusConfig, Source
@@ -17,6 +19,7 @@ from rodna.sweep.config import SweepConfig
 from rodna.tokenizer.config import TokenizerConfig
 from rodna.train.config import TrainConfig
 from rodna.train.ensemble_config import DistillConfig, EnsembleConfig
+from rodna.train.recipes import NONE, RECIPES
 
 SLUG = r"^[^\W_](?:[\w.-]{0,62}[^\W_])?$"
 """What a project may be called: it names folders. Letters of any script."""
@@ -53,7 +56,18 @@ class Project(Section):
 def load_project(workspace: Workspace, overrides: Sequence[str] = ()) -> Project:
     """Read a workspace's project file and apply `--set` assignments.
 
+    Where `distill.preset` names a published setting, that lies below both.
+
     Raises:
         ConfigError: lists every problem.
     """
-    return load(Project, workspace.project_file, overrides=overrides)
+    return load(Project, workspace.project_file, overrides=overrides, base=_recipe(workspace.project_file, overrides))
+
+
+def _recipe(file: Path, overrides: Sequence[str]) -> Mapping[str, Any]:
+    """Return the sections that `distill.preset` stands for: they lie below the file's own, and below `--set`."""
+    chosen: Any = NONE
+    for tree in (read_yaml(file), *map(parse_override, overrides)):
+        section = tree.get("distill")
+        chosen = section.get("preset", chosen) if isinstance(section, Mapping) else chosen
+    return RECIPES.get(chosen, {}) if isinstance(chosen, str) else {}

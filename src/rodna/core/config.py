@@ -125,14 +125,21 @@ def parse_override(text: str) -> dict[str, Any]:
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `below` with every value of `above` laid over it, mapping by mapping."""
-    result = dict(below)
-    for key, value in above.items():
-        lower = result.get(key)
-        if isinstance(value, Mapping) and isinstance(lower, Mapping):
-            value = merge(cast("Mapping[str, Any]", lower), cast("Mapping[str, Any]", value))
-        result[key] = value
-    return result
+    """Return `below` with every value of `above` laid over it, mapping by mapping.
+
+    A mapping whose keys are places in a list below, such as that of `members.0.name=a`, changes the items at these places.
+    """
+    return {**below, **{key: _lay_over(below.get(key), value) for key, value in above.items()}}
+
+
+def _lay_over(lower: Any, value: Any) -> Any:
+    if isinstance(value, Mapping) and isinstance(lower, Mapping):
+        return merge(cast("Mapping[str, Any]", lower), cast("Mapping[str, Any]", value))
+    if isinstance(value, Mapping) and isinstance(lower, list):
+        places = {str(place): item for place, item in enumerate(cast("list[Any]", lower))}
+        if value and set(cast("Mapping[str, Any]", value)) <= set(places):
+            return list(merge(places, cast("Mapping[str, Any]", value)).values())
+    return value
 
 
 def validate(schema: type[S], values: Mapping[str, Any], *, tree: Any = None, path: Path | None = None, overrides: Sequence[str] = ()) -> S:

@@ -1,6 +1,9 @@
 """The distill stage: one student of a standard family, from the ensemble's members and any other teachers."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +19,11 @@ from rodna.plan.flops import flops_per_token
 from rodna.tokenizer.tokenizer import Tokenizer
 from rodna.train.config import FORMAT_VERSION
 from rodna.train.ensemble_config import DistillConfig
-from rodna.train.identity import teacher_folders
+from rodna.train.identity import teacher_fingerprint, teacher_folders
 from rodna.train.members import Workbench, clear_states, member_folders, taught_by
 from rodna.train.session import Job, Trained, copy_checkpoint, keep
 from rodna.train.state import RunFolder
+from rodna.train.teacher_cache import CacheSetup, TeacherCache
 from rodna.train.variants import check_teachers_vocabulary, job_of, pace_of_student
 
 DISTILLATION = "distillation.json"
@@ -64,7 +68,7 @@ def distill(
     teachers = [*(member_folders(ensemble) if ensemble else []), *teacher_folders(config, root)]
     check_teachers(teachers, tokenizer)
     job = student_job(bench, config, settings["ensemble"], teachers)
-    family_of(job.model)
+    family_of(job.model)  # What is released opens everywhere.
     check_teachers_vocabulary(job, {str(folder): load_config(folder).vocabulary_size for folder in teachers})
 
     setup = bench.setup(
@@ -72,7 +76,8 @@ def distill(
     )
     say(f"  student of {len(teachers)} teacher{'s' if len(teachers) > 1 else ''}")
     folder = RunFolder(run, tokenizer_folder=tokenizer.path, setup=setup)
-    student = bench.fit(job, folder, taught_by(teachers, config, device=bench.device))
+    cache = _cache(bench, job, config, teachers, run.parent) if config.cache_top_k else None
+    student = bench.fit(job, folder, taught_by(teachers, config, device=bench.device, cache=cache))
     alone = _alone(bench, job, run / ALONE) if config.compare else None
     with artifact.create(out, kind="model", format_version=FORMAT_VERSION, inputs=inputs, config=settings, seed=job.values.seed) as draft:
         draft.counts = keep(student, draft.path)
@@ -82,6 +87,19 @@ def distill(
     if alone is not None:
         clear_states(run / ALONE)
     return draft.result
+
+
+def _cache(bench: Workbench, job: Job, config: DistillConfig, teachers: Sequence[Path], runs: Path) -> TeacherCache:
+    """Return the cache of what these teachers say of this text: shared by all students that read it in the same order."""
+    curriculum = job.values.curriculum
+    setup = CacheSetup(
+        teachers=tuple(teacher_fingerprint(folder) for folder in teachers), average=config.average, temperature=config.temperature,
+        tokens=bench.tokens.digest, seed=job.order_seed, context_length=job.model.context_length,
+        vocabulary_size=job.model.vocabulary_size, top_k=min(config.cache_top_k, job.model.vocabulary_size),
+        order="" if curriculum == "none" else f"{curriculum} of {job.values.steps} steps",
+    )  # fmt: skip
+    name = hashlib.sha256(json.dumps(asdict(setup), sort_keys=True).encode()).hexdigest()[:8]
+    return TeacherCache(runs / f"teachers-{name}", setup)
 
 
 def _alone(bench: Workbench, job: Job, run: Path) -> Trained:

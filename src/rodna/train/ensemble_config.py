@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from rodna.core.config import Planned, Section
 from rodna.models.config import ModelConfig
 from rodna.train.config import TrainValues
+from rodna.train.recipes import NONE, RECIPES
 
 Difference = Literal["seed", "order", "dropout", "architecture"]
 
@@ -81,7 +82,7 @@ class EnsembleConfig(Section):
 class DistillConfig(Section):
     """A student that learns from the text and from teachers: the ensemble's members, other checkpoints, or both."""
 
-    preset: str = Field(default="none", description="A published setting as the starting point: babyllama or babyllama-cpu.")
+    preset: str = Field(default=NONE, description=f"A published setting to start from: {', '.join(RECIPES)}.")
     teachers: tuple[str, ...] = Field(default=(), description="Folders of further checkpoints with the same tokenizer.")
     temperature: float = Field(default=2.0, gt=0, description="Softens the distributions of teachers and student.")
     alpha: float = Field(default=0.5, ge=0, le=1, description="Weight of the text; 1 - alpha is that of the teachers.")
@@ -95,6 +96,16 @@ class DistillConfig(Section):
     )
     student: Variant = Variant()
     compare: bool = Field(default=False, description="Train the same student alone too, for as many steps, and report the difference.")
+
+    @field_validator("preset")
+    @classmethod
+    def _know_preset(cls, name: str) -> str:
+        if name not in (NONE, *RECIPES):
+            close = difflib.get_close_matches(name, RECIPES, n=1, cutoff=0.4)
+            raise ValueError(
+                f"no such preset: {name!r}" + (f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(RECIPES)}")
+            )
+        return name
 
 
 def wants_ensemble(ensemble: EnsembleConfig) -> bool:

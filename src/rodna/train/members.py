@@ -21,17 +21,18 @@ from rodna.core.files import write_json
 from rodna.core.log import say
 from rodna.data.tokens import Tokens
 from rodna.evals.ensemble import EnsembleModel
+from rodna.models import checkpoint
 from rodna.models.decoder import Decoder
 from rodna.models.ensemble import load_ensemble
 from rodna.plan.hardware import Machine, describe_machine
 from rodna.plan.plan import read_plan
 from rodna.plan.propose import Plan
-from rodna.train.config import TrainValues
 from rodna.train.distillation import Distillation
 from rodna.train.ensemble_config import DistillConfig, EnsembleConfig
 from rodna.train.identity import CHAIN_SETTINGS, ENSEMBLE_FORMAT_VERSION, SPLIT, ensemble_settings
 from rodna.train.session import Job, Lesson, MakeLesson, Trained, copy_checkpoint, fit, keep, plain_lesson
 from rodna.train.state import RunFolder, setup_digest
+from rodna.train.teacher_cache import TeacherCache
 from rodna.train.variants import member_jobs
 
 MEMBER_FORMAT_VERSION = 1
@@ -124,6 +125,8 @@ def train_ensemble(
     inputs = {"tokens": tokens, "tokenizer": tokenizer, "plan": plan}
     bench = Workbench.open(tokens, tokenizer, plan)
     jobs = member_jobs(config, bench.plan, bench.given, tokens)
+    for job in jobs:
+        checkpoint.check(job.model)
     run.mkdir(parents=True, exist_ok=True)
     write_json(run / SPLIT, {"inputs": {role: item.digest for role, item in inputs.items()}, "split_over": split_over})
     members: list[Artifact] = []
@@ -183,13 +186,15 @@ def clear_states(run: Path) -> None:
         shutil.rmtree(state, ignore_errors=True)
 
 
-def taught_by(folders: Sequence[Path], config: DistillConfig, *, device: str) -> MakeLesson:
+def taught_by(folders: Sequence[Path], config: DistillConfig, *, device: str, cache: TeacherCache | None = None) -> MakeLesson:
     """Return what makes a lesson of teachers: they are opened only when the training begins."""
 
-    def make(decoder: Decoder, values: TrainValues, dtype: torch.dtype) -> Lesson:
+    def make(decoder: Decoder, job: Job, dtype: torch.dtype) -> Lesson:
         teachers = load_ensemble(folders, average=config.average, device=device)[0]
-        distillation = Distillation(teachers, temperature=config.temperature, alpha=config.alpha, loss=config.loss)
-        return Lesson(distillation, distillation.flops_per_token(decoder.config.context_length))
+        lesson = Distillation(teachers, temperature=config.temperature, alpha=config.alpha, loss=config.loss, cache=cache)
+        return Lesson(
+            lesson, lesson.flops_per_token(job.model.context_length), end=lesson.close, summary=lambda: {"distillation": lesson.summary()}
+        )
 
     return make
 

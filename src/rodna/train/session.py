@@ -50,13 +50,17 @@ class Lesson:
     Attributes:
         objective: the loss.
         flops_per_token: what it takes besides the decoder's own forward and backward, such as teachers' forward passes.
+        end: to be called when the training ends, also by an error.
+        summary: what the run's summary says of it, asked at the end.
     """
 
     objective: Objective
     flops_per_token: float = 0.0
+    end: Callable[[], None] = lambda: None
+    summary: Callable[[], Mapping[str, Any]] = dict
 
 
-MakeLesson = Callable[[Decoder, TrainValues, torch.dtype], Lesson]
+MakeLesson = Callable[[Decoder, Job, torch.dtype], Lesson]
 """Called once the decoder is on its device."""
 
 
@@ -77,9 +81,9 @@ class Trained:
     summary: dict[str, Any]
 
 
-def plain_lesson(decoder: Decoder, values: TrainValues, dtype: torch.dtype) -> Lesson:
+def plain_lesson(decoder: Decoder, job: Job, dtype: torch.dtype) -> Lesson:
     """Return what is learned without teachers."""
-    return Lesson(build_objective(values, decoder))
+    return Lesson(build_objective(job.values, decoder))
 
 
 def fit(
@@ -118,13 +122,17 @@ def fit(
     if will_compile(machine, values.model_dump(), seconds=seconds):
         example = batches.batch(0).inputs_BT[: values.micro_batch_size].to(device)
         compiled = compile_decoder(decoder, example, dtype=dtype)
-    lesson = make_lesson(decoder, values, dtype)
+    lesson = make_lesson(decoder, job, dtype)
     speedometer = Speedometer(flops_per_token(model).model + lesson.flops_per_token, peak_flops(speeds, dtype))
-    train(
-        decoder, optimizers, batches, Tokens.open(tokens.path, "validation"), values, folder=folder, progress=progress, dtype=dtype,
-        speedometer=speedometer, objective=lesson.objective,
-    )  # fmt: skip
+    try:
+        train(
+            decoder, optimizers, batches, Tokens.open(tokens.path, "validation"), values, folder=folder, progress=progress, dtype=dtype,
+            speedometer=speedometer, objective=lesson.objective,
+        )  # fmt: skip
+    finally:
+        lesson.end()
     summary = summarize(progress, batches, model, machine, dtype=dtype, compiled=compiled, speedometer=speedometer)
+    summary |= lesson.summary()
     return Trained(progress, folder.released(progress), folder.metrics, summary)
 
 

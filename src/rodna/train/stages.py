@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from rodna.core import artifact
 from rodna.core.artifact import Artifact
 from rodna.core.config import validate
-from rodna.models.hf import family_of
+from rodna.models import checkpoint
 from rodna.plan.hardware import describe_machine
 from rodna.plan.plan import read_plan
 from rodna.train.config import FORMAT_VERSION, TrainValues
@@ -37,7 +37,7 @@ def pretrain(tokens: Artifact, tokenizer: Artifact, plan: Artifact, config: Base
     proposal = read_plan(plan)
     values = validate(TrainValues, proposal.train)
     machine = describe_machine("cpu" if proposal.machine.get("device") == "cpu" else "auto")
-    family_of(proposal.model)  # A model that no checkpoint can hold must fail now, not at the first save.
+    checkpoint.check(proposal.model)
 
     setup = setup_digest(tokens=tokens.digest, plan=plan.digest, version=FORMAT_VERSION)
     folder = RunFolder(run, tokenizer_folder=tokenizer.path, setup=setup)
