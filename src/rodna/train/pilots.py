@@ -21,6 +21,7 @@ import numpy as np
 from rodna.core import artifact
 from rodna.core.artifact import Artifact
 from rodna.core.config import validate
+from rodna.core.errors import ModelError
 from rodna.core.files import write_json
 from rodna.core.log import say
 from rodna.core.text import human_count
@@ -279,7 +280,9 @@ class Trunk:
                 constant = values.model_copy(update={"steps": start, "decay_fraction": 0.0, "averaging": "none"})
                 self._learn(constant, self._folder, self._progress, validated=False)
             loss = self._decay(values)
-        except DivergedError:
+        except (DivergedError, ModelError) as error:
+            if isinstance(error, ModelError) and self._is_sound():
+                raise
             # Kept as a run without a loss: it is named, and not tried again.
             loss = math.nan
         tokens = steps * self._batches.tokens_per_batch
@@ -295,6 +298,9 @@ class Trunk:
             "learning_rate": values.learning_rate,
             "flops": flops_per_token(self._pilot.model).model * tokens,
         }
+
+    def _is_sound(self) -> bool:
+        return all(bool(parameter.isfinite().all()) for parameter in self._decoder.parameters())
 
     def _decay(self, values: TrainValues) -> float:
         """Go to the end of a run in a copy of the trunk's state; the trunk stays where it is."""

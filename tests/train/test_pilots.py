@@ -1,0 +1,202 @@
+"""Pilots: branches equal runs of their own, a killed fit goes on, and what comes out is a fit."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from rodna.core.errors import PlanError
+from rodna.data.batches import Batches
+from rodna.models.decoder import Decoder
+from rodna.plan import rules
+from rodna.plan.hardware import describe_machine
+from rodna.plan.ladder import Ladder, Pilot, batch_pilot, law_pilots, rate_pilot
+from rodna.plan.propose import Plan
+from rodna.train import pilots
+from rodna.train.loop import Speedometer, train
+from rodna.train.optim import build_optimizers
+from rodna.train.pilots import Trunk, Workbench, can_branch, fit_ladder, run_pilot, search, thinned, values_of
+from rodna.train.state import Progress, RunFolder
+from tests.train.conftest import text_tokens
+
+
+HOPELESS = {"learning_rate": 1e30, "adam_learning_rate": 1e30, "weight_decay": 0.0}
+
+
+@pytest.fixture
+def target(model_config, values):
+    train_values = values.model_copy(update={"steps": 40, "decay_fraction": 0.4, "weight_decay": 0.3}).model_dump(mode="json")
+    estimates = {"epochs": 4.0, "tokens_seen": 40 * 4 * 16}
+    return Plan(model_config, train_values, estimates, [], {"device": "cpu"})
+
+
+@pytest.fixture
+def bench(tmp_path, tokenizer_folder, target):
+    return Workbench(text_tokens(40, seed=1), text_tokens(8, seed=2), tokenizer_folder, target, describe_machine("cpu"), tmp_path / "run")
+
+
+@pytest.fixture
+def pilot(model_config):
+    return Pilot("size", model_config, 1.0, 4, (6, 12))
+
+
+@pytest.fixture
+def ladder(model_config):
+    sizes = tuple(model_config.model_copy(update={"num_layers": layers}) for layers in (1, 2, 3))
+    return Ladder(sizes, 256, 0.25, (1e-5, 2e-5, 3e-5))
+
+
+def straight_run(pilot, bench, steps, folder):
+    """Train a pilot's length from its beginning to its end in one go: the slow way to the same figure."""
+    values = values_of(pilot, bench.target).model_copy(update={"steps": steps, "evaluations": 1})
+    decoder = Decoder(pilot.model).initialize(seed=values.seed)
+    batches = Batches(bench.train, seed=values.seed, batch_size=pilot.batch_size, context_length=pilot.model.context_length)
+    progress = train(
+        decoder, build_optimizers(decoder, values), batches, bench.validation, values, dtype=torch.float32,
+        folder=RunFolder(folder, tokenizer_folder=bench.tokenizer_folder, setup="straight"), progress=Progress(),
+        speedometer=Speedometer(1.0, 0.0),
+    )  # fmt: skip
+    return progress.best_bits_per_byte
+
+
+def test_a_branch_ends_exactly_where_a_run_of_that_length_alone_ends(pilot, bench, tmp_path):
+    records = run_pilot(pilot, bench)
+
+    assert [record["bits_per_byte"] for record in records] == [straight_run(pilot, bench, n, tmp_path / str(n)) for n in (6, 12)]
+    assert records[0]["bits_per_byte"] != records[1]["bits_per_byte"]
+    assert [record["tokens_seen"] for record in records] == [6 * 4 * 16, 12 * 4 * 16]
+    assert records[0]["parameters"] == rules.block_parameters(pilot.model)
+    assert records[0]["unique_tokens"] == bench.train.num_tokens
+
+
+@pytest.mark.parametrize(
+    "changes", [{"schedule": "cosine"}, {"weight_decay_schedule": "linear"}, {"averaging": "ema", "averaging_fraction": 0.5}]
+)
+def test_where_the_beginning_depends_on_the_length_each_length_is_a_run_of_its_own(changes, pilot, bench, tmp_path):
+    bench = replace(bench, target=replace(bench.target, train=bench.target.train | changes))
+    records = run_pilot(pilot, bench)
+
+    assert not can_branch(values_of(pilot, bench.target))
+    assert [record["bits_per_byte"] for record in records] == [straight_run(pilot, bench, n, tmp_path / str(n)) for n in (6, 12)]
+
+
+def test_an_average_inside_the_decay_can_branch(pilot, bench, tmp_path):
+    changes = {"averaging": "swa", "averaging_fraction": 0.3}
+    bench = replace(bench, target=replace(bench.target, train=bench.target.train | changes))
+    records = run_pilot(pilot, bench)
+
+    assert can_branch(values_of(pilot, bench.target))
+    assert [record["bits_per_byte"] for record in records] == [straight_run(pilot, bench, n, tmp_path / str(n)) for n in (6, 12)]
+
+
+@pytest.mark.parametrize("killed_at", [2, 4, 5, 9, 11])
+def test_a_pilot_killed_anywhere_ends_with_the_same_figures(killed_at, pilot, bench, tmp_path, monkeypatch):
+    whole = run_pilot(pilot, replace(bench, folder=tmp_path / "whole"))
+    real, calls = Batches.batch, [0]
+
+    def batch(self, n, **given):
+        calls[0] += 1
+        if calls[0] == killed_at:
+            raise KeyboardInterrupt
+        return real(self, n, **given)
+
+    monkeypatch.setattr(Batches, "batch", batch)
+    with pytest.raises(KeyboardInterrupt):
+        run_pilot(pilot, bench)
+    resumed = run_pilot(pilot, bench)
+
+    assert resumed == whole
+    assert not (bench.folder / pilots.TRUNKS / pilot.name).exists()
+
+
+def test_finished_points_are_not_run_again(pilot, bench, monkeypatch):
+    before = run_pilot(pilot, bench)
+    monkeypatch.setattr(Trunk, "branch", lambda *_: pytest.fail("ran again"))
+
+    assert run_pilot(pilot, bench) == before
+
+
+def test_a_diverged_pilot_is_a_point_without_a_loss(pilot, bench):
+    bench = replace(bench, target=replace(bench.target, train=bench.target.train | HOPELESS))
+    records = run_pilot(pilot, bench)
+
+    assert [record["bits_per_byte"] for record in records] == [None, None]
+    assert math.isnan(pilots.loss_of(records[0]))
+
+
+def test_a_part_of_the_text_is_evenly_spread_whole_documents():
+    tokens = text_tokens(40, seed=3)
+    part = thinned(tokens, 0.25)
+
+    assert part.num_documents == 10
+    assert part.num_tokens == sum(np.diff(tokens.offsets)[::4])
+    expected = np.concatenate([tokens.tokens[tokens.offsets[n] : tokens.offsets[n + 1]] for n in range(0, 40, 4)])
+    assert (part.tokens == expected).all()
+    assert (part.document_bytes == tokens.document_bytes[::4]).all()
+    assert thinned(tokens, 1.0) is tokens
+    assert thinned(tokens, 1e-9).num_documents == 1
+
+
+def test_the_whole_ladder_gives_a_fit_and_a_second_call_the_same(bench, ladder):
+    first = fit_ladder(bench, ladder, fixed=set())
+    second = fit_ladder(bench, ladder, fixed=set())
+
+    assert first == second
+    assert len(first.points) + len(first.left_out) == 3 + 2 + 2 + 3
+    assert {item["setting"] for item in first.searched} == {"learning_rate", "batch_size"}
+    assert first.recipe["dropout"] == bench.target.model.dropout
+    assert first.recipe["weight_decay"] == 0.3
+    part = min(point.unique_tokens for point in first.points)
+    assert part == pytest.approx(bench.train.num_tokens / 4, rel=0.1)
+    expected, low, high = first.predict(1e5, 1e4, bench.train.num_tokens)
+    assert 0 < low <= expected <= high
+    assert first.largest_flops > 0
+
+
+def test_a_rate_that_the_user_fixed_is_not_searched_for(bench, ladder):
+    rate, batch, searched = search(bench, ladder, fixed={"learning_rate", "batch_size"})
+
+    assert (rate, batch, searched) == (1.0, 1.0, [])
+
+
+def test_the_search_goes_on_outside_where_the_best_rate_is_at_an_end(bench, ladder, monkeypatch):
+    losses = {0.5: 3.0, 1.0: 2.0, 2.0: 1.5, 4.0: 1.8}
+    monkeypatch.setattr(pilots, "run_pilot", lambda pilot, _: [{"bits_per_byte": losses[pilot.rate_factor]}])
+    rate, _, searched = search(bench, ladder, fixed={"batch_size"})
+
+    assert [item["factor"] for item in searched] == [0.5, 1.0, 2.0, 4.0]
+    assert rate == 2.0
+
+
+def test_pilots_follow_the_plan_and_differ_where_they_should(bench, ladder):
+    law, repeated = law_pilots(bench.target, ladder, rate_factor=1.5, batch_factor=2.0), batch_pilot(bench.target, ladder, 1.5, 2.0)
+    plain = values_of(rate_pilot(bench.target, ladder, 1.0), bench.target)
+
+    assert plain.learning_rate == pytest.approx(bench.target.train["learning_rate"])
+    assert values_of(law[0], bench.target).learning_rate == pytest.approx(1.5 * plain.learning_rate)
+    assert values_of(repeated, bench.target).learning_rate == pytest.approx(1.5 * math.sqrt(2) * plain.learning_rate)
+    assert law[0].batch_size == 2 * plain.batch_size
+    assert [pilot.share for pilot in law] == [1.0, 1.0, 1.0, 0.25]
+    assert plain.weight_decay == 0.3
+
+
+def test_the_ladder_is_decided_once(tmp_path, target, monkeypatch):
+    train_split, validation = text_tokens(40, seed=1), text_tokens(8, seed=2)
+    monkeypatch.setattr(pilots, "time_token", lambda model, *_, **__: 1e-9 * rules.block_parameters(model))
+    made = pilots.decide_ladder(tmp_path, train_split, validation, lambda: target, seconds=60, timer=None)
+    monkeypatch.setattr(pilots, "time_token", lambda *_, **__: pytest.fail("measured again"))
+    again = pilots.decide_ladder(tmp_path, train_split, validation, lambda: pytest.fail("planned again"), seconds=60, timer=None)
+
+    assert again == made
+    assert json.loads((tmp_path / pilots.LADDER).read_text())["ladder"]["length_tokens"] == made[1].length_tokens
+
+
+def test_too_few_finished_pilots_are_refused(bench, ladder):
+    bench = replace(bench, target=replace(bench.target, train=bench.target.train | HOPELESS))
+
+    with pytest.raises(PlanError, match="too few pilot runs to fit a law: 0") as error:
+        fit_ladder(bench, ladder, fixed={"learning_rate", "batch_size"})
+    assert "more minutes" in error.value.fix
