@@ -22,6 +22,9 @@ def plan(
     context: typer.Context,
     write: Annotated[bool, typer.Option("--write", help="Put the proposed numbers into project.yaml, keeping its comments.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Plan for the machine at hand, though a plan for another one exists.")] = False,
+    figure: Annotated[
+        Path | None, typer.Option("--figure", metavar="FILE.svg", help="Draw the loss to expect of every size, for several budgets.")
+    ] = None,
     workspace: WorkspaceOption = HERE,
     set_: SetOption = NOTHING,
     dry_run: DryRunOption = False,
@@ -39,13 +42,34 @@ def plan(
     stages = open_stages(workspace, set_)
     proposed = read_plan(stages.artifact("plan"))
     if as_json:
-        print_json({"path": str(stages.artifact("plan").path), "model": proposed.model.model_dump(mode="json"), "train": proposed.train,
-                    "estimates": proposed.estimates, "reasons": proposed.reasons, "machine": proposed.machine})  # fmt: skip
+        values = {**vars(proposed), "model": proposed.model.model_dump(mode="json")}
+        print_json({"path": str(stages.artifact("plan").path), **values})
     else:
         print_plan(proposed)
+    if figure:
+        draw(proposed, figure)
     if write:
         changed = write_into(stages.workspace.project_file, numbers_of(stages, proposed))
         say(f"wrote {len(changed)} settings into {stages.workspace.project_file}: {', '.join(changed) or 'all were there already'}")
+
+
+def draw(proposed: "Plan", file: Path) -> None:
+    """Write the picture of a plan.
+
+    Raises:
+        PlanError: the plan keeps no curves.
+        DiskError: the file cannot be written.
+    """
+    from rodna.core.errors import PlanError, explain_disk_errors
+    from rodna.core.files import write_text
+    from rodna.publish.isoflop import isoflop_svg
+
+    svg = isoflop_svg(proposed.isoflop, unit="bits per byte")
+    if not svg:
+        raise PlanError("this plan was made before curves were kept", where="--figure", fix="run `rodna plan --again`")
+    with explain_disk_errors(file):
+        write_text(file, svg)
+    say(f"wrote {file}")
 
 
 def forget_plan(stages: Any) -> None:
@@ -76,6 +100,23 @@ def print_plan(proposed: "Plan") -> None:
         f"{human_count(proposed.model.num_parameters)} parameters, about {human_seconds(estimates['seconds'])} of training, "
         f"{human_bytes(estimates['memory_bytes'])} of memory, {estimates['flops']:.2g} FLOPs"
     )
+    if proposed.isoflop:
+        print_budgets(proposed)
+
+
+def print_budgets(proposed: "Plan") -> None:
+    """Print the best size for several budgets of arithmetic on stdout."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from rodna.publish.isoflop import budget_rows
+
+    estimates, curves = proposed.estimates, proposed.isoflop
+    table = Table("FLOPs", "time", "best size", "tokens", "passes", "bits per byte", "text ends first")
+    seconds = estimates["seconds"] * curves["flops"] / estimates["flops"]
+    for row in budget_rows(curves, train_tokens=estimates["train_tokens"], seconds=seconds):
+        table.add_row(*row)
+    Console().print(table)
 
 
 def numbers_of(stages: Any, proposed: "Plan") -> dict[str, dict[str, Any]]:

@@ -1,20 +1,19 @@
 """What limits the result, the text or the arithmetic: both published laws for the user's case, and what more of either would give."""
 
-from dataclasses import asdict
 from typing import Any
 
 from rodna.models.config import ModelConfig
 from rodna.plan import rules
 from rodna.plan.candidates import PLANNED
 from rodna.plan.flops import flops_per_token
-from rodna.plan.isoflop import Curve, Size, isoflop
+from rodna.plan.isoflop import BUDGETS, Curve, Size, isoflop, plain_curve
 from rodna.plan.job import Job, Recipe
 from rodna.plan.scaling import CHINCHILLA, DATA_CONSTRAINED
 
 MORE = 3.0
 """How much more text, or time, is imagined."""
-BUDGETS = (1 / 9, 1 / 3, 1.0, 3.0, 9.0)
-"""Drawn, as multiples of what the time allows."""
+REACH = 30.0
+"""Sizes drawn are at most so many times larger or smaller than the chosen one."""
 
 
 def what_binds(job: Job, recipe: Recipe) -> dict[str, Any]:
@@ -74,34 +73,30 @@ def isoflop_curves(job: Job, recipe: Recipe) -> dict[str, Any]:
         "tokens": recipe.tokens_seen,
         "loss": job.expected_loss(recipe.model, recipe.tokens_seen),
     }
-    return {"budgets": [_plain(curve) for curve in curves], "flops": flops, "fresh": _plain(fresh), "chosen": chosen}
+    return {"budgets": [plain_curve(curve) for curve in curves], "flops": flops, "fresh": plain_curve(fresh), "chosen": chosen}
 
 
 def curve_of(job: Job, recipe: Recipe, *, flops: float, unique_tokens: float) -> Curve:
     """Return one curve, each size trained for no more passes than pay."""
     sizes: list[Size] = []
-    for model in _models(job, recipe, most=rules.MAX_WEIGHTS_PER_TOKEN * unique_tokens):
+    for model in _models(job, recipe):
         size = _size(model)
         if model is not recipe.model and job.model.get("dropout", PLANNED) == PLANNED:
             dropout = rules.dropout(flops / size.flops_per_token / unique_tokens, job.choices)
             model = model.model_copy(update={"dropout": dropout})
-        sizes.append(_size(model, max_tokens=rules.max_epochs(model, job.choices) * unique_tokens))
+        too_large = model != recipe.model and rules.block_parameters(model) > rules.MAX_WEIGHTS_PER_TOKEN * unique_tokens
+        sizes.append(_size(model, max_tokens=rules.max_epochs(model, job.choices) * unique_tokens, too_large=too_large))
     return isoflop(lambda weights, tokens: job.law.loss(weights, tokens, unique_tokens), sizes, flops)
 
 
-def _models(job: Job, recipe: Recipe, *, most: float = float("inf")) -> list[ModelConfig]:
-    """Return the planned sizes and the chosen one, smallest first; without those that have more than `most` weights."""
+def _models(job: Job, recipe: Recipe) -> list[ModelConfig]:
+    """Return the planned sizes within `REACH` times of the chosen one, and that one, smallest first."""
     shapes = [rules.shape(width, num_layers, {}) for width, num_layers in rules.SIZES]
     models = [ModelConfig.model_validate({**shape, "vocabulary_size": job.text.vocabulary_size}) for shape in shapes]
-    models = [model for model in models if rules.block_parameters(model) <= most]
-    chosen = rules.block_parameters(recipe.model)
-    others = [model for model in models if rules.block_parameters(model) != chosen]
+    chosen = recipe.model.num_parameters
+    others = [model for model in models if chosen / REACH < model.num_parameters < chosen * REACH and model.num_parameters != chosen]
     return sorted([*others, recipe.model], key=lambda model: model.num_parameters)
 
 
-def _size(model: ModelConfig, *, max_tokens: float = float("inf")) -> Size:
-    return Size(model.num_parameters, rules.block_parameters(model), flops_per_token(model).model, max_tokens)
-
-
-def _plain(curve: Curve) -> dict[str, Any]:
-    return {"flops": curve.flops, "points": [asdict(point) for point in curve.points], "best": asdict(curve.best)}
+def _size(model: ModelConfig, *, max_tokens: float = float("inf"), too_large: bool = False) -> Size:
+    return Size(model.num_parameters, rules.block_parameters(model), flops_per_token(model).model, max_tokens, too_large)

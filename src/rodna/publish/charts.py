@@ -79,6 +79,20 @@ def axis(values: Sequence[float], write: Callable[[float], str], *, count: int =
     return Axis(ticks[0], ticks[-1], ticks, write)
 
 
+def log_axis(values: Sequence[float], write: Callable[[float], str]) -> Axis:
+    """Return a logarithmic axis over positive values, with ticks at 1, 2 and 5 times the powers of ten, or fewer on a long one."""
+    low, high = min(values), max(values)
+    low, high = (low, high) if high > low else (low / 2, high * 2)
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    factors = (1, 2, 5) if math.log10(high / low) < LONG_AXIS else (1,)
+    ticks = [factor * 10.0**power for power in powers for factor in factors]
+    return Axis(low, high, [tick for tick in ticks if low <= tick <= high], write, "log")
+
+
+LONG_AXIS = 3.0
+"""Powers of ten from which on a logarithmic axis has ticks at powers of ten alone."""
+
+
 def thin(points: Sequence[Point], limit: int) -> list[Point]:
     """Return at most `limit` points: the means of equal runs, the last point kept as it is."""
     if len(points) <= limit:
@@ -94,8 +108,8 @@ def finite(points: Sequence[Point]) -> list[Point]:
     return [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
 
 
-def line_chart(series: Sequence[Series], *, title: str, label: str, x_axis: Axis, y_axis: Axis, x_label: str, y_label: str) -> Markup:
-    """Draw lines over one pair of axes, with a legend where there is more than one line."""
+def plot(series: Sequence[Series], *, label: str, x_axis: Axis, y_axis: Axis, x_label: str, y_label: str) -> Markup:
+    """Draw lines over one pair of axes: the picture alone, as wide and high as what it is put into."""
     parts = [_grid(x_axis, y_axis)]
     for line in series:
         path = " ".join(f"{_num(x_axis.percent(x) * 10)},{_num(1000 - y_axis.percent(y) * 10)}" for x, y in line.points)
@@ -110,7 +124,12 @@ def line_chart(series: Sequence[Series], *, title: str, label: str, x_axis: Axis
                     line.style, x_axis.percent(x), round(100 - y_axis.percent(y), 2), tip
                 )
             )
-    svg = Markup('<svg class="plot" role="img" aria-label="{}" width="100%" height="100%">{}</svg>').format(label, Markup("").join(parts))
+    return Markup('<svg class="plot" role="img" aria-label="{}" width="100%" height="100%">{}</svg>').format(label, Markup("").join(parts))
+
+
+def line_chart(series: Sequence[Series], *, title: str, label: str, x_axis: Axis, y_axis: Axis, x_label: str, y_label: str) -> Markup:
+    """Draw lines over one pair of axes, with a legend where there is more than one line."""
+    svg = plot(series, label=label, x_axis=x_axis, y_axis=y_axis, x_label=x_label, y_label=y_label)
     legend = Markup("").join(Markup('<span class="key {}">{}</span>').format(line.style, line.name) for line in series)
     return Markup(
         '<figure class="chart"><figcaption><span><strong>{}</strong>, {}</span>{}</figcaption>'

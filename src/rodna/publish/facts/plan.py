@@ -2,13 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
 
 from rodna.core.artifact import Artifact
 from rodna.core.text import human_bytes, human_count, human_seconds
 from rodna.publish.facts.cost import scientific
-from rodna.publish.facts.view import Column, Number, Row, get, number, read_json, setting
+from rodna.publish.facts.view import Column, Number, Row, amount, get, number, read_json, setting
+from rodna.publish.isoflop import budget_rows, isoflop_figure
 
 COLUMNS = (Column("Setting", "nowrap"), Column("Value", "num"), Column("Why", "why"))
+BUDGETS = (
+    Column("FLOPs"), Column("Time", "num"), Column("Best size", "num"), Column("Tokens", "num"), Column("Passes", "num"),
+    Column("Bits per byte", "num"), Column("Text ends first"),
+)  # fmt: skip
 
 ESTIMATES: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("parameters", "parameters", human_count),
@@ -28,6 +36,9 @@ class PlanFacts:
     numbers: list[Number]
     columns: tuple[Column, ...]
     reasons: list[Row]
+    figure: Markup | None
+    budget_columns: tuple[Column, ...]
+    budgets: list[Row]
 
 
 def plan_facts(plan: Artifact | None) -> PlanFacts | None:
@@ -43,6 +54,24 @@ def plan_facts(plan: Artifact | None) -> PlanFacts | None:
         for reason in values.get("reasons") or []
         if isinstance(reason, dict)
     ]
+    expected = get(values, "expected", "bits_per_byte")
+    if isinstance(expected, int | float):
+        low, high = (number(get(values, "expected", end)) for end in ("low", "high"))
+        numbers.insert(0, Number(f"bits per byte expected, {low} to {high}", number(expected)))
+    curves = get(values, "isoflop") or {}
+    budgets = budget_rows(curves, train_tokens=amount(get(values, "estimates", "train_tokens")) or 1.0, seconds=_allowed_seconds(values))
     return PlanFacts(
-        "Worked out from the size of the text and the measured speed of the machine, before training began.", numbers, COLUMNS, reasons
+        _lead(values), numbers, COLUMNS, reasons, isoflop_figure(curves, unit="bits per byte"), BUDGETS, [Row(row) for row in budgets]
     )
+
+
+def _lead(values: dict[str, Any]) -> str:
+    if get(values, "machine", "at_hand", default=True):
+        return "Worked out from the size of the text and the measured speed of the machine, before training began."
+    return f"Worked out from the size of the text and the data sheet of the {get(values, 'machine', 'name')}, before training began."
+
+
+def _allowed_seconds(values: dict[str, Any]) -> float:
+    """Return the time that the middle budget of the curves takes."""
+    done, flops = amount(get(values, "estimates", "flops")), amount(get(values, "isoflop", "flops"))
+    return amount(get(values, "estimates", "seconds")) * (flops / done if done else 1.0)
