@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 
 from rodna.core.errors import TrainError
 from rodna.core.log import read_json_lines
+from rodna.data.batches import Batch
 from rodna.data.tokens import Tokens
 from rodna.evals.scoring import validation_bits_per_byte
 from rodna.models.checkpoint import load_decoder
@@ -166,6 +167,22 @@ def test_micro_batches_change_nothing_but_rounding(make_run, tmp_path):
 
     for other in gradients[1:]:
         torch.testing.assert_close(other, gradients[0], rtol=1e-4, atol=1e-6)
+
+
+def test_windows_cut_into_short_rows_keep_the_tokens_of_a_micro_batch(make_run, tmp_path):
+    run = make_run(tmp_path)
+    whole = run.batches.batch(0)
+    short = Batch(*(part.reshape(-1, 4) for part in whole[:3]), whole.slot_B.repeat_interleave(4))
+    shapes = []
+
+    def watches(decoder, batch, *, compute_dtype):
+        shapes.append(tuple(batch.inputs_BT.shape))
+        return next_token(decoder, batch, compute_dtype=compute_dtype)
+
+    for batch in (whole, short):
+        learn_batch(run.decoder, batch, run.values, device=torch.device("cpu"), step=0, dtype=torch.float32, objective=watches)
+
+    assert shapes == [(2, 16), (2, 16), (8, 4), (8, 4)]
 
 
 def test_patience_ends_the_run_early(make_run, tmp_path):

@@ -151,7 +151,9 @@ def learn_batch(
     torch.manual_seed(values.seed * 2**32 + step)
     total = int((batch.targets_BT != IGNORE).sum())
     nats, parts = torch.zeros((), device=device), defaultdict[str, Tensor](lambda: torch.zeros((), device=device))
-    for micro in micro_batches(batch, values.micro_batch_size):
+    # Rows that a curriculum cuts from one window stay together: a micro-batch has as many tokens as ever.
+    rows_per_window = max(1, len(batch.slot_B) // values.batch_size)
+    for micro in micro_batches(batch, values.micro_batch_size * rows_per_window):
         loss = objective(decoder, Batch(*(part.to(device, non_blocking=True) for part in micro)), compute_dtype=dtype)
         (loss.nats / total).backward()
         nats += loss.nats.detach()

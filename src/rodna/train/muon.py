@@ -24,6 +24,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+Orthogonalization = Literal["newton_schulz", "polar_express"]
 Coefficients = Sequence[tuple[float, float, float]]
 
 NEWTON_SCHULZ: Coefficients = ((3.4445, -4.7750, 2.0315),) * 5
@@ -77,12 +78,13 @@ class Muon(torch.optim.Optimizer):
         lr: float,
         weight_decay: float,
         momentum: float,
-        orthogonalization: Literal["newton_schulz", "polar_express"] = "newton_schulz",
+        orthogonalization: Orthogonalization = "newton_schulz",
         normalize_rows: bool = False,
         cautious: bool = False,
     ) -> None:
         super().__init__(parameters, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
-        self._orthogonalization, self._normalize_rows, self._cautious = orthogonalization, normalize_rows, cautious
+        self._orthogonalization: Orthogonalization = orthogonalization
+        self._normalize_rows, self._cautious = normalize_rows, cautious
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -130,7 +132,7 @@ class Muon(torch.optim.Optimizer):
         return wide.mul_(UPDATE_RMS * math.sqrt(wide.numel()) / wide.norm().clamp_min(SMALLEST_NORM))
 
 
-def orthogonalize(matrices_SMN: Tensor, method: Literal["newton_schulz", "polar_express"]) -> Tensor:
+def orthogonalize(matrices_SMN: Tensor, method: Orthogonalization) -> Tensor:
     """Push the singular values of every matrix to 1, approximately, by five odd polynomials of degree 5.
 
     Args:
