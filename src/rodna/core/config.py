@@ -137,9 +137,10 @@ def _lay_over(lower: Any, value: Any) -> Any:
         return merge(cast("Mapping[str, Any]", lower), cast("Mapping[str, Any]", value))
     if isinstance(value, Mapping) and isinstance(lower, list):
         places = {str(place): item for place, item in enumerate(cast("list[Any]", lower))}
-        if value and set(cast("Mapping[str, Any]", value)) <= set(places):
-            return list(merge(places, cast("Mapping[str, Any]", value)).values())
-    return value
+        changes = cast("Mapping[str, Any]", value)
+        if changes and set(changes) <= set(places):
+            return list(merge(places, changes).values())
+    return cast("Any", value)
 
 
 def validate(schema: type[S], values: Mapping[str, Any], *, tree: Any = None, path: Path | None = None, overrides: Sequence[str] = ()) -> S:

@@ -118,11 +118,11 @@ def student_job(bench: Workbench, config: DistillConfig, shared: Mapping[str, An
         teachers: folders of all of them: their forward passes take time too.
     """
     seed = int(bench.plan.train["seed"])
-    draft = job_of(config.student, bench.plan, bench.given, bench.tokens, order_seed=seed, where="distill.student")
+    draft = job_of(config.student, bench.plan, bench.given, num_tokens=bench.num_tokens, order_seed=seed, where="distill.student")
     length = draft.model.context_length
     work = sum(flops_per_token(load_config(folder), sequence_length=length).forward for folder in teachers)
     pace = pace_of_student(shared, student_work=flops_per_token(draft.model).model, teachers_work=work)
-    return job_of(config.student, bench.plan, bench.given, bench.tokens, order_seed=seed, where="distill.student", pace=pace)
+    return job_of(config.student, bench.plan, bench.given, num_tokens=bench.num_tokens, order_seed=seed, where="distill.student", pace=pace)
 
 
 def check_teachers(folders: Sequence[Path], tokenizer: Artifact | None) -> None:

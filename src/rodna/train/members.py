@@ -77,6 +77,11 @@ class Workbench:
         return fit(job, self.tokens, folder, machine=self.machine, speeds=self.plan.machine, seconds=seconds, make_lesson=make_lesson)
 
     @property
+    def num_tokens(self) -> int:
+        """Of the train split."""
+        return Tokens.open(self.tokens.path, "train").num_tokens
+
+    @property
     def device(self) -> str:
         return self.machine.device
 
@@ -124,7 +129,7 @@ def train_ensemble(
     """
     inputs = {"tokens": tokens, "tokenizer": tokenizer, "plan": plan}
     bench = Workbench.open(tokens, tokenizer, plan)
-    jobs = member_jobs(config, bench.plan, bench.given, tokens)
+    jobs = member_jobs(config, bench.plan, bench.given, num_tokens=bench.num_tokens)
     for job in jobs:
         checkpoint.check(job.model)
     run.mkdir(parents=True, exist_ok=True)

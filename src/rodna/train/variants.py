@@ -1,15 +1,13 @@
 """From the plan and what one model has otherwise to everything its training needs, as plain numbers."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 from pydantic import ValidationError
 
-from rodna.core.artifact import Artifact
 from rodna.core.config import merge, validate
 from rodna.core.errors import ConfigError, TrainError
-from rodna.data.tokens import Tokens
 from rodna.models.config import ModelConfig
 from rodna.models.presets import find_preset
 from rodna.plan.flops import flops_per_token
@@ -26,14 +24,14 @@ SHAPES = ((1.0, 1.0), (1.5, 2 / 3), (2 / 3, 1.5))
 about as many parameters in its blocks."""
 
 
-def member_jobs(config: EnsembleConfig, plan: Plan, given: Mapping[str, Any], tokens: Artifact) -> list[Job]:
+def member_jobs(config: EnsembleConfig, plan: Plan, given: Mapping[str, Any], *, num_tokens: int) -> list[Job]:
     """Return what each member is.
 
     Args:
         config: the ensemble's settings.
         plan: of one member.
         given: the training settings as the user wrote them: those that are not `planned` are kept.
-        tokens: the encoded corpus: epochs are passes over its train split.
+        num_tokens: of the train split: an epoch is one pass over them.
 
     Raises:
         ConfigError: a member's settings contradict each other.
@@ -42,15 +40,15 @@ def member_jobs(config: EnsembleConfig, plan: Plan, given: Mapping[str, Any], to
     jobs = []
     for index, variant in enumerate(config.all_overrides):
         # A named size is taken as it is; its member differs from the others by that.
-        vary = config.vary if variant.preset == PLANNED else tuple(name for name in config.vary if name in ("seed", "order"))
+        vary = set(config.vary) - (set() if variant.preset == PLANNED else {"dropout", "architecture"})
         varied = merge(_varied(vary, index, plan), {"model": variant.model, "train": variant.train})
         chosen = variant.model_copy(update=varied)
         order = int(plan.train["seed"]) + (index if "order" in config.vary else 0)
-        jobs.append(job_of(chosen, plan, given, tokens, order_seed=order, where=f"ensemble.overrides.{index}"))
+        jobs.append(job_of(chosen, plan, given, num_tokens=num_tokens, order_seed=order, where=f"ensemble.overrides.{index}"))
     return jobs
 
 
-def _varied(vary: tuple[Difference, ...], index: int, plan: Plan) -> dict[str, Any]:
+def _varied(vary: Set[Difference], index: int, plan: Plan) -> dict[str, Any]:
     """Return the settings that make a member differ from the others."""
     model: dict[str, Any] = {}
     train: dict[str, Any] = {}
@@ -69,7 +67,7 @@ def _varied(vary: tuple[Difference, ...], index: int, plan: Plan) -> dict[str, A
 
 
 def job_of(
-    variant: Variant, plan: Plan, given: Mapping[str, Any], tokens: Artifact, *, order_seed: int, where: str, pace: float = 1.0
+    variant: Variant, plan: Plan, given: Mapping[str, Any], *, num_tokens: int, order_seed: int, where: str, pace: float = 1.0
 ) -> Job:
     """Return one training: the plan's settings with the variant's laid over.
 
@@ -80,7 +78,7 @@ def job_of(
         variant: what is otherwise.
         plan: model and settings.
         given: the training settings as the user wrote them.
-        tokens: the encoded corpus.
+        num_tokens: of the train split.
         order_seed: of the order of the text.
         where: the settings stand, for errors.
         pace: how many of the plan's steps there is time for, for a model as fast as the planned one.
@@ -108,7 +106,7 @@ def job_of(
             work = flops_per_token(plan.model).model * plan.train["batch_size"] * plan.model.context_length
             steps = planned * pace * work / (flops_per_token(model).model * step_tokens)
         else:
-            steps = variant.epochs * Tokens.open(tokens.path, "train").num_tokens / step_tokens
+            steps = variant.epochs * num_tokens / step_tokens
         values["steps"] = max(1, round(steps))
         for name in {"warmup_steps"} & free:
             values[name] = round(values[name] * min(1.0, values["steps"] / planned))
@@ -117,7 +115,7 @@ def job_of(
     try:
         return Job(model, validate(TrainValues, values), order_seed)
     except ConfigError as error:
-        raise ConfigError(error.what, where=where, fix=error.fix) from error
+        raise ConfigError(error.what, where=f"{where}.train", fix=error.fix) from error
 
 
 def relative_memory(planned: ModelConfig, model: ModelConfig) -> float:
