@@ -1,0 +1,145 @@
+"""What each member and the student are, worked out from one plan."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from rodna.core.errors import ConfigError, ModelError
+from rodna.models.config import ModelConfig
+from rodna.plan.flops import flops_per_token
+from rodna.plan.propose import Plan
+from rodna.train.config import TrainValues
+from rodna.train.ensemble_config import EnsembleConfig, Variant
+from rodna.train.session import Job
+from rodna.train.variants import job_of, member_jobs, pace_of_student
+
+TRAIN_TOKENS = 6400
+ALL_PLANNED = dict.fromkeys(
+    ("steps", "batch_size", "micro_batch_size", "learning_rate", "adam_learning_rate", "weight_decay", "warmup_steps", "evaluations"),
+    "planned",
+)
+
+
+@pytest.fixture
+def plan(values: TrainValues) -> Plan:
+    model = ModelConfig(vocabulary_size=259, width=48, num_layers=4, num_heads=3, num_kv_heads=3, head_width=16, ffn_width=128,
+                        context_length=64, dropout=0.1)  # fmt: skip
+    train = values.model_dump() | {"steps": 100, "batch_size": 8, "micro_batch_size": 4, "warmup_steps": 10, "evaluations": 5, "seed": 7}
+    return Plan(model, train, {}, [], {})
+
+
+def members(plan: Plan, **settings: Any) -> list[Job]:
+    return member_jobs(EnsembleConfig.model_validate(settings), plan, ALL_PLANNED, num_tokens=TRAIN_TOKENS)
+
+
+def job(plan: Plan, given: Mapping[str, Any] = ALL_PLANNED, *, pace: float = 1.0, **variant: Any) -> Job:
+    return job_of(Variant.model_validate(variant), plan, given, num_tokens=TRAIN_TOKENS, order_seed=7, where="distill.student", pace=pace)
+
+
+def test_members_are_the_plan_with_other_seeds_and_orders(plan: Plan):
+    jobs = members(plan, members=3)
+
+    assert [job.values.seed for job in jobs] == [7, 8, 9]
+    assert [job.order_seed for job in jobs] == [7, 8, 9]
+    assert {job.model for job in jobs} == {plan.model}
+    assert jobs[0].values == TrainValues.model_validate(plan.train)
+
+
+@pytest.mark.parametrize(("vary", "seeds", "orders", "dropouts"), [
+    (["seed"], [7, 8, 9], [7, 7, 7], [0.1, 0.1, 0.1]), (["order"], [7, 7, 7], [7, 8, 9], [0.1, 0.1, 0.1]),
+    (["dropout"], [7, 7, 7], [7, 7, 7], [0.1, 0.15, 0.2]),
+])  # fmt: skip
+def test_members_differ_in_what_vary_names_and_in_nothing_else(plan: Plan, vary, seeds, orders, dropouts):
+    jobs = members(plan, members=3, vary=vary)
+
+    assert [job.values.seed for job in jobs] == seeds
+    assert [job.order_seed for job in jobs] == orders
+    assert [job.model.dropout for job in jobs] == pytest.approx(dropouts)
+
+
+def test_members_of_other_architectures_are_deeper_and_wider_and_about_as_large(plan: Plan):
+    planned, deep, wide = members(plan, members=3, vary=["architecture"])
+
+    assert planned.model == plan.model
+    assert (deep.model.num_layers, deep.model.width) == (6, 32)
+    assert (wide.model.num_layers, wide.model.width) == (3, 64)
+    for other in (deep, wide):
+        assert other.model.family == plan.model.family
+        assert 0.6 < other.model.num_parameters / plan.model.num_parameters < 1.6
+
+
+def test_overrides_belong_to_members_in_order_and_go_before_what_varies(plan: Plan):
+    overrides = [{"train": {"seed": 3, "learning_rate": 1e-3}}, {"model": {"num_layers": 2}}]
+    first, second, third = members(plan, members=3, overrides=overrides)
+
+    assert (first.values.seed, first.values.learning_rate) == (3, 1e-3)
+    assert second.model.num_layers == 2
+    assert second.values.learning_rate == plan.train["learning_rate"]
+    assert third.model == plan.model
+
+
+def test_a_preset_replaces_the_planned_size_and_no_architecture_is_varied_on_top(plan: Plan):
+    _, second = members(plan, members=2, vary=["seed", "architecture"], overrides=[{}, {"preset": "babyllama-cpu-gpt2"}])
+
+    assert second.model.family == "gpt2"
+    assert (second.model.width, second.model.num_layers) == (192, 5)
+    assert second.model.vocabulary_size == plan.model.vocabulary_size
+
+
+def test_a_larger_model_makes_fewer_steps_in_the_same_time(plan: Plan):
+    larger = job(plan, model={"num_layers": 16})
+    slower = flops_per_token(larger.model).model / flops_per_token(plan.model).model
+
+    assert larger.values.steps == round(100 / slower)
+    assert larger.values.warmup_steps == round(10 * larger.values.steps / 100)
+    assert larger.values.evaluations == 5
+
+
+def test_shorter_sequences_are_more_a_step(plan: Plan):
+    short = job(plan, model={"context_length": 16})
+
+    assert short.values.batch_size == 32
+    assert short.values.batch_size * 16 == 8 * 64
+    assert short.values.micro_batch_size == 16
+
+
+def test_steps_that_the_user_gave_are_kept_whatever_the_model(plan: Plan):
+    given = ALL_PLANNED | {"steps": 100, "batch_size": 8}
+    kept = job(plan, given, pace=0.1, model={"num_layers": 16, "context_length": 16})
+
+    assert (kept.values.steps, kept.values.batch_size) == (100, 8)
+
+
+def test_epochs_are_passes_over_the_training_text(plan: Plan):
+    assert job(plan, epochs=2.5).values.steps == round(2.5 * TRAIN_TOKENS / (8 * 64))
+    assert job(plan, ALL_PLANNED | {"steps": 100}, epochs=2.5).values.steps == 100
+
+
+def test_the_student_gets_its_share_of_the_time_less_what_its_teachers_take():
+    # Two members have a third of the time each, and the student the last third.
+    assert pace_of_student({"share": 2 / 3, "split_over": 2}, student_work=3.0, teachers_work=0.0) == pytest.approx(1.0)
+    assert pace_of_student({"share": 2 / 3, "split_over": 4}, student_work=3.0, teachers_work=0.0) == pytest.approx(2.0)
+    assert pace_of_student({"share": 2 / 3, "split_over": 2}, student_work=3.0, teachers_work=2.0) == pytest.approx(0.6)
+    assert pace_of_student({}, student_work=3.0, teachers_work=3.0) == pytest.approx(0.5)
+
+
+def test_fields_that_contradict_each_other_are_an_error_that_names_the_member(plan: Plan):
+    with pytest.raises(ConfigError) as caught:
+        members(plan, members=2, overrides=[{}, {"model": {"num_kv_heads": 2}}])
+
+    assert "num_heads 3 is not a multiple of num_kv_heads 2" in str(caught.value)
+    assert "ensemble.overrides.1.model" in str(caught.value)
+
+
+def test_a_training_value_of_the_wrong_kind_is_an_error_that_names_the_member(plan: Plan):
+    with pytest.raises(ConfigError) as caught:
+        members(plan, members=2, overrides=[{"train": {"learning_rate": -1}}])
+
+    assert "learning_rate" in str(caught.value)
+    assert "ensemble.overrides.0.train" in str(caught.value)
+
+
+def test_an_unknown_preset_is_answered_with_the_closest(plan: Plan):
+    with pytest.raises(ModelError, match="did you mean 'babyllama-58m'"):
+        job(plan, preset="babyllama-58")
