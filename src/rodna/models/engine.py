@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rodna.core.errors import ModelError
-from rodna.models.decoder import Block, Decoder
+from rodna.models.decoder import Block, Decoder, soft_cap
 from rodna.models.layout import after_norm, lay_out, rotations
 from rodna.models.single import SingleStep
+from rodna.models.steps import Walk, lay_out_steps
 
 Attend = Callable[[int, Tensor], Tensor]
 
@@ -37,8 +37,6 @@ class Engine:
     @torch.inference_mode()
     def __init__(self, decoder: Decoder, *, num_tokens: int, num_slots: int = 1, capacity: int | None = None, half: bool = False) -> None:
         config = decoder.config
-        if config.has_steps or config.logit_softcap:
-            raise ModelError("this model cannot be generated from yet")
         self.config = config
         self.capacity = min(capacity or config.context_length, config.context_length)
         self.num_tokens = num_tokens
@@ -46,21 +44,24 @@ class Engine:
         self.device, self.dtype = weight.device, torch.float32 if half else weight.dtype
         self.embedding = weight.detach()
         self.positions = None if decoder.positions is None else decoder.positions.weight.detach()
-        self.layers = [lay_out(config, cast("Block", block)) for block in decoder.blocks]
+        blocks = [cast("Block", block) for block in decoder.blocks]
+        self.layers = [lay_out(config, block) for block in blocks]
+        self.steps = [lay_out_steps(config, block) for block in blocks] if config.has_steps else None
         self.head = after_norm(config, decoder.norm, [decoder.head], num_outputs=num_tokens)
         if half:
             self.layers = [layer.halved() for layer in self.layers]
             self.head = self.head.halved()
         self.turns_SR = rotations(config, self.capacity, self.device)
         self.cache_L2BKSW = torch.zeros(
-            (config.num_layers, 2, num_slots, config.num_kv_heads, self.capacity, config.head_width), device=self.device, dtype=self.dtype
-        )
+            (len(config.layer_order), 2, num_slots, config.num_kv_heads, self.capacity, config.head_width),
+            device=self.device, dtype=self.dtype,
+        )  # fmt: skip
         self._layer_caches = list(self.cache_L2BKSW.unbind())
         # sqrt(|x|^2 + width * epsilon), so that x / that * sqrt(width) is RMSNorm; the last factor is in the matrices.
         self._floor = torch.tensor(math.sqrt(config.width * config.norm_epsilon), device=self.device)
         self._head_floor = torch.tensor(math.sqrt(config.head_width * config.norm_epsilon), device=self.device)
         self._single = None
-        if self.dtype == torch.float32:
+        if self.dtype == torch.float32 and not config.has_steps:
             floors = (self._floor, self._head_floor)
             self._single = SingleStep(config, self.layers, self.cache_L2BKSW[:, :, 0], self.turns_SR, floors)
 
@@ -158,27 +159,42 @@ class Engine:
     def _run(self, x_ND: Tensor, turns: Tensor, attend: Attend) -> Tensor:
         """Run the layers; return the features, not yet normalised."""
         config = self.config
-        parallel, swiglu, ffn, shape = config.block == "parallel", config.ffn == "swiglu", config.ffn_width, (-1, config.head_width)
+        parallel, shape = config.block == "parallel", (-1, config.head_width)
         rotated, turned = config.num_heads + config.num_kv_heads, config.rotary_width
-        for index, layer in enumerate(self.layers):
+        walk = None if self.steps is None else Walk(config, self.steps, x_ND)
+        for run, index in enumerate(config.layer_order):
+            layer = self.layers[index]
+            if walk is not None:
+                x_ND = walk.enter(index, x_ND)
             normed_ND = self._normalise(x_ND)
             qkv_NHW = layer.qkv(normed_ND).unflatten(1, shape)
+            qk_NHW = qkv_NHW[:, :rotated]
+            if layer.qk_scale is not None:
+                norm_NH1 = torch.linalg.vector_norm(qk_NHW, dim=-1, keepdim=True)
+                qk_NHW.mul_(layer.qk_scale / torch.hypot(norm_NH1, self._head_floor))
             if turned:
-                qk_NHW = qkv_NHW[:, :rotated]
-                if layer.qk_scale is not None:
-                    norm_NH1 = torch.linalg.vector_norm(qk_NHW, dim=-1, keepdim=True)
-                    qk_NHW.mul_(layer.qk_scale / torch.hypot(norm_NH1, self._head_floor))
                 rotate(qk_NHW[..., :turned], turns)
-            attended_ND = layer.output(attend(index, qkv_NHW))
+            if walk is not None:
+                walk.mix_values(index, normed_ND, qkv_NHW[:, rotated:])
+            attended_ND = attend(run, qkv_NHW)
+            if walk is not None:
+                attended_ND = walk.gate(index, normed_ND, attended_ND)
+            attended_ND = layer.output(attended_ND)
             if not parallel:
                 x_ND = x_ND + attended_ND
                 normed_ND = self._normalise(x_ND)
-            inner_NF = layer.up(normed_ND)
-            inner_NF = F.silu(inner_NF[:, :ffn]).mul_(inner_NF[:, ffn:]) if swiglu else F.gelu(inner_NF, approximate="tanh")
-            x_ND = x_ND + layer.down(inner_NF)
+            x_ND = x_ND + layer.down(self._activate(layer.up(normed_ND)))
             if parallel:
                 x_ND = x_ND + attended_ND
+            if walk is not None:
+                walk.leave(index, x_ND)
         return x_ND
+
+    def _activate(self, inner_NF: Tensor) -> Tensor:
+        ffn = self.config.ffn_width
+        if self.config.ffn == "swiglu":
+            return F.silu(inner_NF[:, :ffn]).mul_(inner_NF[:, ffn:])
+        return F.relu(inner_NF).square() if self.config.ffn == "relu2" else F.gelu(inner_NF, approximate="tanh")
 
     def _normalise(self, x_ND: Tensor) -> Tensor:
         if self.config.norm == "layer":
@@ -188,9 +204,11 @@ class Engine:
     def _score(self, x_ND: Tensor) -> Tensor:
         normed_ND = self._normalise(x_ND)
         if len(normed_ND) == 1 and self.head.weight.dtype == torch.float16:
-            scores_1V = torch.mm(normed_ND.half(), self.head.weight).float()
-            return scores_1V if self.head.bias is None else scores_1V + self.head.bias
-        return self.head(normed_ND).float()
+            scores_NV = torch.mm(normed_ND.half(), self.head.weight).float()
+            scores_NV = scores_NV if self.head.bias is None else scores_NV + self.head.bias
+        else:
+            scores_NV = self.head(normed_ND).float()
+        return soft_cap(scores_NV, self.config.logit_softcap)
 
 
 def rotate(qk_NHR: Tensor, turns: Tensor) -> None:

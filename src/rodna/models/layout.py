@@ -14,8 +14,9 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
+from rodna.models.attention import Attention, Norm, rotary_tables
 from rodna.models.config import ModelConfig
-from rodna.models.decoder import Attention, Block, Norm, rotary_tables
+from rodna.models.decoder import Block
 
 
 class Matrix(NamedTuple):
@@ -67,7 +68,8 @@ def after_norm(config: ModelConfig, norm: Norm, linears: Sequence[nn.Linear], *,
     return Matrix((weight_OD * scale).t().contiguous().to(dtype), bias_O.to(dtype) if has_bias else None)
 
 
-def _plain(linear: nn.Linear) -> Matrix:
+def plain(linear: nn.Linear) -> Matrix:
+    """Return a linear layer as it is."""
     return Matrix(linear.weight.detach().t().contiguous(), None if linear.bias is None else linear.bias.detach())
 
 
@@ -79,7 +81,7 @@ def lay_out(config: ModelConfig, block: Block) -> Layer:
     qkv = Matrix((qkv.weight[:, order] * scale).contiguous(), None if qkv.bias is None else qkv.bias[order] * scale)
     ups = [ffn.up] if ffn.gate is None else [ffn.gate, ffn.up]
     up = after_norm(config, block.ffn_norm or block.attention_norm, ups)
-    return Layer(qkv, _qk_scale(config, attention, order), _plain(attention.output), up, _plain(ffn.down))
+    return Layer(qkv, _qk_scale(config, attention, order), plain(attention.output), up, plain(ffn.down))
 
 
 def _head_order(config: ModelConfig, attention: Attention) -> tuple[Tensor, Tensor]:

@@ -93,7 +93,7 @@ class SingleStep:
             torch.mul(F.silu(self.gated[0]), self.gated[1], out=self.inner)
             self._add(layer.down, self.inner)
         else:
-            self._add(layer.down, F.gelu(self.up, approximate="tanh"))
+            self._add(layer.down, F.relu(self.up).square() if self.config.ffn == "relu2" else F.gelu(self.up, approximate="tanh"))
 
     def _add(self, matrix: Matrix, inputs: Tensor) -> None:
         """Add a matrix' product to the stream."""
