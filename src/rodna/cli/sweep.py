@@ -12,8 +12,10 @@ from rodna.core.log import say
 
 if TYPE_CHECKING:
     from rodna.cli.stages import Stages
+    from rodna.cli.trials import Trials
     from rodna.sweep.config import SweepConfig
     from rodna.sweep.halving import Rung
+    from rodna.sweep.search import Result
     from rodna.sweep.space import Space
 
 FOLDER = "sweeps"
@@ -23,9 +25,11 @@ def sweep(
     over: Annotated[
         list[str], typer.Option("--over", metavar="SECTION.KEY=VALUES", help="Values a,b,c or a range low:high[:log]; repeatable.")
     ] = NOTHING,
-    method: Annotated[str, typer.Option(help="random or grid.", show_default="random")] = "",
-    trials: Annotated[int, typer.Option(help="Combinations tried, the project's own settings among them.", show_default="12")] = 0,
-    minutes: Annotated[float, typer.Option(help="Of training, for all trials together.", show_default="30")] = 0.0,
+    method: Annotated[str | None, typer.Option(help="random, or grid: every combination.", show_default="random")] = None,
+    trials: Annotated[
+        int | None, typer.Option(help="Combinations tried, the project's own settings among them.", show_default="12")
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(help="Of training, for all trials together.", show_default="30")] = None,
     write: Annotated[bool, typer.Option("--write", help="Put the best settings into project.yaml, keeping its comments.")] = False,
     workspace: WorkspaceOption = HERE,
     set_: SetOption = NOTHING,
@@ -40,7 +44,7 @@ def sweep(
     from rodna.cli.lock import locked
 
     given = {"method": method, "trials": trials, "minutes": minutes}
-    assignments = [f"sweep.{key}={value}" for key, value in given.items() if value]
+    assignments = [f"sweep.{key}={value}" for key, value in given.items() if value is not None]
     stages = open_stages(workspace, [*set_, *assignments])
     config, space = _space(stages, over, set_)
     chosen = _combinations(config, space)
@@ -105,11 +109,10 @@ def _run(stages: "Stages", config: "SweepConfig", space: "Space", chosen: list[d
     """Make what the trials share, run them, and write what came of it into the sweep's folder."""
     from rodna.cli.trials import MIN_STEPS, PREPARED, Trials
     from rodna.core.artifact import digest_of
-    from rodna.core.files import write_json, write_text
+    from rodna.core.files import write_json
     from rodna.core.workspace import remove_unfinished
-    from rodna.sweep import picture, table
     from rodna.sweep.halving import plan_rungs
-    from rodna.sweep.search import describe, ranked, search
+    from rodna.sweep.search import search
 
     workspace = stages.workspace
     remove_unfinished(workspace)
@@ -120,21 +123,32 @@ def _run(stages: "Stages", config: "SweepConfig", space: "Space", chosen: list[d
     folder = workspace.root / FOLDER / f"{stages.project.name}-{digest[:8]}"
     folder.mkdir(parents=True, exist_ok=True)
     trials = Trials(stages, overrides, list(space), folder)
+    chosen = [chosen[0], *(settings for settings in chosen[1:] if trials.differ(settings))]
     estimates = trials.plan.estimates
     rungs = plan_rungs(len(chosen), eta=config.eta, budget_s=config.minutes * 60, full_s=float(estimates["seconds"]),
                        startup_s=float(estimates["startup_seconds"]), least_share=MIN_STEPS / trials.plan.train["steps"])  # fmt: skip
     write_json(folder / "sweep.json", _description(config, space, chosen, rungs, inputs))
     results = search(chosen, rungs, trials.train, folder, budget_s=config.minutes * 60, tell=say)
-    best = ranked(results)[0]
-    rows = table.rows(results, list(space), lambda result, key: trials.value_of(result.settings, key))
-    outcome = {
-        "folder": str(folder), "best": {key: trials.value_of(best.settings, key) for key in best.settings}, "best_trial": describe(best),
-        "seconds": round(sum(result.seconds for result in results), 1), "trials": rows,
-    }  # fmt: skip
+    trials.remove_weights()
+    return _conclude(results, space, trials, folder)
+
+
+def _conclude(results: "list[Result]", space: "Space", trials: "Trials", folder: Path) -> dict[str, Any]:
+    """Write table and picture; return what the command prints."""
+    from rodna.core.files import write_json, write_text
+    from rodna.sweep import picture, table
+    from rodna.sweep.search import describe, ranked
+
+    def value_of(result: "Result", key: str) -> Any:
+        return trials.value_of(result.settings, key)
+
+    best, rows = ranked(results)[0], table.rows(results, list(space), value_of)
+    outcome = {"folder": str(folder), "best": dict(best.settings), "best_trial": describe(best),
+               "seconds": round(sum(result.seconds for result in results), 1), "trials": rows}  # fmt: skip
     write_json(folder / "results.json", outcome)
     write_text(folder / "results.csv", table.as_csv(rows))
     write_text(folder / "results.md", table.as_markdown(rows))
-    write_text(folder / "sweep.svg", picture.draw(results, space, lambda result, key: trials.value_of(result.settings, key)))
+    write_text(folder / "sweep.svg", picture.draw(results, space, value_of))
     return outcome
 
 

@@ -31,6 +31,7 @@ OF_THE_SHAPE = ("model.num_heads", "model.num_kv_heads", "model.head_width", "mo
                 "train.adam_learning_rate")  # fmt: skip
 """Planned anew where another shape is tried."""
 OF_THE_OPTIMIZER = ("train.learning_rate", "train.adam_learning_rate", "train.weight_decay")
+MODEL = "model-00000000"
 MIN_STEPS = 20
 """Fewer optimizer steps than this tell nothing apart."""
 
@@ -91,7 +92,9 @@ class Trials:
     folder: Path
 
     def __post_init__(self) -> None:
+        from rodna.plan.hardware import describe_machine
         from rodna.plan.plan import read_plan
+        from rodna.plan.speed import will_compile
 
         self.plan = read_plan(self.stages.artifact("plan"))
         counts = self.stages.artifact("tokens").counts["splits"]
@@ -100,8 +103,14 @@ class Trials:
                               fix="set corpus.split.validation above 0, or add text")  # fmt: skip
         self.full_tokens = self.plan.train["steps"] * self.plan.train["batch_size"] * self.plan.model.context_length
         self.full_passes = self.full_tokens / counts["train"]["num_tokens"]
-        # What is compared must be scored on the same bytes: a sample of tokens is not, where tokens or windows differ.
-        self._score_all = any(key.startswith(("tokenizer.", "corpus.")) or key == "model.context_length" for key in self.keys)
+        self._fixed: list[str] = []
+        if any(key.startswith(("tokenizer.", "corpus.")) or key == "model.context_length" for key in self.keys):
+            # What is compared must be scored on the same bytes: a sample of tokens is not, where tokens or windows differ.
+            self._fixed.append(assignment("train.evaluation_tokens", 0))
+        machine = describe_machine(self.stages.project.plan.device)
+        if self.stages.project.train.compile == "auto" and will_compile(machine, self.plan.train, seconds=self.plan.estimates["seconds"]):
+            # As the whole training does, for its speed is what the lengths of the rungs are worked out from.
+            self._fixed.append(assignment("train.compile", "on"))
         self._validation = _text_digest(self.stages.artifact("corpus")) if any(key.startswith("corpus.") for key in self.keys) else ""
 
     def value_of(self, settings: Mapping[str, Any], key: str) -> Any:
@@ -117,11 +126,16 @@ class Trials:
             return self.plan.model.vocabulary_size
         return planned.get(rest, value) if value in ("planned", None) else value
 
+    def differ(self, settings: Mapping[str, Any]) -> bool:
+        """Return whether settings are others than the project's own."""
+        return any(self.value_of({}, key) != value for key, value in settings.items())
+
     def train(self, trial: int, number: int, settings: Mapping[str, Any], rung: Rung) -> Result:
         """Run one trial, or go on with it; a failure that is its own fault becomes a result with a reason."""
         import torch
 
         folder = self.folder / f"trial-{trial:03d}" / f"rung-{number + 1}"
+        self.remove_weights(but=folder)
         started = time.perf_counter()
         try:
             value, facts = self._train(settings, rung, folder)
@@ -130,8 +144,13 @@ class Trials:
             # Of the disk, the lock or a damaged artifact no settings are guilty: those errors end the sweep.
             value, facts, reason = None, {}, error.what if isinstance(error, RodnaError) else "it needs more memory than there is"
         seconds = max(time.perf_counter() - started, float(facts.get("training_seconds", 0.0)))
-        _remove_weights(folder)
         return Result(trial, number, dict(settings), value, round(seconds, 3), reason, facts)
+
+    def remove_weights(self, *, but: Path | None = None) -> None:
+        """Leave of finished runs their plans and metrics; weights are large, and the best settings are trained in full later."""
+        for folder in self.folder.glob("trial-*/rung-*"):
+            for path in [folder / MODEL, *folder.glob("run/step-*"), *folder.glob("run/best-*")] if folder != but else []:
+                shutil.rmtree(path, ignore_errors=True)
 
     def _train(self, settings: Mapping[str, Any], rung: Rung, folder: Path) -> tuple[float | None, dict[str, Any]]:
         from rodna.plan.plan import make_plan, read_plan
@@ -154,11 +173,12 @@ class Trials:
             whole = read_plan(planned(stages.project, folder / "proposal-00000000"))
         steps = self._steps(whole, self._stages_of(settings, whole).project, settings, rung, tokens)
         project = self._stages_of({**settings, "train.steps": steps}, whole).project
-        plan, out = planned(project, folder / "plan-00000000"), folder / "model-00000000"
+        plan, out = planned(project, folder / "plan-00000000"), folder / MODEL
         model = _existing(out, "model") or pretrain(tokens, tokenizer, plan, project.train, out, run=folder / "run")
         summary = json.loads((model.path / "training.json").read_text(encoding="utf-8"))
         facts = {"steps": summary["steps"], "passes": summary["epochs"], "parameters": summary["parameters"],
-                 "training_seconds": summary["seconds"], "seed": model.manifest.seed}  # fmt: skip
+                 "training_seconds": summary["seconds"], "seed": model.manifest.seed,
+                 "interruptions": summary["interruptions"]}  # fmt: skip
         return summary["best_validation_bits_per_byte"], facts
 
     def _stages_of(self, settings: Mapping[str, Any], plan: "Plan") -> Stages:
@@ -171,12 +191,10 @@ class Trials:
             for key, value in values.items()
             if section != "tokenizer" and f"{section}.{key}" not in free
         ]
-        fixed.append(assignment("plan.calibration", "estimated"))
+        fixed += [assignment("plan.calibration", "estimated"), *self._fixed]
         if "model.context_length" in settings and "train.batch_size" not in settings:
             step_tokens = plan.train["batch_size"] * plan.model.context_length
             fixed.append(assignment("train.batch_size", max(1, round(step_tokens / settings["model.context_length"]))))
-        if self._score_all:
-            fixed.append(assignment("train.evaluation_tokens", 0))
         changed = [assignment(key, value) for key, value in settings.items()]
         workspace = self.stages.workspace
         return Stages(load(Project, workspace.project_file, overrides=[*self.overrides, *fixed, *changed]), workspace)
@@ -215,9 +233,3 @@ def _text_digest(corpus: Artifact) -> str:
     for text in sorted(document.text for document in read_documents(corpus.path, "validation")):
         digest.update(text.encode("utf-8") + b"\0")
     return digest.hexdigest()
-
-
-def _remove_weights(folder: Path) -> None:
-    """Leave of a finished run its plan and its metrics; weights are large, and the best settings are trained in full later."""
-    for path in [folder / "model-00000000", *folder.glob("run/step-*"), *folder.glob("run/best-*")]:
-        shutil.rmtree(path, ignore_errors=True)

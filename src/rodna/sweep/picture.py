@@ -46,29 +46,40 @@ def draw(results: Sequence[Result], space: Space, settings_of: Callable[[Result,
 
 def _panel(key: str, shown: Sequence[Result], dim: Any, settings_of: Callable[[Result, str], Any]) -> Markup:
     values = [settings_of(result, key) for result in shown]
-    x_axis = _x_axis(values, dim)
-    names = sorted({str(value) for value in values}) if not isinstance(dim, Range) else []
+    names = [] if isinstance(dim, Range) else _names(values)
+    x_axis = _range_axis(dim, values) if isinstance(dim, Range) else _names_axis(names)
     y_axis = axis([result.bits_per_byte or 0.0 for result in shown], lambda value: f"{value:.3f}")
     parts = [_frame(x_axis, y_axis), Markup('<text class="title" x="{}" y="22">{}</text>').format(LEFT, key)]
-    for place, (result, value) in reversed(list(enumerate(zip(shown, values, strict=True)))):
+    for result, value in reversed(list(zip(shown, values, strict=True))):
         x = x_axis.percent(names.index(str(value)) if names else float(value))
         point = _point(x, y_axis.percent(result.bits_per_byte or 0.0))
         style = "dot" if result.rung == shown[0].rung else "dot short"
         tip = f"trial {result.trial}: {value}, {result.bits_per_byte:.4f} bits per byte"
         parts.append(Markup('<circle class="{}" cx="{}" cy="{}" r="5"><title>{}</title></circle>').format(style, *point, tip))
-        if place == 0:
+        if result is shown[0]:
             parts.append(Markup('<circle class="best" cx="{}" cy="{}" r="9"/>').format(*point))
     return Markup("").join(parts)
 
 
-def _x_axis(values: Sequence[Any], dim: Any) -> Axis:
-    if isinstance(dim, Range):
-        numbers = [float(value) for value in values]
-        low, high = min(dim.low, *numbers), max(dim.high, *numbers)
-        ticks = axis([low, high], lambda value: f"{value:g}", tight=True).ticks if dim.scale == "linear" else _log_ticks(low, high)
-        return Axis(low, high, ticks, lambda value: f"{value:.3g}", dim.scale)
-    names = sorted({str(value) for value in values})
+def _names(values: Sequence[Any]) -> list[str]:
+    """Return each value once, numbers in their order, anything else in that of the alphabet."""
+    different = {str(value): value for value in values}
+    if all(isinstance(value, int | float) for value in different.values()):
+        return sorted(different, key=lambda name: different[name])
+    return sorted(different)
+
+
+def _names_axis(names: Sequence[str]) -> Axis:
     return Axis(-0.5, len(names) - 0.5, list(range(len(names))), lambda place: names[round(place)])
+
+
+def _range_axis(dim: Range, values: Sequence[Any]) -> Axis:
+    """Return an axis over a range, and over the project's own value where that lies outside it."""
+    numbers = [float(value) for value in values]
+    low, high = min(dim.low, *numbers), max(dim.high, *numbers)
+    if dim.scale == "log" and low > 0:
+        return Axis(low, high, _log_ticks(low, high), lambda value: f"{value:.2g}", "log")
+    return axis([low, high], lambda value: f"{value:g}", tight=True)
 
 
 def _log_ticks(low: float, high: float) -> list[float]:

@@ -13,7 +13,7 @@ from rodna.sweep.halving import Rung, best_first
 
 RESULTS = "results.jsonl"
 PATIENCE = 1.1
-"""A later rung's trial is begun if it should end before this many times the budget."""
+"""A trial is begun if it should end before this many times the budget."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,11 @@ def search(
 
 
 def _expected(done: Mapping[tuple[int, int], Result], rungs: Sequence[Rung], trial: int, number: int) -> float:
-    """Return how long a trial should take: as its own last rung did, where there is one."""
+    """Return how many seconds a trial should take: by its own last rung, in the first one by those that have been run."""
     before = done.get((trial, number - 1))
-    return before.seconds * rungs[number].share / rungs[number - 1].share if before else 0.0
+    if before:
+        return before.seconds * rungs[number].share / rungs[number - 1].share
+    return sum(result.seconds for result in done.values()) / max(1, len(done))
 
 
 def read_results(folder: Path) -> list[Result]:
