@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from benchmarks.data_efficiency.pieces import Results
+from benchmarks.data_efficiency.pieces import STUDENT_MINUTES, Results
 from benchmarks.data_efficiency.recipes import PUBLISHED
 from numpy.typing import NDArray
 
@@ -52,6 +52,11 @@ def figure_of(results: Results, text: str, system: str, kind: str, minutes: int 
     values = [float(result["test_bits_per_byte"]) for result in found]
     validation = float(np.mean([result["validation_bits_per_byte"] for result in found]))
     return Figure(system, values, bits_SD, np.array(found[0]["test_document_bytes"]), validation)
+
+
+def student_of(results: Results, text: str) -> Figure | None:
+    """Return the figure of the one model that is released after two hours."""
+    return figure_of(results, text, "student", "student", STUDENT_MINUTES)
 
 
 def _is(result: dict[str, Any], text: str, system: str, kind: str, minutes: int) -> bool:

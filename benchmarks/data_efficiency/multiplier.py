@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from benchmarks.data_efficiency.compare import Figure, figure_of
+from benchmarks.data_efficiency.compare import Figure, figure_of, student_of
 from benchmarks.data_efficiency.pieces import CURVE_SYSTEM, Results
 from benchmarks.data_efficiency.texts import SHARES
 from numpy.typing import NDArray
@@ -79,7 +79,7 @@ def multiplier_section(results: Results, text: str) -> str:
     points = curve_points(results, text)
     lines = [f"| {share:g} | {figure.mean:.3f} ({len(figure.values)}) |" for share, figure in points]
     table = "\n".join(["| share of the text | bits per byte |", "| --- | --- |", *lines])
-    ours = figure_of(results, text, "student", "student") or figure_of(results, text, "rodna", "rodna", 20)
+    ours = student_of(results, text) or figure_of(results, text, "rodna", "rodna", 20)
     if len(points) < 3 or ours is None:
         return f"{head}{table}\n\nMissing: {'the curve has fewer than three points' if len(points) < 3 else 'a figure of rodna'}."
     said = []

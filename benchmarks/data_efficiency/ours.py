@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -30,20 +31,29 @@ def plan_for(place: Place, text: Text, minutes: int) -> dict[str, Any]:
 
 
 def train_rodna(
-    place: Place, text: Text, plan: dict[str, Any], *, piece: str, seed: int, device: str, reads_test: bool = True
+    place: Place, text: Text, plan: dict[str, Any], *, piece: str, seed: int, device: str, reads_test: bool
 ) -> tuple[dict[str, Any], Scored | None]:
     """Train what the plan says with another seed, and score it; a training that was cut short goes on.
 
     Returns:
-        Figures for the result, and what the held-out documents cost.
+        Figures for the result, and what the held-out documents cost where they are read.
     """
     tokens, tokenizer = tokens_of(place, text, "bpe", 0)
     base = place.work / text.name / "runs" / piece
     model = base / "model"
     if not (model / MANIFEST).is_file():
-        pretrain(tokens, tokenizer, _plan_artifact(plan, seed, device, base / "plan"), TrainConfig(seed=seed, trackers=()), model,
-                 run=base / "run")  # fmt: skip
+        planned = plan_artifact(plan, seed, device, base / "plan")
+        pretrain(tokens, tokenizer, planned, TrainConfig(seed=seed, trackers=()), model, run=base / "run")
         shutil.rmtree(base / "run", ignore_errors=True)
+    validation, held_out = score_model(place, text, model, piece=piece, device=torch.device(device), reads_test=reads_test)
+    return {"validation_bits_per_byte": validation, **figures_of(model, plan, device)}, held_out
+
+
+def score_model(
+    place: Place, text: Text, model: Path, *, piece: str, device: torch.device, reads_test: bool
+) -> tuple[float, Scored | None]:
+    """Return bits per byte of the validation text, and what held-out documents cost where they are read."""
+    tokens, _ = tokens_of(place, text, "bpe", 0)
     decoder, _ = checkpoint.load(model, device=device)
     decoder.eval()
 
@@ -51,30 +61,32 @@ def train_rodna(
         return decoder.logits(decoder(tokens_BT, compute_dtype=torch.float32))
 
     context = decoder.config.context_length
-    validation = score(logits, Tokens.open(tokens.path, "validation"), context=context, device=torch.device(device))
-    held_out = None
-    if reads_test:
-        held_out = score(logits, test_tokens(place, text, tokens, piece=piece), context=context, device=torch.device(device))
-    return {"validation_bits_per_byte": validation.bits_per_byte, **_figures(model, plan)}, held_out
+    validation = score(logits, Tokens.open(tokens.path, "validation"), context=context, device=device)
+    if not reads_test:
+        return validation.bits_per_byte, None
+    return validation.bits_per_byte, score(logits, test_tokens(place, text, tokens, piece=piece), context=context, device=device)
 
 
-def _plan_artifact(plan: dict[str, Any], seed: int, device: str, out: Any) -> Artifact:
-    """Write the recorded plan down as an artifact, for another seed."""
+def plan_artifact(plan: dict[str, Any], seed: int, device: str, out: Path) -> Artifact:
+    """Write the recorded plan down as an artifact, for another seed and, where asked for, a GPU that makes the same steps."""
     if (out / MANIFEST).is_file():
         return Artifact.open(out, kind=KIND)
     values = {**plan, "train": {**plan["train"], "seed": seed}, "machine": {**plan["machine"], "device": device}}
-    with artifact.create(out, kind=KIND, format_version=FORMAT_VERSION, inputs={}, config=values, seed=seed) as draft:
+    settings = {"plan": values, "train": TrainConfig().model_dump(mode="json")}
+    with artifact.create(out, kind=KIND, format_version=FORMAT_VERSION, inputs={}, config=settings, seed=seed) as draft:
         write_json(draft.path / PLAN_FILE, values)
     return draft.result
 
 
-def _figures(model: Any, plan: dict[str, Any]) -> dict[str, Any]:
+def figures_of(model: Path, plan: dict[str, Any], device: str) -> dict[str, Any]:
+    """Return what a result tells of a finished training."""
     training = json.loads((model / "training.json").read_text(encoding="utf-8"))
     lines = [json.loads(line) for line in (model / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     curve = [(line["step"], round(line["validation_bits_per_byte"], 5)) for line in lines if "validation_bits_per_byte" in line]
     return {
         "steps": training["steps"], "best_step": training["best_step"], "epochs": training["epochs"], "parameters": training["parameters"],
-        "seconds": training["seconds"], "tokens_per_second": training["tokens_per_second"], "mfu": training["mfu"],
+        "seconds": training["seconds"], "tokens_per_second": training["tokens_per_second"],
+        "mfu": training["mfu"] if device == "cpu" else 0.0,
         "compiled": training["compiled"], "interruptions": training["interruptions"], "curve": curve, "validation_looks": len(curve) + 1,
         "recipe": {"model": plan["model"], "train": plan["train"]},
     }  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from benchmarks.data_efficiency.recipes import GRIDS, PUBLISHED, Recipe
 from benchmarks.data_efficiency.texts import LONG, MAIN, SHARES
 
-Kind = Literal["count", "search", "published", "tuned", "curve-search", "curve", "rodna", "student"]
+Kind = Literal["count", "search", "published", "tuned", "curve-search", "curve", "rodna", "member", "ensemble", "student"]
 Results = dict[str, dict[str, Any]]
 
 MINUTES = (5, 20)
@@ -22,7 +22,9 @@ LADDERS: dict[int, tuple[tuple[float, float], ...]] = {5: ((0.25, 1 / 3), (0.5, 
 """For each budget: the share of its steps on each rung, and how many go on: a share below 1, else a number."""
 CURVE_EPOCHS = (5, 10, 20, 40)
 CURVE_SYSTEM = "nanogpt-bpe"
-STUDENTS = ("ensemble", "student")
+MEMBER_MINUTES, STUDENT_MINUTES = 20, 40
+MEMBER_SEEDS = (11, 12, 13, 14)
+"""Two hours in all: four members and a student."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Piece:
     @property
     def is_final(self) -> bool:
         """Whether its result reads the held-out documents."""
-        return self.kind not in ("search", "curve-search")
+        return self.kind not in ("search", "curve-search", "member")
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,13 @@ def all_pieces(results: Results) -> tuple[list[Piece], list[str]]:
                 waiting.append(f"{text}: the best peer of be at {minutes} minutes, which waits for the searches on be")
     for text in LONG:
         _add_curve(text, results, found, waiting)
-        found += [Piece("student", text, system, seed=seed) for system in STUDENTS for seed in SEEDS[:1]]
+        members = [Piece("member", text, "rodna", minutes=MEMBER_MINUTES, seed=seed) for seed in MEMBER_SEEDS]
+        found += members
+        if all(piece.name in results for piece in members):
+            found.append(Piece("ensemble", text, "ensemble"))
+            found += [Piece("student", text, "student", minutes=STUDENT_MINUTES, seed=seed) for seed in SEEDS]
+        else:
+            waiting.append(f"{text}: the ensemble and {len(SEEDS)} students, which wait for {len(members)} members")
     return found, waiting
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmarks.data_efficiency.compare import best_figure, figure_of
+from benchmarks.data_efficiency.compare import best_figure, figure_of, student_of
 from benchmarks.data_efficiency.multiplier import curve_points, fit_power_law
 from benchmarks.data_efficiency.pieces import MINUTES, Results
 from benchmarks.data_efficiency.results import read_results
@@ -66,10 +66,12 @@ def _amount(results: Results, text: str, out: Path) -> list[Path]:
     for name, floor_share, style in (("pure power law", 0.0, "-"), ("above a floor", None, "--")):
         floor, scale, exponent = fit_power_law(shares, values, floor_share)
         axes.plot(line, floor + scale * line**-exponent, style, color="#9aa5b1", label=name)
-    for system, kind, minutes in (("rodna", "rodna", 20), ("student", "student", 0)):
-        ours = figure_of(results, text, system, kind, minutes)
+    for name, ours, style in (
+        ("20 minutes", figure_of(results, text, "rodna", "rodna", 20), ":"),
+        ("student", student_of(results, text), "-"),
+    ):
         if ours:
-            axes.axhline(ours.mean, color="#0b6e4f", linestyle="-" if kind == "student" else ":", label=f"rodna, {kind}")
+            axes.axhline(ours.mean, color="#0b6e4f", linestyle=style, label=f"rodna, {name}")
     axes.set_xscale("log", base=2)
     axes.set_xlabel(f"share of the text ({text})")
     axes.set_ylabel("held-out bits per byte")

@@ -11,7 +11,8 @@ from benchmarks.data_efficiency.pieces import Piece
 from benchmarks.data_efficiency.results import held_out_figures, origin, read_speeds, write_result
 from benchmarks.data_efficiency.scoring import Scored, score
 from benchmarks.data_efficiency.speeds import plan_of, steps_of, train_peer
-from benchmarks.data_efficiency.texts import BenchmarkError, Place, find_text, test_tokens, tokens_of
+from benchmarks.data_efficiency.student import score_ensemble, train_student
+from benchmarks.data_efficiency.texts import Place, find_text, test_tokens, tokens_of
 
 from rodna.data.tokens import Tokens
 
@@ -32,11 +33,15 @@ def run_piece(place: Place, piece: Piece, *, device: str, compiled: bool = False
     scored: Scored | None
     if piece.kind == "count":
         scored, figures = (count_ngrams if piece.system == "ngram" else compress)(place, text, piece=piece.name)
-    elif piece.kind == "rodna":
+    elif piece.kind == "ensemble":
+        figures, scored = score_ensemble(place, text, piece=piece.name, device=device)
+    elif piece.recipe is None:
         plan = plan_of(read_speeds(place), text, piece.minutes)
-        figures, scored = train_rodna(place, text, plan, piece=piece.name, seed=piece.seed, device=device)
-    elif piece.kind == "student":
-        raise BenchmarkError(f"{piece.name} cannot be run yet: the stages that train ensembles and students are not wired in here")
+        if piece.kind == "student":
+            figures, scored = train_student(place, text, plan, piece=piece.name, seed=piece.seed, device=device)
+        else:
+            how = {"seed": piece.seed, "device": device, "reads_test": piece.is_final}
+            figures, scored = train_rodna(place, text, plan, piece=piece.name, **how)
     else:
         figures, scored = _run_peer(place, piece, device=device, compiled=compiled)
     result = {

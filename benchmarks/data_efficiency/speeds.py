@@ -9,7 +9,7 @@ import math
 import subprocess
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ import torch
 from benchmarks.data_efficiency.hf_peers import train_hf
 from benchmarks.data_efficiency.ours import plan_for
 from benchmarks.data_efficiency.peers import EVALUATIONS, GLANCE_TOKENS, Trained, train_plain
-from benchmarks.data_efficiency.pieces import Piece
+from benchmarks.data_efficiency.pieces import STUDENT_MINUTES, Piece
 from benchmarks.data_efficiency.recipes import Recipe
 from benchmarks.data_efficiency.results import read_speeds, write_speeds
 from benchmarks.data_efficiency.scoring import glance
@@ -81,11 +81,11 @@ def _steps_in(seconds: float, speed: dict[str, float]) -> float:
 
 def expected_seconds(speeds: dict[str, Any], piece: Piece) -> float:
     """Return about how long a piece takes on the machine the speeds were measured on; nan where unknown."""
-    if piece.kind == "count":
+    if piece.kind in ("count", "ensemble"):
         return 60.0
     if piece.recipe is None:
         plan = speeds["plans"].get(f"{piece.text}/{piece.minutes}")
-        return plan["estimates"]["seconds"] + 20 if plan else 60.0 * piece.minutes or math.nan
+        return plan["estimates"]["seconds"] + 20 if plan else 60.0 * piece.minutes
     variants = variants_of(speeds, piece)
     if not variants:
         return math.nan
@@ -103,7 +103,9 @@ def measure_missing(place: Place, pieces: list[Piece], *, again: bool) -> None:
     if again or not speeds["machine"]:
         peak = measure_speeds(machine)
         speeds["machine"] = {"name": machine.name, "cores": machine.cores, "fp32_flops": peak.fp32_flops, "bf16_flops": peak.bf16_flops}
-    wanted = [piece for piece in pieces if piece.recipe is not None or piece.kind == "rodna"]
+    wanted = [piece for piece in pieces if piece.recipe is not None or piece.minutes]
+    # Students are planned with the members, before there is anything to learn from.
+    wanted += [replace(piece, kind="student", minutes=STUDENT_MINUTES) for piece in pieces if piece.kind == "member"]
     done: set[str] = set()
     for number, piece in enumerate(wanted, 1):
         text = find_text(piece.text)

@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
-from benchmarks.data_efficiency.compare import Figure, Reduction, best_figure, figure_of, reduction
+from benchmarks.data_efficiency.compare import Figure, Reduction, best_figure, figure_of, reduction, student_of
 from benchmarks.data_efficiency.multiplier import multiplier_section
 from benchmarks.data_efficiency.pieces import MINUTES, Results, all_pieces
 from benchmarks.data_efficiency.recipes import PUBLISHED
@@ -62,8 +62,7 @@ def _students(results: Results) -> str:
     rows = []
     for text in LONG:
         peer = best_figure(results, text, 0)
-        for system in ("ensemble", "student"):
-            ours = figure_of(results, text, system, "student")
+        for system, ours in (("ensemble", figure_of(results, text, "ensemble", "ensemble")), ("student", student_of(results, text))):
             gain = reduction(peer, ours)
             rows.append([text, system, _cell(peer), _cell(ours), _gain(gain), _verdict(gain, BAR_STUDENT) if system == "student" else ""])
     header = ["text", "rodna", "best tuned peer at any length", "bits per byte", "fewer by", f"at least {BAR_STUDENT:.0%}"]

@@ -13,6 +13,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.data_efficiency import pieces as pieces_module
+from benchmarks.data_efficiency import student as student_module
 from benchmarks.data_efficiency import texts
 from benchmarks.data_efficiency.compare import Figure, best_figure, figure_of, reduction
 from benchmarks.data_efficiency.counting import compress, count_ngrams
@@ -320,7 +321,7 @@ def test_a_search_never_looks_at_test_and_a_final_training_once(place: Place, tm
 
 def test_rodna_trains_its_recorded_plan_with_another_seed(place: Place, tmp_path: Path) -> None:
     own = Place(place.corpora, place.work, tmp_path)
-    figures, scored = train_rodna(own, find_text("be"), tiny_plan(place), piece="tiny", seed=7, device="cpu")
+    figures, scored = train_rodna(own, find_text("be"), tiny_plan(place), piece="tiny", seed=7, device="cpu", reads_test=True)
     assert scored is not None
     assert figures["steps"] == 6
     assert figures["validation_looks"] == len(figures["curve"]) + 1 == 3
@@ -340,6 +341,34 @@ def tiny_plan(place: Place) -> dict:
     machine = {"device": "cpu", "bf16_flops": 1e12, "fp32_flops": 1e12}
     return {"model": model.model_dump(mode="json"), "train": train.model_dump(mode="json"), "estimates": {"seconds": 1.0}, "reasons": [],
             "machine": machine}  # fmt: skip
+
+
+def test_members_their_average_and_their_student_go_through_rodnas_stages(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(student_module, "MEMBER_SEEDS", (11, 12))
+    own = Place(place.corpora, place.work, tmp_path)
+    plan = tiny_plan(place)
+    plans = {f"be/{minutes}": plan for minutes in (pieces_module.MEMBER_MINUTES, pieces_module.STUDENT_MINUTES)}
+    write_speeds(own, {"steps": {}, "plans": plans, "machine": {}, "vocabularies": {}})
+    ensemble, released = (
+        Piece("ensemble", "be", "ensemble"),
+        Piece("student", "be", "student", minutes=pieces_module.STUDENT_MINUTES, seed=1),
+    )
+    with pytest.raises(BenchmarkError, match="members were trained elsewhere"):
+        run_piece(own, ensemble, device="cpu")
+    alone = [
+        run_piece(own, Piece("member", "be", "rodna", minutes=pieces_module.MEMBER_MINUTES, seed=seed), device="cpu") for seed in (11, 12)
+    ]
+    assert not any("test_bits_per_byte" in result for result in alone)
+    together = run_piece(own, ensemble, device="cpu")
+    validation = [result["validation_bits_per_byte"] for result in alone]
+    assert together["members_validation_bits_per_byte"] == pytest.approx(validation, rel=1e-4)
+    assert together["validation_bits_per_byte"] <= float(np.mean(validation)) + 1e-6
+    learned = run_piece(own, released, device="cpu")
+    # Two teachers' forward passes take time that the student does not have for steps.
+    assert 1 <= learned["steps"] < 6
+    assert 0 < learned["test_bits_per_byte"] < 9
 
 
 def figure(system: str, rates: list[float], *, num_documents: int = 50) -> Figure:

@@ -1,0 +1,81 @@
+"""rodna's two hours: members, each a training of its own, their average, and the one student that is released."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from benchmarks.data_efficiency.ours import figures_of, plan_artifact, score_model
+from benchmarks.data_efficiency.pieces import MEMBER_MINUTES, MEMBER_SEEDS, Piece
+from benchmarks.data_efficiency.scoring import STRIDE, Scored
+from benchmarks.data_efficiency.texts import BenchmarkError, Place, Text, test_tokens, tokens_of
+
+from rodna.core.artifact import MANIFEST
+from rodna.data.tokens import Tokens
+from rodna.evals.ensemble import EnsembleModel
+from rodna.models.ensemble import load_ensemble
+from rodna.train.config import TrainConfig
+from rodna.train.distill_stage import distill
+from rodna.train.ensemble_config import DistillConfig, EnsembleConfig
+from rodna.train.identity import distill_settings, teacher_fingerprint
+
+TEACHING: dict[str, Any] = {"temperature": 2.0, "alpha": 0.5}
+"""How the student learns, as `distill` of a project says it; to be set from ablations on validation text."""
+
+
+def members_of(place: Place, text: Text) -> list[Path]:
+    """Return the members' checkpoints.
+
+    Raises:
+        BenchmarkError: one is not in the work folder.
+    """
+    names = [Piece("member", text.name, "rodna", minutes=MEMBER_MINUTES, seed=seed).name for seed in MEMBER_SEEDS]
+    folders = [place.work / text.name / "runs" / name / "model" for name in names]
+    missing = [name for name, folder in zip(names, folders, strict=True) if not (folder / MANIFEST).is_file()]
+    if missing:
+        raise BenchmarkError(f"members were trained elsewhere, or their models are gone: {', '.join(missing)}", where=str(place.work),
+                             fix="copy their folders here, or `run` them again")  # fmt: skip
+    return folders
+
+
+def score_ensemble(place: Place, text: Text, *, piece: str, device: str) -> tuple[dict[str, Any], Scored]:
+    """Average the members' probabilities, and score them as one; the members' own figures are of validation."""
+    folders = members_of(place, text)
+    tokens, _ = tokens_of(place, text, "bpe", 0)
+    ensemble, tokenizer = load_ensemble(folders, device=device)
+    model = EnsembleModel(ensemble, tokenizer, stride=STRIDE)
+    validation = Tokens.open(tokens.path, "validation")
+    together, alone = model.all_document_nats(validation).bits_per_byte(validation.num_bytes)
+    held_out = test_tokens(place, text, tokens, piece=piece)
+    scored = Scored(model.document_nats(held_out) / np.log(2), np.asarray(held_out.document_bytes))
+    figures = {
+        "validation_bits_per_byte": together, "validation_looks": 1, "members": len(folders), "members_validation_bits_per_byte": alone,
+        "parameters": sum(member.config.num_parameters for member in ensemble.members),
+    }  # fmt: skip
+    return figures, scored
+
+
+def train_student(place: Place, text: Text, plan: dict[str, Any], *, piece: str, seed: int, device: str) -> tuple[dict[str, Any], Scored]:
+    """Train the student of all members by rodna's distill stage and score it; a training that was cut short goes on.
+
+    The plan is that of the student's own minutes; the stage makes its steps fewer by what the teachers' forward passes take.
+    """
+    folders = members_of(place, text)
+    tokens, tokenizer = tokens_of(place, text, "bpe", 0)
+    base = place.work / text.name / "runs" / piece
+    model = base / "model"
+    if not (model / MANIFEST).is_file():
+        planned = plan_artifact(plan, seed, device, base / "plan")
+        config = DistillConfig(teachers=tuple(map(str, folders)), **TEACHING)
+        settings = distill_settings(config, EnsembleConfig(), TrainConfig(seed=seed, trackers=()), split_over=0)
+        fingerprints = {f"teacher-{number:02d}": teacher_fingerprint(folder) for number, folder in enumerate(folders, 1)}
+        inputs = {"tokens": tokens, "tokenizer": tokenizer, "plan": planned, **fingerprints}
+        distill(tokens, tokenizer, planned, None, config, model, run=base / "run", root=place.work, inputs=inputs, settings=settings)
+    validation, held_out = score_model(place, text, model, piece=piece, device=torch.device(device), reads_test=True)
+    assert held_out is not None, "students are final"
+    return {
+        "validation_bits_per_byte": validation,
+        "teachers": len(folders),
+        "teaching": TEACHING,
+        **figures_of(model, plan, device),
+    }, held_out
