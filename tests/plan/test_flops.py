@@ -69,6 +69,30 @@ def test_activation_checkpointing_adds_exactly_the_blocks_forward(family, dropou
     assert expected.model < found
 
 
+STEPS = [
+    {"attention_gates": True}, {"value_residual": "first_layer"}, {"value_residual": "embedding"}, {"unet_skips": True},
+    {"residual_scalars": True}, {"logit_softcap": 5.0}, {"ffn": "relu2"}, {"layer_loops": 3},
+    {"attention_gates": True, "value_residual": "embedding", "unet_skips": True, "residual_scalars": True, "layer_loops": 2},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: "-".join(step))
+def test_flops_with_an_architecture_step_are_exact(step):
+    config = config_of("qwen3", num_layers=4, **step)
+    found = flops_per_token(config, sequence_length=LENGTH)
+
+    assert found.forward == counted(config, train=False)
+    assert found.training == counted(config, train=True)
+
+
+@pytest.mark.parametrize("step", [*STEPS, {"stochastic_depth": 0.2}], ids=lambda step: "-".join(step))
+def test_activation_checkpointing_with_an_architecture_step_adds_exactly_what_is_done_again(step):
+    config = config_of("qwen3", num_layers=4, **step)
+    found = flops_per_token(config, sequence_length=LENGTH, checkpoint_activations=True)
+
+    assert found.training == counted(config, train=True, checkpoint=True)
+
+
 def test_the_context_length_is_the_default_sequence_length():
     config = config_of("qwen3")
     assert flops_per_token(config) == flops_per_token(config, sequence_length=32)
