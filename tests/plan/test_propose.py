@@ -174,7 +174,7 @@ def test_an_unknown_preset_names_the_closest():
 
 def test_a_small_text_gets_no_giant_however_much_time_there_is():
     proposed = plan(0.3, minutes=6000.0, calibration="estimated")
-    assert rules.block_parameters(proposed.model) <= rules.MAX_WEIGHTS_PER_TOKEN * text(0.3).num_tokens
+    assert rules.block_parameters(proposed.model) <= DATA_LIMITED.max_weights_per_token * text(0.3).num_tokens
 
 
 def test_long_validation_texts_are_scored_less_often():

@@ -30,6 +30,8 @@ Bf16 = Literal["amx", "avx512_bf16", "arm_bf16", "cuda", "none"]
 
 TYPICAL_EFFICIENCY: dict[DeviceKind, float] = {"cpu": 0.6, "cuda": 0.45}
 """Share of the measured matrix-product speed that the products of a training step reach."""
+LAUNCH_SECONDS: dict[DeviceKind, float] = {"cpu": 0.0, "cuda": 6e-6}
+"""A kernel's start from Python, usually 5 to 10 microseconds: small models on fast GPUs wait for these. Assumed, not measured here."""
 ASSUMED_MFU = 0.4
 """Of a GPU's data sheet, where nothing can be measured: 0.38 to 0.43 on H100s (Llama Team 2024, arXiv:2407.21783, table 4). Small
 models reach less of it; the time of memory traffic and of the optimizer's update is added to the time of the products."""
@@ -83,12 +85,14 @@ class Speeds:
         bf16_flops: FLOP/s of a bfloat16 matrix product.
         bandwidth: bytes/s read plus written by a copy of a block far larger than the caches.
         efficiency: share of these FLOP/s that the products of a training step reach.
+        launch_seconds: what starting one kernel takes; 0 on a CPU.
     """
 
     fp32_flops: float
     bf16_flops: float
     bandwidth: float
     efficiency: float = 0.6
+    launch_seconds: float = 0.0
 
     @property
     def bf16_pays(self) -> bool:
@@ -142,7 +146,8 @@ def sheet_speeds(name: str, *, mfu: float) -> Speeds:
         mfu: share of the peak that the matrix products of training reach.
     """
     sheet = GPUS[name]
-    return Speeds(sheet.fp32_tflops * 1e12, sheet.bf16_tflops * 1e12, sheet.bandwidth_gb * 1e9, efficiency=mfu)
+    return Speeds(sheet.fp32_tflops * 1e12, sheet.bf16_tflops * 1e12, sheet.bandwidth_gb * 1e9, efficiency=mfu,
+                  launch_seconds=LAUNCH_SECONDS["cuda"])  # fmt: skip
 
 
 def gpu_driver_present() -> bool:
@@ -281,7 +286,8 @@ def measure_speeds(machine: Machine, *, seconds: float = 1.0) -> Speeds:
     block = torch.zeros(2**29 if machine.device == "cuda" else 2**26, dtype=torch.uint8, device=device)
     target = torch.empty_like(block)
     bandwidth = 2 * block.numel() * _rate(lambda: target.copy_(block), device, seconds=seconds / 3)
-    return Speeds(rates[0], rates[1], bandwidth, efficiency=TYPICAL_EFFICIENCY[machine.device])
+    return Speeds(rates[0], rates[1], bandwidth, efficiency=TYPICAL_EFFICIENCY[machine.device],
+                  launch_seconds=LAUNCH_SECONDS[machine.device])  # fmt: skip
 
 
 def _rate(work: Callable[[], object], device: "torch.device", *, seconds: float) -> float:

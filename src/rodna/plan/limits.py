@@ -84,7 +84,7 @@ def curve_of(job: Job, recipe: Recipe, *, flops: float, unique_tokens: float) ->
         if model is not recipe.model and job.model.get("dropout", PLANNED) == PLANNED:
             dropout = rules.dropout(flops / size.flops_per_token / unique_tokens, job.choices)
             model = model.model_copy(update={"dropout": dropout})
-        too_large = model != recipe.model and rules.block_parameters(model) > rules.MAX_WEIGHTS_PER_TOKEN * unique_tokens
+        too_large = model != recipe.model and not rules.suits(model, unique_tokens, job.choices)
         sizes.append(_size(model, max_tokens=rules.max_epochs(model, job.choices) * unique_tokens, too_large=too_large))
     return isoflop(lambda weights, tokens: job.law.loss(weights, tokens, unique_tokens), sizes, flops)
 

@@ -10,6 +10,8 @@ from rodna.plan.gpus import GPUS
 from rodna.plan.job import Job
 from rodna.plan.recipes import DATA_LIMITED_BELOW_BYTES
 
+LEAST_ENSEMBLE = 3
+"""Where the time would do for so many models, an ensemble is named as a use of it."""
 Rows = list[tuple[str, Any, str]]
 
 
@@ -44,9 +46,12 @@ def _limit_row(job: Job, estimates: Mapping[str, Any], binds: Mapping[str, Any])
         f"{more:g} times the time {more_time:.3g} ({1 - more_time / now:.0%} less)"
     )
     if affordable > useful:
-        why = f"the time allows {affordable:,.3g} passes over the text; after about {useful:g} more passes stop paying"
+        why = f"the time allows {_count(affordable)} passes over the text; after about {useful:g}, more passes stop paying"
+        members = int(job.seconds / estimates["seconds"])
+        if members >= LEAST_ENSEMBLE:
+            why += f", and the time would do for {_count(members)} such models, an ensemble (ensemble.members)"
     else:
-        why = f"the time allows {affordable:,.3g} passes over the text; up to {useful:g} would pay"
+        why = f"the time allows {_count(affordable)} passes over the text; up to {useful:g} would pay"
     verdict = "the text binds" if binds["limit"] == "text" else "the time binds"
     return ("limit", binds["limit"], f"{why}. {gains}: {verdict}")
 
@@ -54,15 +59,15 @@ def _limit_row(job: Job, estimates: Mapping[str, Any], binds: Mapping[str, Any])
 def _law_rows(job: Job, binds: Mapping[str, Any]) -> Rows:
     chinchilla, repeated, unique = binds["chinchilla"], binds["data_constrained"], job.text.num_tokens
     times = chinchilla["tokens"] / unique
-    have = f"{times:,.3g} times what there is" if times > 1 else f"{times:.0%} of what there is"
+    have = f"{_count(times)} times what there is" if times > 1 else f"{times:.0%} of what there is"
     fresh = (
         f"with fresh text without end, {binds['flops']:.2g} FLOPs would suit this size and {human_count(chinchilla['tokens'])} tokens, "
         f"{have} (Hoffmann et al. 2022)"
     )
     limited = (
-        f"with {human_count(unique)} tokens read again and again, the same FLOPs would suit this size and {repeated['epochs']:,.3g} passes "
-        f"(Muennighoff et al. 2023); the passes planned here are worth {human_count(binds['effective_tokens'])} fresh tokens. Both laws "
-        "were fitted to larger models than these; sizes are chosen by the law that the expectation comes from"
+        f"with {human_count(unique)} tokens read again and again, the same FLOPs would suit this size and "
+        f"{_count(repeated['epochs'])} passes (Muennighoff et al. 2023); the passes planned here are worth {human_count(binds['effective_tokens'])} fresh tokens. "
+        "Both laws were fitted to larger models than these; sizes are chosen by the law that the expectation comes from"
     )
     return [
         ("compute-optimal law", f"{human_count(chinchilla['parameters'])} parameters", fresh),
@@ -104,3 +109,8 @@ def _cost_rows(job: Job, estimates: Mapping[str, Any]) -> Rows:
         budget = f" of {config.money_budget:g} to spend" if config.money_budget else ""
         found.append(("money", f"{estimates['money']:.3g} {config.currency}".strip(), f"at {price} an hour{budget}"))
     return found
+
+
+def _count(number: float) -> str:
+    """Return a number of passes as people write it: 0.84, 12, 1,300."""
+    return f"{number:.2g}" if number < 10 else f"{number:,.0f}"

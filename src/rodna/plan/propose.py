@@ -145,7 +145,9 @@ def choose(job: Job, timer: StepTimer) -> Recipe:
 def _best(job: Job, *, slowdown: float) -> Recipe:
     """Return the candidate with the lowest expected loss, steps taking `slowdown` times their estimate."""
     sizes = candidates(job.text, job.config, job.model)
-    sizes = [size for size in sizes if rules.suits(size, job.text)] or [min(sizes, key=lambda size: size.num_parameters)]
+    sizes = [size for size in sizes if rules.suits(size, job.text.num_tokens, job.choices)] or [
+        min(sizes, key=lambda size: size.num_parameters)
+    ]
     found = [recipe_for(size, job, slowdown) for size in sizes]
     possible = [recipe for recipe in found if isinstance(recipe, Recipe)]
     if not possible:

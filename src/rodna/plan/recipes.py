@@ -34,6 +34,7 @@ class TrainingRecipe:
         learning_rate: peak with Muon, or a variant of it, at `learning_rate_width`; less for wider models, by the square root.
         adamw_learning_rate: peak where AdamW does everything.
         learning_rate_width: see `learning_rate`.
+        max_weights_per_token: weights of the blocks for each token of the text; larger models would learn it by heart.
         train: other settings of the section `train`, where the user gave none.
     """
 
@@ -52,6 +53,7 @@ class TrainingRecipe:
     learning_rate: float
     adamw_learning_rate: float
     learning_rate_width: int
+    max_weights_per_token: float
     train: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
@@ -71,6 +73,7 @@ DATA_LIMITED = TrainingRecipe(
     learning_rate=0.01,
     adamw_learning_rate=2e-3,
     learning_rate_width=128,
+    max_weights_per_token=5.0,
     train=MappingProxyType({"optimizer": "muon", "schedule": "wsd"}),
 )
 
@@ -90,6 +93,7 @@ COMPUTE_LIMITED = TrainingRecipe(
     learning_rate=0.01,
     adamw_learning_rate=2e-3,
     learning_rate_width=128,
+    max_weights_per_token=5.0,
     train=MappingProxyType({"optimizer": "muon", "schedule": "wsd"}),
 )
 
@@ -113,6 +117,7 @@ EVIDENCE: dict[RecipeName, dict[str, str]] = {
         "learning_rate": _BATCH,
         "adamw_learning_rate": "usual at small widths; not yet varied here",
         "learning_rate_width": _BATCH,
+        "max_weights_per_token": f"{_REPEATS}: at 15, a model knew 300 kB by heart after 19 passes, and was far worse than after 6",
         "train.optimizer": "docs/ablations.md, optimizer",
         "train.schedule": "docs/ablations.md, schedule",
     },
@@ -131,6 +136,7 @@ EVIDENCE: dict[RecipeName, dict[str, str]] = {
         "learning_rate": _BATCH,
         "adamw_learning_rate": "usual at small widths; not yet varied here",
         "learning_rate_width": _BATCH,
+        "max_weights_per_token": _REPEATS,
         "train.optimizer": "Jordan et al. 2024, modded-nanogpt's log: Muon 3,250 steps to the loss that Adam reached in 5,625",
         "train.schedule": "Hägele et al. 2024, arXiv:2405.18392",
     },

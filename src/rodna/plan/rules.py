@@ -30,8 +30,6 @@ SMALL_CORPORA = ScalingLaw(0.353, 14.0, 30.5, 0.34, 0.28, REPEATED_DATA, EXCESS_
 """Held-out bits per byte on Belarusian by weights of the blocks and tokens seen, from our runs of 0.3 to 2.2M weights and 0.3 to 2.4M
 tokens. The exponents are Chinchilla's; A is set by the longest runs, since what size is worth grows with the length. It ranks sizes;
 it promises no figure."""
-MAX_WEIGHTS_PER_TOKEN = 5.0
-"""Weights of the blocks for each token of the text: at 15, a model knew 300 kB by heart after 19 passes, and was far worse than after 6."""
 TIED_BELOW_WIDTH = 1024
 """Narrower models share one matrix between embedding and head: a vocabulary would otherwise be most of their parameters."""
 MICRO_BATCH_TOKENS: dict[DeviceKind, int] = {"cpu": 2048, "cuda": 65_536}
@@ -152,9 +150,9 @@ def evaluations(seconds: float, seconds_each: float) -> int:
     return max(MIN_EVALUATIONS, min(EVALUATIONS, affordable))
 
 
-def suits(model: ModelConfig, text: Text) -> bool:
-    """Return whether a text is long enough for a model of this size."""
-    return block_parameters(model) <= MAX_WEIGHTS_PER_TOKEN * text.num_tokens
+def suits(model: ModelConfig, num_tokens: float, recipe: TrainingRecipe = DATA_LIMITED) -> bool:
+    """Return whether a text of so many tokens is long enough for a model of this size."""
+    return block_parameters(model) <= recipe.max_weights_per_token * num_tokens
 
 
 def block_parameters(model: ModelConfig) -> int:

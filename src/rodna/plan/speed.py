@@ -16,6 +16,10 @@ TRAFFIC_BYTES = 40.0
 """Bytes moved for each feature, layer and token outside the products, forward and backward."""
 
 
+STEP_KERNELS, LAYER_KERNELS, MUON_KERNELS = 300, 50, 140
+"""Kernels started in a step, for each layer, and for each layer by Muon: seven matrices, five iterations, four kernels each."""
+
+
 COMPILE_PAYS_SECONDS = 90.0
 """A shorter training is not compiled: that takes 10 to 20 seconds, and saves a third of the time afterwards."""
 
@@ -56,7 +60,10 @@ def estimate_step(model: ModelConfig, speeds: Speeds, *, batch_size: int, optimi
     arithmetic = tokens * flops_per_token(model).model / peak
     features = model.num_layers * (6 * model.width + 3 * model.ffn_width) + 3 * model.vocabulary_size / 2
     traffic = tokens * features * TRAFFIC_BYTES / 10 / speeds.bandwidth
-    return StepTime(seconds=arithmetic + traffic + _update_seconds(model, speeds, peak, optimizer=optimizer))
+    kernels = STEP_KERNELS + model.num_layers * (LAYER_KERNELS + (0 if optimizer == "adamw" else MUON_KERNELS))
+    return StepTime(
+        seconds=kernels * speeds.launch_seconds + arithmetic + traffic + _update_seconds(model, speeds, peak, optimizer=optimizer)
+    )
 
 
 def _update_seconds(model: ModelConfig, speeds: Speeds, peak: float, *, optimizer: str) -> float:
