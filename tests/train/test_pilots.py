@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tests.train.conftest import text_tokens
 
 from rodna.core.errors import PlanError
 from rodna.data.batches import Batches
@@ -20,8 +21,6 @@ from rodna.train.loop import Speedometer, train
 from rodna.train.optim import build_optimizers
 from rodna.train.pilots import Trunk, Workbench, can_branch, fit_ladder, run_pilot, search, thinned, values_of
 from rodna.train.state import Progress, RunFolder
-from tests.train.conftest import text_tokens
-
 
 HOPELESS = {"learning_rate": 1e30, "adam_learning_rate": 1e30, "weight_decay": 0.0}
 

@@ -131,5 +131,5 @@ def print_fit(found: "Fit") -> None:
     for name, reason in found.left_out.items():
         console.print(f"left out: {name}: {reason}")
     constants = ", ".join(f"{name} = {value:.3g}" for name, value in found.constants.items())
-    console.print(f"law ({found.law.form}): {constants}; a run scatters by {found.noise:.1%}")
+    console.print(f"law: {constants}; a run scatters by {found.noise:.1%}")
     console.print(f"learning rate: {found.rate_factor:.2g} times the rule's; batch: {found.batch_factor:g} times")

@@ -1,8 +1,4 @@
-"""The law fitted to pilot runs, as others use it: predictions with intervals, and the learning rate and batch that were found best.
-
-fit = read_fit(artifact)
-bits_per_byte, low, high = fit.predict(rules.block_parameters(model), tokens_seen, unique_tokens)
-"""
+"""The law fitted to pilot runs, as others use it: predictions with intervals, and the learning rate and batch that were found best."""
 
 import json
 import math
@@ -14,12 +10,12 @@ import numpy as np
 
 from rodna.core.artifact import Artifact, damaged
 from rodna.plan.laws import (
-    FORMS,
+    NAMES,
     NOISE,
     NOISE_POINTS,
+    PRIOR_SPREAD,
     Centre,
     Floats,
-    Form,
     Point,
     centre_of,
     columns,
@@ -34,22 +30,14 @@ KIND = "scaling"
 FORMAT_VERSION = 1
 FIT_FILE = "scaling.json"
 DRAWS = 400
+STARTS, NOISE_ROUNDS = 15, 3
 INTERVAL = 0.95
 LARGEST_CHANGE = 2.0
 """A search may move the rule's learning rate by this factor at most: it is made at one small size, for a short run."""
 
 
-@dataclass(frozen=True)
-class Law:
-    """One fitted form.
-
-    Attributes:
-        form: what repetition costs.
-        theta_P: log E, log a, log b, alpha, beta, log R* or log C: see `rodna.plan.laws`.
-    """
-
-    form: Form
-    theta_P: tuple[float, ...]
+Theta = tuple[float, ...]
+"""One law: log E, log a, log b, alpha, beta, log R*, log C; see `rodna.plan.laws`."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +59,8 @@ class Fit:
         largest_flops: arithmetic of the largest pilot, which says how far a prediction reaches beyond.
     """
 
-    law: Law
-    draws: tuple[Law, ...]
+    law: Theta
+    draws: tuple[Theta, ...]
     noise: float
     centre: Centre
     points: tuple[Point, ...]
@@ -103,27 +91,22 @@ class Fit:
         low, high = np.exp(np.quantile(logs_F + scatter_F, ((1 - INTERVAL) / 2, (1 + INTERVAL) / 2)))
         return expected, min(float(low), expected), max(float(high), expected)
 
-    def _log_losses(self, laws: Sequence[Law], parameters: float, tokens_seen: float, unique_tokens: float) -> Floats:
+    def _log_losses(self, laws: Sequence[Theta], parameters: float, tokens_seen: float, unique_tokens: float) -> Floats:
         place = [np.array([float(value)]) for value in (parameters, tokens_seen, unique_tokens)]
-        found = np.empty(len(laws))
-        for form in FORMS:
-            chosen = [number for number, law in enumerate(laws) if law.form == form]
-            if chosen:
-                theta_FP = np.array([laws[number].theta_P for number in chosen])
-                found[chosen] = log_loss(theta_FP, *place, centre=self.centre, form=form)[:, 0]
-        return found
+        return log_loss(np.array(laws), *place, centre=self.centre)[:, 0]
 
     @property
     def constants(self) -> dict[str, float]:
-        """Return the best law's constants by their usual letters: E, A, B, alpha, beta, and R* or C."""
-        log_e, log_a, log_b, alpha, beta, last = self.law.theta_P
+        """Return the best law's constants by their usual letters: E, A, B, alpha, beta, R* and C."""
+        log_e, log_a, log_b, alpha, beta, log_repeated, log_overfitting = self.law
         return {
             "E": math.exp(log_e),
             "A": math.exp(log_a) * self.centre.parameters**alpha,
             "B": math.exp(log_b) * self.centre.tokens**beta,
             "alpha": alpha,
             "beta": beta,
-            "R*" if self.law.form == "repetition" else "C": math.exp(last),
+            "R*": math.exp(log_repeated),
+            "C": math.exp(log_overfitting),
         }
 
 
@@ -136,10 +119,10 @@ def _normal_quantiles(count: int) -> Floats:
 
 
 def fit_points(points: Sequence[Point], *, draws: int = DRAWS, seed: int = 0) -> Fit:
-    """Fit both forms of the law to pilot runs, and take the better one; resample for the uncertainty.
+    """Fit the law to pilot runs, and resample for its uncertainty.
 
-    Every draw resamples the points with replacement (Efron & Tibshirani 1993, chapter 6), moves the prior's mean by its own spread (so that
-    what no point decides is as uncertain as the prior, Bardsley et al. 2014, "Randomize-then-optimize") and chooses its form anew.
+    Every draw resamples the points with replacement (Efron & Tibshirani 1993, chapter 6) and moves the prior's mean by its own spread, so
+    that what no point decides is as uncertain as the prior (Bardsley et al. 2014, "Randomize-then-optimize", does so for the data too).
 
     Args:
         points: finished pilots; those that diverged are left out and named.
@@ -151,53 +134,36 @@ def fit_points(points: Sequence[Point], *, draws: int = DRAWS, seed: int = 0) ->
     """
     kept, left_out = usable(points)
     columns(kept)
-    centre = centre_of(kept)
+    centre, mean_P = centre_of(kept), prior_of(kept)
     source = np.random.default_rng(seed)
-    found: dict[Form, tuple[float, Floats, float]] = {}
+    theta_P, noise = _best(kept, centre, mean_P, source)
+    counts_FK = source.multinomial(len(kept), np.full(len(kept), 1 / len(kept)), size=draws).astype(np.float64)
+    moved_FP = mean_P + source.standard_normal((draws, len(NAMES))) * PRIOR_SPREAD
+    drawn_FP, _ = minimise(kept, centre=centre, mean_FP=moved_FP, weights_FK=counts_FK, noise=noise)
+    return Fit(_theta(theta_P), tuple(map(_theta, drawn_FP)), noise, centre, tuple(kept), left_out)
+
+
+def _theta(theta_P: Floats) -> Theta:
+    return tuple(map(float, theta_P))
+
+
+def _best(points: Sequence[Point], centre: Centre, mean_P: Floats, source: np.random.Generator) -> tuple[Floats, float]:
+    """Return theta and noise of the best fit: from several starts, with the noise estimated along."""
+    start_FP = mean_P + np.concatenate([np.zeros((1, len(NAMES))), source.standard_normal((STARTS, len(NAMES)))]) * PRIOR_SPREAD
     noise = NOISE
-    for form in FORMS:
-        found[form] = _best(kept, form, centre)
-    best = min(FORMS, key=lambda form: found[form][0])
-    noise = found[best][2]
-    counts = source.multinomial(len(kept), np.full(len(kept), 1 / len(kept)), size=draws).astype(np.float64)
-    moves = source.standard_normal((draws, 6))
-    fitted: dict[Form, tuple[Floats, Floats]] = {}
-    for form in FORMS:
-        prior = prior_of(kept, form)
-        fitted[form] = minimise(kept, form=form, centre=centre, mean_FP=prior.mean_P + moves * prior.spread_P, spread_P=prior.spread_P,
-                                weights_FK=counts, noise=noise)  # fmt: skip
-    laws = tuple(_better(fitted, number) for number in range(draws))
-    return Fit(Law(best, tuple(map(float, found[best][1]))), laws, noise, centre, tuple(kept), left_out)
+    for _ in range(NOISE_ROUNDS):
+        mean_FP, ones_FK = np.tile(mean_P, (len(start_FP), 1)), np.ones((len(start_FP), len(points)))
+        found_FP, objective_F = minimise(points, centre=centre, mean_FP=mean_FP, weights_FK=ones_FK, noise=noise, start_FP=start_FP)
+        start_FP = found_FP[[int(np.argmin(objective_F))]]
+        noise = _noise(start_FP[0], points, centre=centre, noise=noise)
+    return start_FP[0], noise
 
 
-def _better(fitted: Mapping[Form, tuple[Floats, Floats]], number: int) -> Law:
-    form: Form = min(FORMS, key=lambda form: float(fitted[form][1][number]))
-    return Law(form, tuple(map(float, fitted[form][0][number])))
-
-
-def _best(points: Sequence[Point], form: Form, centre: Centre) -> tuple[float, Floats, float]:
-    """Return objective, theta and noise of one form's best fit: several starts, the noise estimated along."""
-    prior, noise = prior_of(points, form), NOISE
-    starts = np.concatenate([np.zeros((1, 6)), np.random.default_rng(1).standard_normal((15, 6))])
-    theta_P, objective = prior.mean_P, np.inf
-    for _ in range(3):
-        # Several starts: the prior's mean is where each begins, so each is first fitted to a moved prior, then to the true one.
-        moved, _ = minimise(points, form=form, centre=centre, mean_FP=prior.mean_P + starts * prior.spread_P, spread_P=prior.spread_P,
-                            weights_FK=np.ones((len(starts), len(points))), noise=noise)  # fmt: skip
-        theta_FP, objective_F = minimise(points, form=form, centre=centre, mean_FP=np.broadcast_to(prior.mean_P, moved.shape).copy(),
-                                         spread_P=prior.spread_P, weights_FK=np.ones((len(starts), len(points))), noise=noise,
-                                         start_FP=moved)  # fmt: skip
-        number = int(np.argmin(objective_F))
-        theta_P, objective = theta_FP[number], float(objective_F[number])
-        noise = _noise(theta_P, points, form=form, centre=centre, spread_P=prior.spread_P, noise=noise)
-    return objective + len(points) * math.log(noise), theta_P, noise
-
-
-def _noise(theta_P: Floats, points: Sequence[Point], *, form: Form, centre: Centre, spread_P: Floats, noise: float) -> float:
+def _noise(theta_P: Floats, points: Sequence[Point], *, centre: Centre, noise: float) -> float:
     """Return the residuals' standard deviation, drawn towards `NOISE` where there are few points."""
     parameters, tokens, unique, losses = columns(points)
-    residual_K = np.log(losses) - log_loss(theta_P[None], parameters, tokens, unique, centre=centre, form=form)[0]
-    left = len(points) - degrees_of_freedom(theta_P, points, form=form, centre=centre, spread_P=spread_P, noise=noise)
+    residual_K = np.log(losses) - log_loss(theta_P[None], parameters, tokens, unique, centre=centre)[0]
+    left = len(points) - degrees_of_freedom(theta_P, points, centre=centre, noise=noise)
     return math.sqrt((float((residual_K**2).sum()) + NOISE_POINTS * NOISE**2) / (max(left, 0.0) + NOISE_POINTS))
 
 
@@ -236,7 +202,7 @@ def fit_json(fit: Fit) -> dict[str, Any]:
     """Return a fit as plain values."""
     values = asdict(fit)
     values["constants"] = fit.constants
-    values["draws"] = [[law.form, *(round(value, 6) for value in law.theta_P)] for law in fit.draws]
+    values["draws"] = [[round(value, 6) for value in theta] for theta in fit.draws]
     return values
 
 
@@ -251,8 +217,8 @@ def read_fit(artifact: Artifact) -> Fit:
         values.pop("constants")
         return Fit(**{
             **values,
-            "law": Law(values["law"]["form"], tuple(values["law"]["theta_P"])),
-            "draws": tuple(Law(form, tuple(theta)) for form, *theta in values["draws"]),
+            "law": tuple(values["law"]),
+            "draws": tuple(map(tuple, values["draws"])),
             "centre": Centre(**values["centre"]),
             "points": tuple(Point(**point) for point in values["points"]),
             "searched": tuple(values["searched"]),

@@ -1,16 +1,20 @@
 """A scaling law for one's own text: fitted to the losses of a few pilot runs, with priors where so few points say nothing.
 
-    L(N, D, U) = E + a (N / N0)^-alpha + b (D' / D0)^-beta + excess
+    L(N, D, U) = E + a (N / N0)^-alpha + b (D' / D0)^-beta + C r N / U,   D' = min(D, U) + U R* (1 - exp(-r / R*)),   r = max(D / U - 1, 0)
 
-N weights of the blocks, D tokens seen, U unique tokens, L held-out bits per byte; N0 and D0 are the pilots' geometric means, so that a
-and b are what the terms are worth where there are data. Pure numpy; many fits are made at once.
+N weights of the blocks, D tokens seen, U unique tokens, r repetitions, L held-out bits per byte; N0 and D0 are the pilots' geometric means,
+so that a and b are what the terms are worth where there are data. E, a, b, alpha and beta: Hoffmann et al. 2022, arXiv:2203.15556, equation
+10. R*, what repeated tokens are worth: Muennighoff et al. 2023, arXiv:2305.16264, equation 5; it only flattens. C, learning by heart, turns
+the curve upwards: an additive penalty with one coefficient, as Lovelace et al. 2026, arXiv:2605.01640, propose; that it is linear in
+repetitions and in weights for each unique token is our choice, of the right size for the runs in docs/planning.md.
+
+Pure numpy; many fits are made at once.
 
 Suffixes: F fits, P law parameters, K points.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,25 +23,21 @@ from rodna.core.errors import PlanError
 from rodna.plan.rules import SMALL_CORPORA
 
 Floats = NDArray[np.float64]
-Form = Literal["repetition", "overfitting"]
-FORMS: tuple[Form, ...] = ("repetition", "overfitting")
-"""What repeating costs. repetition: D' = U (1 + R* (1 - exp(-(D / U - 1) / R*))) fresh tokens instead of D, no excess: Muennighoff et al.
-2023, arXiv:2305.16264, equation 5; it only flattens. overfitting: D' = D, and an excess of C (D / U - 1) N / U, which turns the curve
-upwards: an additive penalty with one coefficient, as Lovelace et al. 2026, arXiv:2605.01640, propose; that it is linear in repetitions
-and in weights for each unique token is our choice, of the right size for the runs in docs/planning.md."""
-
-NAMES = ("irreducible", "parameter_term", "token_term", "parameter_exponent", "token_exponent", "repetition")
-"""theta_P: log E, log a, log b, alpha, beta, log R* or log C."""
-PRIOR_SPREAD = np.array([0.35, 0.6, 0.35, 0.08, 0.06, 0.7])
+NAMES = ("irreducible", "parameter_term", "token_term", "parameter_exponent", "token_exponent", "repeated_data", "overfitting")
+"""theta_P: log E, log a, log b, alpha, beta, log R*, log C."""
+PRIOR_SPREAD = np.array([0.35, 0.6, 0.35, 0.08, 0.06, 0.7, 1.5])
 """Standard deviations. Exponents: published ones lie within 0.28 to 0.37 (Hoffmann et al. 2022; Muennighoff et al. 2023; Besiroglu et al.
-2024, arXiv:2404.10102). The terms may be half or twice ours: another language, tokenizer or recipe."""
-PRIOR_EXCESS, EXCESS_SPREAD = 0.003, 1.2
-"""C: measured without dropout, docs/planning.md: 300 kB read 19 times by 15 weights a token, 770 kB read 16 times by 2.5."""
+2024, arXiv:2404.10102). The terms may be half or twice ours: another language, tokenizer or recipe. R* and C depend on dropout and weight
+decay: C falls by 70% with strong weight decay (Lovelace et al. 2026)."""
+PRIOR_OVERFITTING = 0.001
+"""C: about 0.004 without dropout (docs/planning.md: 300 kB read 19 times by 15 weights a token, 770 kB 16 times by 2.5), and too small to
+see with it."""
 NOISE, NOISE_POINTS = 0.006, 3.0
 """Assumed scatter of a short run's loss (its seed), as a share, and how many points that assumption counts for."""
 HUBER = 1.5
 """Residuals beyond this many standard deviations count linearly. (Hoffmann et al. 2022 use Huber with an absolute 1e-3.)"""
-ITERATIONS = 60
+ITERATIONS, TOLERANCE = 60, 1e-6
+"""Of the objective, in squared standard deviations."""
 MIN_POINTS = 3
 
 
@@ -66,14 +66,6 @@ class Centre:
 
     parameters: float
     tokens: float
-
-
-@dataclass(frozen=True)
-class Prior:
-    """What is believed before the pilots: a normal distribution of theta."""
-
-    mean_P: Floats
-    spread_P: Floats
 
 
 def usable(points: Sequence[Point]) -> tuple[list[Point], dict[str, str]]:
@@ -114,59 +106,47 @@ def centre_of(points: Sequence[Point]) -> Centre:
     return Centre(float(np.exp(np.log(parameters).mean())), float(np.exp(np.log(tokens).mean())))
 
 
-def prior_of(points: Sequence[Point], form: Form) -> Prior:
-    """Return the prior: `rules.SMALL_CORPORA` at the pilots' centre, all its terms scaled to the pilots' mean loss.
+def prior_of(points: Sequence[Point]) -> Floats:
+    """Return the prior's mean of theta: `rules.SMALL_CORPORA` at the pilots' centre, all its terms scaled to the pilots' losses.
 
     Languages differ in bits per byte by a factor of two (a letter takes one byte or three); how the terms compare differs less.
     """
     law, centre = SMALL_CORPORA, centre_of(points)
-    terms = np.log([law.irreducible, law.parameter_scale / centre.parameters**law.parameter_exponent,
-                    law.token_scale / centre.tokens**law.token_exponent])  # fmt: skip
-    last, spread = (np.log(law.repeated_data), PRIOR_SPREAD[-1]) if form == "repetition" else (np.log(PRIOR_EXCESS), EXCESS_SPREAD)
-    mean = np.array([*terms, law.parameter_exponent, law.token_exponent, last])
+    terms = [law.irreducible, law.parameter_scale / centre.parameters**law.parameter_exponent,
+             law.token_scale / centre.tokens**law.token_exponent]  # fmt: skip
+    mean = np.array([*np.log(terms), law.parameter_exponent, law.token_exponent, np.log(law.repeated_data), np.log(PRIOR_OVERFITTING)])
     parameters, tokens, unique, losses = columns(points)
-    expected = log_loss(mean[None], parameters, tokens, unique, centre=centre, form=form)[0]
-    mean[:3] += np.median(np.log(losses) - expected)
-    return Prior(mean, np.array([*PRIOR_SPREAD[:-1], spread]))
+    mean[:3] += np.median(np.log(losses) - log_loss(mean[None], parameters, tokens, unique, centre=centre)[0])
+    return mean
 
 
-def log_loss(theta_FP: Floats, parameters_K: Floats, tokens_K: Floats, unique_K: Floats, *, centre: Centre, form: Form) -> Floats:
+def log_loss(theta_FP: Floats, parameters_K: Floats, tokens_K: Floats, unique_K: Floats, *, centre: Centre) -> Floats:
     """Return log L, (F, K)."""
-    return _terms(theta_FP, parameters_K, tokens_K, unique_K, centre=centre, form=form)[0]
+    return _terms(theta_FP, parameters_K, tokens_K, unique_K, centre=centre)[0]
 
 
-def _terms(
-    theta_FP: Floats, parameters_K: Floats, tokens_K: Floats, unique_K: Floats, *, centre: Centre, form: Form
-) -> tuple[Floats, Floats]:
+def _terms(theta_FP: Floats, parameters_K: Floats, tokens_K: Floats, unique_K: Floats, *, centre: Centre) -> tuple[Floats, Floats]:
     """Return log L (F, K) and its gradient by theta (F, K, P)."""
-    irreducible, a, b, alpha, beta, last = (theta_FP[:, number, None] for number in range(6))
-    repetitions_K = np.maximum(tokens_K / unique_K - 1, 0.0)
-    by_size = np.exp(a - alpha * np.log(parameters_K / centre.parameters))
-    if form == "repetition":
-        scale = np.exp(last)
-        x = repetitions_K / scale
-        fresh = np.minimum(tokens_K, unique_K) - unique_K * scale * np.expm1(-x)
-        d_fresh = unique_K * scale * (-np.expm1(-x) - x * np.exp(-x))
-        excess = np.zeros_like(by_size)
-    else:
-        fresh, d_fresh = tokens_K[None], 0.0
-        excess = np.exp(last) * repetitions_K * parameters_K / unique_K
-    by_tokens = np.exp(b - beta * np.log(fresh / centre.tokens))
+    irreducible, a, b, alpha, beta, repeated, overfitting = (theta_FP[:, number, None] for number in range(len(NAMES)))
+    size_K, repetitions_K = np.log(parameters_K / centre.parameters), np.maximum(tokens_K / unique_K - 1, 0.0)
+    worth = np.exp(repeated)
+    x = repetitions_K / worth
+    fresh = np.minimum(tokens_K, unique_K) - unique_K * worth * np.expm1(-x)
+    d_fresh = unique_K * worth * (-np.expm1(-x) - x * np.exp(-x))
+    length = np.log(fresh / centre.tokens)
+    by_size, by_tokens = np.exp(a - alpha * size_K), np.exp(b - beta * length)
     constant = np.broadcast_to(np.exp(irreducible), by_size.shape)
+    excess = np.exp(overfitting) * repetitions_K * parameters_K / unique_K
     total = constant + by_size + by_tokens + excess
-    last_gradient = excess - beta * by_tokens / fresh * d_fresh
-    gradient = np.stack([constant, by_size, by_tokens, -by_size * np.log(parameters_K / centre.parameters),
-                         -by_tokens * np.log(fresh / centre.tokens), last_gradient], axis=-1)  # fmt: skip
-    return np.log(total), gradient / total[..., None]
+    slopes = [constant, by_size, by_tokens, -by_size * size_K, -by_tokens * length, -beta * by_tokens / fresh * d_fresh, excess]
+    return np.log(total), np.stack(slopes, axis=-1) / total[..., None]
 
 
 def minimise(
     points: Sequence[Point],
     *,
-    form: Form,
     centre: Centre,
     mean_FP: Floats,
-    spread_P: Floats,
     weights_FK: Floats,
     noise: float,
     start_FP: Floats | None = None,
@@ -175,10 +155,8 @@ def minimise(
 
     Args:
         points: K of them.
-        form: of the law.
         centre: N0 and D0.
         mean_FP: each fit's prior mean.
-        spread_P: the prior's standard deviations.
         weights_FK: how often each fit counts each point.
         noise: the residuals' standard deviation, as a share.
         start_FP: where to begin; without it at the prior's mean.
@@ -187,10 +165,10 @@ def minimise(
         theta_FP and the objective of each fit, (F,): half the squares, in units of the standard deviations.
     """
     parameters, tokens, unique, losses = columns(points)
-    targets_K, precision_P = np.log(losses), spread_P**-2.0
+    targets_K, precision_P = np.log(losses), PRIOR_SPREAD**-2.0
 
     def look(theta_FP: Floats) -> tuple[Floats, Floats, Floats]:
-        predicted_FK, gradient_FKP = _terms(theta_FP, parameters, tokens, unique, centre=centre, form=form)
+        predicted_FK, gradient_FKP = _terms(theta_FP, parameters, tokens, unique, centre=centre)
         residual_FK = (predicted_FK - targets_K) / noise
         size = np.abs(residual_FK)
         huber = np.where(size <= HUBER, residual_FK**2 / 2, HUBER * (size - HUBER / 2))
@@ -204,27 +182,27 @@ def minimise(
         weight_FK = weights_FK * np.minimum(1.0, HUBER / np.maximum(np.abs(residual_FK), 1e-12))
         slope_FP = np.einsum("fk,fk,fkp->fp", weight_FK, residual_FK, gradient_FKP) + (theta_FP - mean_FP) * precision_P
         curvature_FPP = np.einsum("fk,fkp,fkq->fpq", weight_FK, gradient_FKP, gradient_FKP)
-        curvature_FPP[:, range(6), range(6)] += precision_P * (1 + damping_F[:, None])
+        curvature_FPP[:, range(len(NAMES)), range(len(NAMES))] += precision_P * (1 + damping_F[:, None])
         step_FP = np.linalg.solve(curvature_FPP, slope_FP[..., None])[..., 0]
         # A step of more than two of the prior's deviations leaves the region where the law is nearly linear.
-        step_FP *= np.minimum(1.0, 2.0 / np.maximum(np.abs(step_FP / spread_P).max(1, keepdims=True), 1e-12))
+        step_FP *= np.minimum(1.0, 2.0 / np.maximum(np.abs(step_FP / PRIOR_SPREAD).max(1, keepdims=True), 1e-12))
         new_FP = theta_FP - step_FP
         new = look(new_FP)
         better_F = new[2] < objective_F
-        gain = np.max(np.where(better_F, objective_F - new[2], 0.0))
+        settled_F = np.where(better_F, objective_F - new[2] < TOLERANCE, (damping_F > 1e4) | (np.abs(step_FP).max(1) < 1e-7))
         theta_FP = np.where(better_F[:, None], new_FP, theta_FP)
         residual_FK = np.where(better_F[:, None], new[0], residual_FK)
         gradient_FKP = np.where(better_F[:, None, None], new[1], gradient_FKP)
         objective_F = np.where(better_F, new[2], objective_F)
         damping_F = np.where(better_F, damping_F / 4, np.minimum(damping_F * 8, 1e8))
-        if gain < 1e-10 and bool(np.all(better_F | (damping_F > 1e4) | (np.abs(step_FP).max(1) < 1e-8))):
+        if bool(settled_F.all()):
             break
     return theta_FP, objective_F
 
 
-def degrees_of_freedom(theta_P: Floats, points: Sequence[Point], *, form: Form, centre: Centre, spread_P: Floats, noise: float) -> float:
+def degrees_of_freedom(theta_P: Floats, points: Sequence[Point], *, centre: Centre, noise: float) -> float:
     """Return how many parameters the points decide, instead of the prior: the trace of the fit's influence matrix."""
     parameters, tokens, unique, _ = columns(points)
-    gradient_KP = _terms(theta_P[None], parameters, tokens, unique, centre=centre, form=form)[1][0] / noise
+    gradient_KP = _terms(theta_P[None], parameters, tokens, unique, centre=centre)[1][0] / noise
     information_PP = gradient_KP.T @ gradient_KP
-    return float(np.trace(np.linalg.solve(information_PP + np.diag(spread_P**-2.0), information_PP)))
+    return float(np.trace(np.linalg.solve(information_PP + np.diag(PRIOR_SPREAD**-2.0), information_PP)))

@@ -119,7 +119,7 @@ def fit_scaling(
         bench = Workbench(train_split, validation, tokenizer.path, target, machine_of(target), run)
         fit = fit_ladder(bench, ladder, fixed=fixed)
         write_json(draft.path / FIT_FILE, fit_json(fit))
-        draft.counts = {"points": len(fit.points), "left_out": len(fit.left_out), "form": fit.law.form, "noise": fit.noise}
+        draft.counts = {"points": len(fit.points), "left_out": len(fit.left_out), "noise": fit.noise}
     return draft.result
 
 
