@@ -1,15 +1,17 @@
 import math
+from dataclasses import replace
 
 import pytest
 
 from rodna.core.errors import ModelError, PlanError
 from rodna.plan import rules
 from rodna.plan.config import ModelSection, PlanConfig
-from rodna.plan.hardware import Machine, Speeds
+from rodna.plan.hardware import Machine, Speeds, named_machine, sheet_speeds
 from rodna.plan.job import OVERHEAD_SHARE
 from rodna.plan.propose import propose
-from rodna.plan.recipes import DATA_LIMITED
+from rodna.plan.recipes import COMPUTE_LIMITED, DATA_LIMITED
 from rodna.plan.rules import Text
+from rodna.plan.scaling import CHINCHILLA
 from rodna.plan.speed import StepTime
 
 MACHINE = Machine("cpu", "test", 2, 8 * 2**30, "none", "", 0.0, 40.0)
@@ -39,6 +41,23 @@ def plan(megabytes=3.0, *, minutes=5.0, model=None, train=None, clock=None, mach
     settings = PlanConfig(time_budget_minutes=minutes, **config)
     return propose(text(megabytes), machine, SPEEDS, settings, model={**MODEL, **(model or {})}, train={**TRAIN, **(train or {})},
                    timer=clock or Clock())  # fmt: skip
+
+
+def rows_of(proposed):
+    return {row["setting"]: row for row in proposed.reasons}
+
+
+class Fitted:
+    """A fit to pilot runs that has found twice the rate and half the batch, and promises a constant."""
+
+    rate_factor, batch_factor = 2.0, 0.5
+
+    def loss(self, parameters, tokens_seen, unique_tokens):
+        return 1.0 + 1e5 / parameters + 1e5 / tokens_seen
+
+    def predict(self, parameters, tokens_seen, unique_tokens):
+        value = self.loss(parameters, tokens_seen, unique_tokens)
+        return value, value - 0.01, value + 0.01
 
 
 def test_every_planned_setting_gets_a_plain_value():
@@ -207,3 +226,129 @@ def test_dropout_that_was_given_is_kept_and_decides_how_often_the_text_is_read()
     proposed = plan(0.5, minutes=60.0, calibration="estimated", model={"dropout": 0.0})
     assert proposed.model.dropout == 0.0
     assert proposed.estimates["epochs"] <= DATA_LIMITED.max_epochs + 1
+
+
+def test_a_named_gpu_is_planned_for_without_being_measured():
+    clock = Clock()
+    settings = PlanConfig(hardware="h100", money_budget=6.0, price_per_hour=2.0, currency="EUR")
+    machine = named_machine("H100")
+    proposed = propose(text(300.0), machine, sheet_speeds("H100", mfu=0.4), settings, model=MODEL, train=TRAIN, timer=clock)
+    assert not clock.asked
+    assert proposed.estimates["seconds"] <= 3 * 3600
+    assert proposed.estimates["money"] == pytest.approx(2.0 * proposed.estimates["seconds"] / 3600)
+    rows = rows_of(proposed)
+    assert rows["money"]["value"].endswith(" EUR")
+    assert "NVIDIA H100 data sheet" in rows["hardware"]["reason"]
+    assert "plan.mfu 0.4 is assumed" in rows["hardware"]["reason"]
+    assert rows["energy"]["value"].endswith(" kWh")
+
+
+def test_a_faster_gpu_takes_a_larger_model_for_the_same_time():
+    small, large = (
+        propose(text(2000.0), named_machine(name), sheet_speeds(name, mfu=0.4), PlanConfig(hardware=name, time_budget_minutes=120),
+                model=MODEL, train=TRAIN, timer=Clock()).model.num_parameters
+        for name in ("T4", "B200")
+    )  # fmt: skip
+    assert small < large
+
+
+def test_no_price_gives_no_line_about_money():
+    assert "money" not in rows_of(plan())
+
+
+def test_money_too_short_says_how_much_would_do():
+    settings = PlanConfig(hardware="t4", money_budget=0.0001, price_per_hour=1.0)
+    with pytest.raises(PlanError, match="the time is too short") as error:
+        propose(
+            text(), named_machine("T4"), sheet_speeds("T4", mfu=0.4), settings, model={**MODEL, "width": 768}, train=TRAIN, timer=Clock()
+        )
+    assert "plan.money_budget: 0.0001, which pays 360 ms" in error.value.where
+    assert "set plan.money_budget to" in error.value.fix
+
+
+def test_the_expectation_holds_its_interval_and_says_where_it_comes_from():
+    anchored = replace(text(), ngram_bits_per_byte=1.5, ngram_bytes=1_600_000)
+    proposed = propose(anchored, MACHINE, SPEEDS, PlanConfig(time_budget_minutes=5), model=MODEL, train=TRAIN, timer=Clock())
+    found = proposed.expected
+    assert found["low"] < found["bits_per_byte"] < found["high"]
+    assert found["source"] == "ngram"
+    row = rows_of(proposed)["expected bits per byte"]
+    assert row["value"] == f"{found['bits_per_byte']:.2f} ({found['low']:.2f} to {found['high']:.2f})"
+    assert "byte n-grams takes 1.50 on this text" in row["reason"]
+    assert "hardly more than a guess" in rows_of(plan())["expected bits per byte"]["reason"]
+
+
+def test_a_fit_to_pilot_runs_is_used_instead():
+    fit = Fitted()
+    settings = PlanConfig(time_budget_minutes=5, calibration="estimated")
+    plain, fitted = (propose(text(), MACHINE, SPEEDS, settings, model={**MODEL, "width": 128, "num_layers": 4}, train=TRAIN,
+                             timer=Clock(), fit=given) for given in (None, fit))  # fmt: skip
+    assert fitted.train["learning_rate"] == pytest.approx(2 * plain.train["learning_rate"])
+    assert fitted.train["batch_size"] == plain.train["batch_size"] / 2
+    assert fitted.expected["source"] == "pilots"
+    assert fitted.expected["bits_per_byte"] == fit.loss(
+        rules.block_parameters(fitted.model), fitted.estimates["tokens_seen"], text().num_tokens
+    )
+    assert "fitted to pilot runs on this text" in rows_of(fitted)["expected bits per byte"]["reason"]
+    assert "pilot runs" in rows_of(fitted)["train.learning_rate"]["reason"]
+
+
+def test_the_text_binds_where_there_is_more_time_than_passes_worth_making():
+    proposed = plan(0.5, minutes=600.0, calibration="estimated")
+    binds = proposed.binds
+    assert binds["limit"] == "text"
+    assert binds["affordable_epochs"] > binds["useful_epochs"]
+    assert binds["more_text"] < binds["more_compute"] <= binds["now"]
+    reason = rows_of(proposed)["limit"]["reason"]
+    assert "after about 12, more passes stop paying" in reason
+    assert "the text binds" in reason
+    assert "an ensemble" in reason
+
+
+def test_the_time_binds_where_a_large_text_is_read_once():
+    proposed = plan(3000.0, minutes=5.0, calibration="estimated")
+    binds = proposed.binds
+    assert binds["limit"] == "compute"
+    assert binds["affordable_epochs"] < 1
+    assert binds["more_compute"] < binds["more_text"]
+    assert "the time binds" in rows_of(proposed)["limit"]["reason"]
+
+
+def test_both_published_laws_are_told_for_the_users_case():
+    proposed = plan(3.0, minutes=30.0, calibration="estimated")
+    parameters, tokens = CHINCHILLA.compute_optimal(proposed.binds["flops"])
+    assert proposed.binds["chinchilla"]["parameters"] == parameters
+    assert proposed.binds["chinchilla"]["tokens"] == tokens
+    rows = rows_of(proposed)
+    assert "Hoffmann et al. 2022" in rows["compute-optimal law"]["reason"]
+    assert "Muennighoff et al. 2023" in rows["data-constrained law"]["reason"]
+
+
+def test_the_curves_pass_through_the_chosen_size_and_none_is_better_on_its_budget():
+    proposed = plan(3.0, minutes=30.0, calibration="estimated")
+    curves = proposed.isoflop
+    middle = next(curve for curve in curves["budgets"] if curve["flops"] == curves["flops"])
+    here = next(point for point in middle["points"] if point["parameters"] == proposed.model.num_parameters)
+    assert here["loss"] == pytest.approx(curves["chosen"]["loss"], rel=0.01)
+    assert curves["chosen"]["tokens"] == proposed.estimates["tokens_seen"]
+    assert {point["too_large"] for point in middle["points"]} == {True, False}
+    assert min(point["loss"] for point in curves["fresh"]["points"]) <= middle["best"]["loss"]
+
+
+def test_the_recipe_is_told_and_may_be_given():
+    assert rows_of(plan())["plan.recipe"]["value"] == "data-limited"
+    given = plan(3.0, minutes=600.0, calibration="estimated", recipe="compute-limited")
+    assert rows_of(given)["plan.recipe"]["reason"] == "given in project.yaml"
+    assert given.model.dropout == 0
+    assert given.train["decay_fraction"] == COMPUTE_LIMITED.decay_fraction
+    assert given.estimates["epochs"] <= COMPUTE_LIMITED.max_epochs + 1
+
+
+def test_a_recipe_replaces_a_default_but_never_what_the_user_wrote():
+    train = {**TRAIN, "optimizer": "adamw"}
+    given, opened = (
+        propose(text(), MACHINE, SPEEDS, PlanConfig(calibration="estimated"), model=MODEL, train=train, timer=Clock(), left_open=names)
+        for names in (frozenset(), frozenset({"optimizer"}))
+    )
+    assert given.train["optimizer"] == "adamw"
+    assert opened.train["optimizer"] == DATA_LIMITED.train["optimizer"]

@@ -66,7 +66,8 @@ def _law_rows(job: Job, binds: Mapping[str, Any]) -> Rows:
     )
     limited = (
         f"with {human_count(unique)} tokens read again and again, the same FLOPs would suit this size and "
-        f"{_count(repeated['epochs'])} passes (Muennighoff et al. 2023); the passes planned here are worth {human_count(binds['effective_tokens'])} fresh tokens. "
+        f"{_count(repeated['epochs'])} passes (Muennighoff et al. 2023); the passes planned here are worth "
+        f"{human_count(binds['effective_tokens'])} fresh tokens. "
         "Both laws were fitted to larger models than these; sizes are chosen by the law that the expectation comes from"
     )
     return [

@@ -1,0 +1,40 @@
+from dataclasses import fields
+
+import pytest
+
+from rodna.models.config import ModelConfig
+from rodna.plan import rules
+from rodna.plan.recipes import COMPUTE_LIMITED, DATA_LIMITED, DATA_LIMITED_BELOW_BYTES, EVIDENCE, RECIPES, choose_recipe
+from rodna.train.config import TrainConfig
+
+
+@pytest.mark.parametrize("name", list(RECIPES))
+def test_every_choice_names_its_evidence_and_nothing_else_does(name):
+    choices = {field.name for field in fields(RECIPES[name])} - {"name", "train"} | {f"train.{key}" for key in RECIPES[name].train}
+    assert set(EVIDENCE[name]) == choices
+    assert all(len(text) > 10 for text in EVIDENCE[name].values())
+
+
+@pytest.mark.parametrize("name", list(RECIPES))
+def test_the_training_settings_of_a_recipe_are_valid_ones(name):
+    found = TrainConfig.model_validate(dict(RECIPES[name].train))
+    assert found.model_fields_set == set(RECIPES[name].train)
+
+
+def test_planned_takes_the_recipe_that_the_amount_of_text_asks_for():
+    assert choose_recipe("planned", DATA_LIMITED_BELOW_BYTES - 1) is DATA_LIMITED
+    assert choose_recipe("planned", DATA_LIMITED_BELOW_BYTES) is COMPUTE_LIMITED
+    assert choose_recipe("compute-limited", 1000) is COMPUTE_LIMITED
+    assert choose_recipe("data-limited", 10**12) is DATA_LIMITED
+
+
+def test_compute_limited_reads_the_text_few_times_without_dropout():
+    model = ModelConfig.model_validate({**rules.shape(128, 4, {}), "vocabulary_size": 300})
+    assert rules.dropout(1000, COMPUTE_LIMITED) == 0
+    assert rules.max_epochs(model, COMPUTE_LIMITED) <= 4
+
+
+def test_batches_grow_with_the_recipes_power_of_the_tokens():
+    limited, plenty = (rules.batch_tokens(1.5e6 * 4096, recipe) for recipe in (DATA_LIMITED, COMPUTE_LIMITED))
+    assert limited == rules.MAX_BATCH_TOKENS
+    assert plenty == 2048 * 2 ** round(12 * 0.383)
