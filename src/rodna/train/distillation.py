@@ -14,7 +14,7 @@ from torch import Tensor
 from rodna.core.errors import TrainError
 from rodna.data.batches import IGNORE, Batch, Batches
 from rodna.models.decoder import Decoder
-from rodna.models.ensemble import Ensemble
+from rodna.models.ensemble import Ensemble, add_member
 from rodna.plan.flops import flops_per_token
 from rodna.train import objectives
 from rodna.train.distillation_loss import Teaching, Weights, chunk_size, linear_distillation
@@ -196,12 +196,13 @@ def fill(
 
 
 def _compile(teachers: Ensemble) -> None:
-    """Compile the teachers' blocks, as `train.runtime` has the student's."""
+    """Compile the teachers' blocks and averaging, as `train.runtime` has the student's blocks and loss."""
     import torch._dynamo.config as dynamo
 
     # All blocks are one piece of code to the compiler, which by default gives up after eight shapes of it.
     shapes = len({member.config.model_dump_json() for member in teachers.members})
     dynamo.recompile_limit = max(dynamo.recompile_limit, 8 * (1 + shapes))
+    teachers.add = torch.compile(add_member, dynamic=False)
     for member in teachers.members:
         for block in member.blocks:
             block.compile(dynamic=False)
