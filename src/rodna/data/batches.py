@@ -161,10 +161,10 @@ class Batches:
         return -(-epoch * self._tokens.num_tokens // self.context_length)
 
     def _make_epoch(self, epoch: int) -> _Epoch:
-        documents = permutation(self._tokens.num_documents, self._seed, epoch, 0)
-        starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(self._lengths[documents])])
         num_windows = self._first_window(epoch + 1) - self._first_window(epoch)
-        return _Epoch(documents, starts, permutation(num_windows, self._seed, epoch, 1))
+        documents, windows = self._order(self._lengths, num_windows, seed=self._seed, epoch=epoch)
+        starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(self._lengths[documents])])
+        return _Epoch(documents, starts, windows)
 
     def _read(self, windows_W: Integers) -> tuple[Integers, Integers]:
         """Return the tokens of some windows, with the one before each, and the documents they belong to.
