@@ -303,6 +303,8 @@ class Stages:
             "corpus": "corpus", "tokenizer": "tokenizer", "plan": "plan", "tokens": "tokens", "model": model_stage(project),
             "evaluation": "evaluate",
         }  # fmt: skip
+        if "ensemble" in stages_of(project):
+            roles["ensemble"] = "ensemble"
         announced = {role: self._announced(name) for role, name in roles.items()}
         return self._make(
             "report",

@@ -14,6 +14,7 @@ from rodna.corpus.language import parse_language
 from rodna.publish.config import ReportConfig
 from rodna.publish.facts.cost import cost_facts
 from rodna.publish.facts.dropped import dropped_facts
+from rodna.publish.facts.ensemble import ensemble_facts
 from rodna.publish.facts.plan import plan_facts
 from rodna.publish.facts.reproduce import reproduce_facts
 from rodna.publish.facts.results import headline_facts, results_facts, results_of
@@ -38,10 +39,12 @@ def report_inputs(
     tokens: Artifact | None = None,
     model: Artifact | None = None,
     evaluation: Artifact | None = None,
+    ensemble: Artifact | None = None,
 ) -> dict[str, Artifact | str]:
     """Return what identifies a report, for a `Stage` that announces it: the artifacts there are, and the project's language and name."""
     project = hashlib.sha256(f"{language}\n{name}".encode()).hexdigest()
     artifacts = {"corpus": corpus, "tokenizer": tokenizer, "plan": plan, "tokens": tokens, "model": model, "evaluation": evaluation}
+    artifacts["ensemble"] = ensemble
     return {"project": project, **{role: artifact for role, artifact in artifacts.items() if artifact is not None}}
 
 
@@ -57,6 +60,7 @@ def write_report(
     evaluation: Artifact | None,
     config: ReportConfig,
     out: Path,
+    ensemble: Artifact | None = None,
 ) -> Artifact:
     """Write `index.html`.
 
@@ -73,10 +77,12 @@ def write_report(
         evaluation: results and samples.
         config: how much is shown.
         out: the artifact's folder.
+        ensemble: whose members taught the model.
     """
     inputs = report_inputs(
-        language=language, name=name, corpus=corpus, tokenizer=tokenizer, plan=plan, tokens=tokens, model=model, evaluation=evaluation
-    )
+        language=language, name=name, corpus=corpus, tokenizer=tokenizer, plan=plan, tokens=tokens, model=model, evaluation=evaluation,
+        ensemble=ensemble,
+    )  # fmt: skip
     artifacts = {role: item for role, item in inputs.items() if isinstance(item, Artifact)}
     with create(out, kind="report", format_version=REPORT_FORMAT_VERSION, inputs=inputs, config=config) as draft:
         write_text(draft.path / PAGE, render(language=language, name=name, artifacts=artifacts, config=config))
@@ -92,6 +98,7 @@ def sections_of(artifacts: Mapping[str, Artifact], config: ReportConfig) -> list
     """
     corpus, tokenizer, plan, model, evaluation = (artifacts.get(role) for role in ("corpus", "tokenizer", "plan", "model", "evaluation"))
     statistics, results = statistics_of(corpus), results_of(evaluation)
+    taught = ensemble_facts(artifacts.get("ensemble"), model)
     dropped = dropped_facts(corpus, statistics, num_excerpts=config.num_excerpts, characters=config.excerpt_characters)
     return [
         Section("result", "Result", "How good it is", headline_facts(results), "No evaluation of held-out text yet: run `rodna eval`."),
@@ -105,6 +112,7 @@ def sections_of(artifacts: Mapping[str, Artifact], config: ReportConfig) -> list
         Section(
             "training", "Training", "How training went", training_facts(model, points=config.curve_points), "No training metrics were kept."
         ),
+        *([Section("ensemble", "Teachers", "Ensemble and student", taught, "")] if taught else []),
         Section("results", "All results", "Everything measured", results_facts(results), "Nothing was measured yet: run `rodna eval`."),
         Section("cost", "Cost", "What it cost", cost_facts(artifacts), "Nothing is known about the cost."),
         Section("reproduce", "Reproduce", "How to get the same again", reproduce_facts(artifacts), "There is nothing to reproduce yet."),
@@ -135,7 +143,8 @@ def opening(artifacts: Mapping[str, Artifact]) -> list[str]:
     """Return the few facts under the title."""
     plan, statistics = read_json(artifacts.get("plan"), "plan.json"), statistics_of(artifacts.get("corpus"))
     found: list[str] = []
-    parameters = get(plan, "estimates", "parameters")
+    # A student may have another size than the plan's.
+    parameters = get(read_json(artifacts.get("model"), "training.json"), "parameters") or get(plan, "estimates", "parameters")
     if amount(parameters):
         found.append(f"{human_count(amount(parameters))} parameters")
     size = get(statistics, "splits", "train", "bytes")

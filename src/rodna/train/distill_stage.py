@@ -165,6 +165,9 @@ def _summary(bench: Workbench, config: DistillConfig, teachers: Sequence[Path], 
         "temperature": config.temperature, "alpha": config.alpha, "loss": config.loss, "average": config.average,
         "steps": student.progress.step, "seconds": student.progress.seconds,
     }  # fmt: skip
+    cache = student.summary.get("distillation", {}).get("cache")
+    if cache:
+        found["cache"] = cache
     if alone is not None and scores[0] is not None:
         possible = scores[1] - teaching["ensemble"]
         found |= {"alone_bits_per_byte": scores[1], "alone_seconds": alone.progress.seconds, "difference": scores[1] - scores[0],

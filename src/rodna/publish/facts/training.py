@@ -38,10 +38,13 @@ def training_facts(model: Artifact | None, *, points: int) -> TrainingFacts | No
     records = read_json_lines(model.path / "metrics.jsonl") if model is not None else []
     keys = ("loss", "validation_loss", "validation_bits_per_byte", "tokens_per_second")
     loss, validation_loss, held_out, speed = (thin(curve(records, key), points) for key in keys)
-    losses = [Series("training", "first", loss), Series("validation", "second", validation_loss, marks=True)]
+    text, divergence = (thin(curve(records, key), points) for key in ("cross_entropy", "divergence"))
+    # Of a student the loss is a weighted sum: what compares with the validation loss is its cross-entropy.
+    losses = [Series("training", "first", text or loss), Series("validation", "second", validation_loss, marks=True)]
     charts = [
-        _chart([series for series in losses if len(series.points) > 1], "Loss", "nats per token"),
+        _chart([series for series in losses if len(series.points) > 1], "Cross-entropy" if text else "Loss", "nats per token"),
         _chart([Series("validation", "second", held_out, marks=True)], "Validation", "bits per byte of the validation split"),
+        _chart([Series("divergence", "third", divergence)], "Teachers", "nats per token of divergence from the teachers", wide=True),
         _chart([Series("speed", "third", speed)], "Speed", "tokens per second", from_zero=True, wide=True),
     ]
     drawn = [chart for chart in charts if chart is not None]

@@ -1,0 +1,344 @@
+"""The stages of ensembles and students, on invented tokens: what is trained, what never twice, and what is refused."""
+
+import json
+import math
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from rodna.core.artifact import Artifact, create
+from rodna.core.errors import ArtifactError, ModelError, TrainError
+from rodna.core.files import write_json
+from rodna.models.checkpoint import load
+from rodna.models.config import ModelConfig
+from rodna.plan.hardware import describe_machine
+from rodna.train.config import TrainConfig, TrainValues
+from rodna.train.distill_stage import DISTILLATION, check_teachers, distill
+from rodna.train.ensemble_config import DistillConfig, EnsembleConfig
+from rodna.train.identity import distill_settings, teacher_fingerprint
+from rodna.train.members import ENSEMBLE, member_folders, train_ensemble
+
+VOCABULARY, LENGTH = 259, 16
+
+
+def counting(num_documents: int, *, seed: int) -> list[np.ndarray]:
+    """Return documents in which every token follows from the one before."""
+    source = np.random.default_rng(seed)
+    return [np.append((source.integers(256) + np.arange(30)) % 256, 256).astype("<u2") for _ in range(num_documents)]
+
+
+def make_tokens(folder: Path, *, num_validation: int = 4) -> Artifact:
+    with create(folder / "tokens-00000001", kind="tokens", format_version=1, inputs={}, config={}) as draft:
+        draft.counts = {"dtype": "<u2", "vocabulary_size": VOCABULARY, "end_of_text_id": 256, "splits": {}}
+        for split, count, seed in (("train", 40, 1), ("validation", num_validation, 2), ("test", 4, 3)):
+            documents = counting(count, seed=seed)
+            (draft.path / f"{split}.bin").write_bytes(b"".join(document.tobytes() for document in documents))
+            np.save(draft.path / f"{split}.offsets.npy", np.cumsum([0, *map(len, documents)]).astype("<i8"))
+            np.save(draft.path / f"{split}.bytes.npy", np.full(count, 30, "<i8"))
+            draft.counts["splits"][split] = {"num_documents": count}
+    return draft.result
+
+
+def make_plan(folder: Path, **train: object) -> Artifact:
+    model = ModelConfig(vocabulary_size=VOCABULARY, width=16, num_layers=1, num_heads=1, num_kv_heads=1, head_width=16, ffn_width=32,
+                        context_length=LENGTH, tied_embeddings=True)  # fmt: skip
+    values = TrainValues(steps=8, batch_size=4, micro_batch_size=2, learning_rate=0.02, adam_learning_rate=0.01, weight_decay=0.1,
+                         warmup_steps=1, decay_fraction=0.5, checkpoint_activations=False, evaluations=2, precision="fp32", compile="off",
+                         log_every=2, trackers=()).model_copy(update=train)  # fmt: skip
+    given = {"steps": values.steps, "batch_size": values.batch_size}
+    with create(folder / "plan-00000002", kind="plan", format_version=1, inputs={}, config={"train": given, "more": train}) as draft:
+        write_json(draft.path / "plan.json", {
+            "model": model.model_dump(mode="json"), "train": values.model_dump(mode="json"), "estimates": {"step_seconds": 0.01},
+            "reasons": [], "machine": asdict(describe_machine("cpu")),
+        })  # fmt: skip
+    return draft.result
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tokenizer_folder, tmp_path_factory) -> Artifact:
+    with create(tmp_path_factory.mktemp("made") / "tokenizer-00000003", kind="tokenizer", format_version=1, inputs={}, config={}) as draft:
+        for file in tokenizer_folder.iterdir():
+            (draft.path / file.name).write_bytes(file.read_bytes())
+    return draft.result
+
+
+class Bench:
+    """A folder in which ensembles and students are trained."""
+
+    def __init__(self, root: Path, tokenizer: Artifact) -> None:
+        self.root, self.tokenizer = root, tokenizer
+        self.tokens, self.plan = make_tokens(root), make_plan(root)
+        self.made = 0
+
+    def ensemble(self, *, split_over: int = 2, distill: DistillConfig | None = None, **settings) -> Artifact:
+        config = EnsembleConfig.model_validate({"members": 2, **settings})
+        self.made += 1
+        return train_ensemble(
+            self.tokens, self.tokenizer, self.plan, config, distill or DistillConfig(), self.root / f"ensemble-{self.made:08x}",
+            run=self.root / "runs" / "ensemble", split_over=split_over,
+        )  # fmt: skip
+
+    def student(self, ensemble: Artifact | None = None, **settings) -> Artifact:
+        config = DistillConfig.model_validate(settings)
+        inputs: dict[str, Artifact | str] = {"tokens": self.tokens, "tokenizer": self.tokenizer, "plan": self.plan}
+        if ensemble is not None:
+            inputs["ensemble"] = ensemble
+        inputs |= {f"teacher-{number}": teacher_fingerprint(Path(path)) for number, path in enumerate(config.teachers)}
+        shared = EnsembleConfig(members=2 if ensemble else 0)
+        self.made += 1
+        return distill(
+            self.tokens, self.tokenizer, self.plan, ensemble, config, self.root / f"model-{self.made:08x}",
+            run=self.root / "runs" / f"student-{self.made}", root=self.root, inputs=inputs,
+            settings=distill_settings(config, shared, TrainConfig(), split_over=2 if ensemble else 0),
+        )  # fmt: skip
+
+    def validation_bits(self, folder: Path) -> float:
+        """Return bits per byte of the validation split, by plain formulas: every document is shorter than two windows."""
+        return self.averaged_bits([folder])
+
+    def averaged_bits(self, folders: list[Path]) -> float:
+        """Return the bits per byte under the mean of the probabilities of some checkpoints, windows moving on by half their length."""
+        decoders = [load(folder)[0] for folder in folders]
+        nats = 0.0
+        for document in counting(4, seed=2):
+            ids = torch.tensor([256, *document.astype(int).tolist()])
+            done = 0
+            while done < len(ids) - 1:
+                end = min(LENGTH, len(ids) - 1) if done == 0 else min(done + LENGTH // 2, len(ids) - 1)
+                start = max(0, end - LENGTH)
+                with torch.inference_mode():
+                    chances = [
+                        decoder.logits(decoder(ids[None, start:end], compute_dtype=torch.float32)).float().softmax(-1)[0]
+                        for decoder in decoders
+                    ]
+                mean = torch.stack(chances).mean(0)
+                rows = torch.arange(done - start, end - start)
+                nats -= float(mean[rows, ids[done + 1 : end + 1]].double().log().sum())
+                done = end
+        return nats / math.log(2) / (4 * 30)
+
+
+@pytest.fixture(scope="module")
+def trained_once(tmp_path_factory, tokenizer: Artifact) -> Path:
+    """A folder in which an ensemble of two is finished."""
+    bench = Bench(tmp_path_factory.mktemp("trained"), tokenizer)
+    bench.ensemble()
+    return bench.root
+
+
+@pytest.fixture
+def bench(tmp_path: Path, trained_once: Path, tokenizer: Artifact) -> Bench:
+    """A folder in which the members of the plainest ensemble of two are finished already."""
+    return Bench(Path(shutil.copytree(trained_once, tmp_path / "bench")), tokenizer)
+
+
+def read(artifact: Artifact, file: str) -> dict:
+    return json.loads((artifact.path / file).read_text(encoding="utf-8"))
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    first, second = weights(one), weights(other)
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_an_ensemble_holds_members_that_differ_and_what_their_average_gains(bench: Bench):
+    made = bench.ensemble()
+    found = read(made, ENSEMBLE)
+    folders = member_folders(made)
+
+    assert [folder.name for folder in folders] == ["member-01", "member-02"]
+    assert not same_weights(*folders)
+    assert [row["bits_per_byte"] for row in found["members"]] == pytest.approx([bench.validation_bits(folder) for folder in folders], 1e-4)
+    assert found["bits_per_byte"] == pytest.approx(bench.averaged_bits(folders), 1e-4)
+    assert found["gain"] == pytest.approx(found["mean_bits_per_byte"] - found["bits_per_byte"])
+    assert found["gain"] > 0
+    assert made.counts["members"] == 2
+
+
+def test_raising_the_members_trains_only_the_new_ones(bench: Bench, capsys):
+    two = bench.ensemble()
+    capsys.readouterr()
+    three = bench.ensemble(members=3)
+    said = capsys.readouterr().err
+
+    assert "member 1 of 3: unchanged" in said
+    assert "member 2 of 3: unchanged" in said
+    assert "member 3 of 3: unchanged" not in said
+    for old, new in zip(member_folders(two), member_folders(three), strict=False):
+        assert same_weights(old, new)
+
+
+def test_a_changed_override_trains_only_its_member_again(bench: Bench, capsys):
+    bench.ensemble()
+    capsys.readouterr()
+    changed = bench.ensemble(overrides=[{}, {"train": {"learning_rate": 0.01}}])
+    said = capsys.readouterr().err
+
+    assert "member 1 of 2: unchanged" in said
+    assert "member 2 of 2: unchanged" not in said
+    assert read(changed, "member-02/config.json")["hidden_size"] == 16
+
+
+def test_finished_members_leave_no_optimizer_states_behind(bench: Bench):
+    bench.ensemble()
+
+    assert not list((bench.root / "runs").rglob("optimizer.safetensors"))
+    assert len(list((bench.root / "runs").glob("ensemble/member-*/finished/metrics.jsonl"))) == 2
+
+
+def test_members_of_other_families_average_as_well(bench: Bench):
+    gpt2 = {
+        "norm": "layer",
+        "qk_norm": False,
+        "position": "learned",
+        "rotary_width": 0,
+        "ffn": "gelu",
+        "attention_bias": True,
+        "ffn_bias": True,
+    }
+    made = bench.ensemble(overrides=[{}, {"model": gpt2 | {"context_length": 32}, "train": {"batch_size": 2}}])
+    found = read(made, ENSEMBLE)
+
+    assert [row["family"] for row in found["members"]] == ["qwen3", "gpt2"]
+    assert found["bits_per_byte"] < sum(row["bits_per_byte"] for row in found["members"]) / 2
+
+
+def test_in_a_chain_later_members_learn_from_those_before(bench: Bench):
+    made = bench.ensemble(members=3, chain=True)
+    plain = bench.ensemble(members=3)
+    logs = [
+        [json.loads(line) for line in (place / "finished" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+        for place in sorted((bench.root / "runs" / "ensemble").glob("member-03-*"))
+    ]
+
+    assert same_weights(member_folders(made)[0], member_folders(plain)[0])
+    assert not same_weights(member_folders(made)[1], member_folders(plain)[1])
+    assert sorted(any("divergence" in record for record in log) for log in logs) == [False, True]
+
+
+def test_a_student_learns_from_the_members_and_logs_both_terms_apart(bench: Bench):
+    student = bench.student(bench.ensemble())
+    records = [json.loads(line) for line in (student.path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    learned = [record for record in records if "loss" in record]
+
+    for record in learned:
+        # scaled: alpha * cross-entropy + (1 - alpha) * temperature^2 * divergence
+        assert record["loss"] == pytest.approx(0.5 * record["cross_entropy"] + 0.5 * 4 * record["divergence"], rel=1e-5)
+    assert any("validation_bits_per_byte" in record for record in records)
+    assert read(student, DISTILLATION)["student_bits_per_byte"] == pytest.approx(bench.validation_bits(student.path), 1e-4)
+
+
+def test_compared_with_the_same_student_alone_its_share_of_the_gain_is_stated(bench: Bench):
+    longer = {"train": {"steps": 60}}
+    ensemble = bench.ensemble(overrides=[longer, longer])
+    student = bench.student(ensemble, compare=True, alpha=0.2)
+    found = read(student, DISTILLATION)
+    alone, together = bench.validation_bits(student.path / "alone"), bench.averaged_bits(member_folders(ensemble))
+    distilled = bench.validation_bits(student.path)
+
+    assert found["alone_bits_per_byte"] == pytest.approx(alone, 1e-4)
+    assert found["teachers_bits_per_byte"] == pytest.approx(together, 1e-4)
+    assert found["difference"] == pytest.approx(alone - distilled, abs=1e-3)
+    assert found["share_of_gain"] == pytest.approx((alone - distilled) / (alone - together), rel=0.05)
+    assert found["share_of_gain"] > 0
+    # Alone, with the plan's own seed and order, it is what the first member of the plainest ensemble is.
+    assert same_weights(student.path / "alone", member_folders(bench.ensemble())[0])
+
+
+def test_any_checkpoints_may_teach_also_without_an_ensemble(bench: Bench):
+    folders = member_folders(bench.ensemble())
+    by_path = bench.student(teachers=[str(folder) for folder in folders])
+
+    rows = read(by_path, DISTILLATION)["teachers"]
+    assert [row["bits_per_byte"] for row in rows] == pytest.approx([bench.validation_bits(folder) for folder in folders], 1e-4)
+    assert set(by_path.manifest.inputs) == {"tokens", "tokenizer", "plan", "teacher-0", "teacher-1"}
+
+
+def test_a_cache_of_the_whole_vocabulary_gives_the_student_that_living_teachers_give(bench: Bench):
+    ensemble = bench.ensemble()
+    living, cached = bench.student(ensemble), bench.student(ensemble, cache_top_k=VOCABULARY)
+
+    for name, tensor in weights(living.path).items():
+        torch.testing.assert_close(weights(cached.path)[name], tensor, rtol=0.02, atol=2e-3)
+    summary = read(cached, "training.json")["distillation"]["cache"]
+    assert summary["mass_mean"] == pytest.approx(1.0)
+
+
+def test_a_second_student_finds_what_the_teachers_said_of_the_same_text(bench: Bench):
+    ensemble = bench.ensemble()
+    bench.student(ensemble, cache_top_k=8)
+    pieces = {path: path.stat().st_mtime_ns for path in (bench.root / "runs").glob("teachers-*/piece-*.npy")}
+    bench.student(ensemble, cache_top_k=8, alpha=0.3)
+
+    assert len(pieces) == 1
+    assert pieces == {path: path.stat().st_mtime_ns for path in (bench.root / "runs").glob("teachers-*/piece-*.npy")}
+
+
+def test_a_teacher_with_another_tokenizer_is_refused(bench: Bench):
+    teacher = member_folders(bench.ensemble())[0]
+    values = json.loads((teacher / "tokenizer.json").read_text(encoding="utf-8"))
+    vocabulary = values["model"]["vocab"]
+    vocabulary["a"], vocabulary["b"] = vocabulary["b"], vocabulary["a"]
+    other = bench.root / "other"
+    other.mkdir()
+    for file in teacher.iterdir():
+        (other / file.name).write_bytes(file.read_bytes())
+    write_json(other / "tokenizer.json", values)
+
+    with pytest.raises(TrainError) as caught:
+        bench.student(teachers=["other"])
+    assert "the teacher has another tokenizer than this project" in str(caught.value)
+    assert str(other) in str(caught.value)
+
+
+def test_a_teacher_that_is_not_there_is_named(bench: Bench):
+    with pytest.raises(TrainError) as caught:
+        check_teachers([bench.root / "nowhere"], None)
+
+    assert "the teacher cannot be opened: no such checkpoint" in str(caught.value)
+    assert "correct distill.teachers" in str(caught.value)
+
+
+def test_a_student_of_no_standard_family_is_refused_before_training(bench: Bench):
+    ensemble = bench.ensemble()
+
+    with pytest.raises(ModelError, match="no standard checkpoint holds it"):
+        bench.student(ensemble, student={"model": {"ffn_bias": True}})
+    assert not list((bench.root / "runs").glob("student-*"))
+
+
+def test_the_fingerprint_of_a_teacher_changes_with_its_weights_and_not_with_its_place(bench: Bench):
+    first, second = member_folders(bench.ensemble())
+    copy = bench.root / "copy"
+    copy.mkdir()
+    for file in first.iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+
+    assert teacher_fingerprint(copy) == teacher_fingerprint(first)
+    assert teacher_fingerprint(second) != teacher_fingerprint(first)
+
+
+def test_a_damaged_finished_member_is_named(bench: Bench):
+    bench.ensemble()
+    finished = next((bench.root / "runs" / "ensemble").glob("member-01-*")) / "finished"
+    (finished / "training.json").unlink()
+
+    with pytest.raises(ArtifactError, match=r"training\.json is missing"):
+        bench.ensemble(members=3)
+
+
+def test_without_validation_text_the_figures_are_left_out(bench: Bench):
+    bench.tokens = make_tokens(bench.root / "silent", num_validation=0)
+    found = read(bench.ensemble(), ENSEMBLE)
+
+    assert [row["bits_per_byte"] for row in found["members"]] == [None, None]
+    assert (found["bits_per_byte"], found["gain"]) == (None, None)
