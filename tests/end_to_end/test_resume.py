@@ -23,6 +23,10 @@ SETTINGS = (
     "train.save_minutes=0.0005",
     "--set",
     "train.evaluations=4",
+    "--set",
+    "train.optimizer=normuon",
+    "--set",
+    "train.averaging=ema",
 )
 
 
