@@ -16,6 +16,7 @@ from rodna.publish.facts.cost import cost_facts
 from rodna.publish.facts.dropped import dropped_facts
 from rodna.publish.facts.ensemble import ensemble_facts
 from rodna.publish.facts.plan import plan_facts
+from rodna.publish.facts.prediction import prediction_facts
 from rodna.publish.facts.reproduce import reproduce_facts
 from rodna.publish.facts.results import headline_facts, results_facts, results_of
 from rodna.publish.facts.samples import samples_facts
@@ -99,6 +100,8 @@ def sections_of(artifacts: Mapping[str, Artifact], config: ReportConfig) -> list
     corpus, tokenizer, plan, model, evaluation = (artifacts.get(role) for role in ("corpus", "tokenizer", "plan", "model", "evaluation"))
     statistics, results = statistics_of(corpus), results_of(evaluation)
     taught = ensemble_facts(artifacts.get("ensemble"), model)
+    # What a student of teachers reaches was not predicted.
+    predicted = None if taught else prediction_facts(plan, model, results)
     dropped = dropped_facts(corpus, statistics, num_excerpts=config.num_excerpts, characters=config.excerpt_characters)
     return [
         Section("result", "Result", "How good it is", headline_facts(results), "No evaluation of held-out text yet: run `rodna eval`."),
@@ -112,6 +115,7 @@ def sections_of(artifacts: Mapping[str, Artifact], config: ReportConfig) -> list
         Section(
             "training", "Training", "How training went", training_facts(model, points=config.curve_points), "No training metrics were kept."
         ),
+        *([Section("prediction", "Prediction", "What was foreseen, and what came", predicted, "")] if predicted else []),
         *([Section("ensemble", "Teachers", "Ensemble and student", taught, "")] if taught else []),
         Section("results", "All results", "Everything measured", results_facts(results), "Nothing was measured yet: run `rodna eval`."),
         Section("cost", "Cost", "What it cost", cost_facts(artifacts), "Nothing is known about the cost."),
