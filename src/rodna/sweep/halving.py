@@ -4,7 +4,7 @@ Reference: Jamieson & Talwalkar 2016, "Non-stochastic best arm identification an
 
 A rung here is no early part of one long run. Under a schedule that decays, a run stopped early has never had its decay, and which
 settings look best then is mostly a matter of their learning rate. So every rung is made of complete runs with a schedule of their own,
-each `eta` times longer than those of the rung before, trained from the start. That costs at most 1/(eta - 1) more than going on would.
+each `eta` times longer than those of the rung before, trained from the start. That costs 1/(eta - 1) more than going on would.
 """
 
 import math
