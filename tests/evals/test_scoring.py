@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from rodna.evals.scoring import continuation_nats, document_nats, validation_bits_per_byte
+from rodna.models.decoder import Decoder
 
 CONTEXT, END = 16, 0
 FLOAT = torch.float32
@@ -65,6 +66,15 @@ def test_a_biased_head_is_scored_with_its_bias(decoder, tokens):
     after = document_nats(decoder, tokens, stride=0.5, batch_size=8, compute_dtype=FLOAT)
     np.testing.assert_allclose(after[3], cost_of_one_token(decoder, [END], END), rtol=1e-5)
     assert before[3] > after[3]
+
+
+def test_a_model_beyond_the_families_is_scored_with_its_capped_logits(decoder, tokens):
+    plain = document_nats(decoder, tokens, stride=0.5, batch_size=8, compute_dtype=FLOAT)
+    steps = {"logit_softcap": 0.5, "attention_gates": True, "unet_skips": True, "value_residual": "embedding"}
+    model = Decoder(decoder.config.model_copy(update=steps)).initialize(seed=1)
+    found = document_nats(model, tokens, stride=0.5, batch_size=8, compute_dtype=FLOAT)
+    np.testing.assert_allclose(found, [cost_of_a_document(model, document, 8) for document in documents_of(tokens)], rtol=1e-5)
+    assert abs(found - plain).min() > 1e-4
 
 
 def test_bfloat16_is_close_to_float32(decoder, tokens):
