@@ -6,14 +6,17 @@ import torch
 from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models, pre_tokenizers
 
+from rodna.core.artifact import create
 from rodna.core.errors import EvaluationError
 from rodna.corpus.documents import Document
 from rodna.data.tokens import Tokens
 from rodna.evals.config import EvalConfig
 from rodna.evals.data import EvaluationData
 from rodna.evals.ensemble import EnsembleModel, evaluate
+from rodna.evals.evaluate import open_model
 from rodna.evals.model import DecoderModel, LanguageModel
 from rodna.evals.scoring import document_nats
+from rodna.models.checkpoint import save
 from rodna.models.config import ModelConfig
 from rodna.models.decoder import Decoder
 from rodna.models.ensemble import Ensemble
@@ -135,6 +138,19 @@ def test_an_ensemble_writes_the_tokens_that_are_likeliest_on_average(members, to
                 break
             stream.append(token)
         assert text == tokenizer.decode(stream)[len(prompt) :]
+
+
+def test_an_ensembles_artifact_opens_as_one_model(members, tokens, tokenizer, tmp_path):
+    tokenizer.save(tmp_path)
+    with create(tmp_path / "ensemble-00000000", kind="ensemble", format_version=1, inputs={}, config={}) as draft:
+        for number, member in enumerate(members, 1):
+            save(draft.path / f"member-{number:02d}", member, tmp_path)
+
+    opened = open_model(draft.result, EvalConfig(stride=0.5, compute_dtype="float32"))
+
+    assert isinstance(opened, EnsembleModel)
+    expected = EnsembleModel(Ensemble(members), tokenizer).document_nats(tokens)
+    np.testing.assert_allclose(opened.document_nats(tokens), expected, rtol=1e-6)
 
 
 def test_averaged_logits_cannot_be_scored_token_by_token(members, tokenizer):

@@ -132,8 +132,7 @@ def score_and_differentiate(logits_CV: Tensor, targets_C: Tensor, teacher_CV: Te
     cross_entropy_C1 = -plain_CV.gather(1, index_C1)
     divergence_C1 = (torch.xlogy(teacher_CV, teacher_CV) - teacher_CV * soft_CV).sum(1, keepdim=True)
     sums_2 = torch.cat([cross_entropy_C1, divergence_C1], 1).where(scored_C1, 0).sum(0)
-    # Subtracting one at the target, in float32: p - 1 of a sure student is lost in bfloat16.
-    hard_CV = plain_CV.exp().scatter_add(1, index_C1, -torch.ones_like(cross_entropy_C1))
+    hard_CV = plain_CV.exp().scatter(1, index_C1, torch.expm1(-cross_entropy_C1))
     slopes_CV = weights.text * hard_CV + weights.teachers * weights.temperature * (soft_CV.exp() - teacher_CV)
     if weights.softcap:
         slopes_CV = slopes_CV * (1 - (wide_CV / weights.softcap).square())
