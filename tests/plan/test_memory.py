@@ -36,6 +36,15 @@ def test_muon_keeps_one_number_for_each_weight_of_the_blocks_and_adamw_two():
     assert adamw - muon == 4 * matrices
 
 
+def test_normuon_keeps_as_much_as_muon_and_an_average_one_number_more_for_each_weight():
+    config = config_of()
+    muon = training_memory(config, micro_batch_size=1, optimizer="muon").optimizer
+    normuon = training_memory(config, micro_batch_size=1, optimizer="normuon").optimizer
+    averaged = training_memory(config, micro_batch_size=1, optimizer="muon", averaging="ema").optimizer
+    assert normuon == muon
+    assert averaged - muon == 4 * config.num_parameters
+
+
 def test_activations_grow_with_the_micro_batch_and_with_depth():
     config, deeper = config_of(), config_of(num_layers=6)
     one, four = (training_memory(config, micro_batch_size=size).activations for size in (1, 4))

@@ -60,6 +60,7 @@ def fit_memory(
             model,
             micro_batch_size=size,
             optimizer=settled.get("optimizer", "muon"),
+            averaging=settled.get("averaging", "none"),
             precision="fp32" if machine.bf16 == "none" or settled.get("precision") == "fp32" else "bf16",
             checkpoint_activations=settled.get("checkpoint_activations", False) is True,
             compiled=will_compile(machine, settled, seconds=config.minutes * 60),

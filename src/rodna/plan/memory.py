@@ -43,7 +43,7 @@ class MemoryEstimate:
 
     Attributes:
         weights: float32 weights, and their copies in the dtype of the products.
-        optimizer: AdamW keeps two numbers a weight, Muon one.
+        optimizer: AdamW keeps two numbers a weight, Muon one; an average of the weights one more.
         activations: what the blocks keep for the backward of one micro-batch; gradients take their place as it goes.
         loss: logits of one chunk with their gradient, and the head's gradient.
         base: Python and the libraries.
@@ -66,7 +66,8 @@ def training_memory(
     *,
     micro_batch_size: int,
     sequence_length: int = 0,
-    optimizer: Literal["muon", "adamw"] = "muon",
+    optimizer: Literal["muon", "normuon", "adamw"] = "muon",
+    averaging: Literal["none", "ema", "swa"] = "none",
     precision: Literal["fp32", "bf16"] = "bf16",
     checkpoint_activations: bool = False,
     compiled: bool = False,
@@ -79,6 +80,7 @@ def training_memory(
         micro_batch_size: sequences in one forward and backward.
         sequence_length: tokens of each; 0 takes the configuration's context length.
         optimizer: which one; Muon takes the matrices of the blocks and leaves the rest to AdamW.
+        averaging: of the weights, which keeps one number more for each.
         precision: of activations and matrix products.
         checkpoint_activations: only each block's input is kept; one block at a time is computed again.
         compiled: the blocks and the loss are compiled: the loss takes less, the libraries more.
@@ -90,7 +92,7 @@ def training_memory(
     parameters, head = config.num_parameters, config.vocabulary_size * config.width
     matrices = config.num_matmul_parameters - head
     copies = 0 if number == FLOAT else number * (head + (0 if checkpoint_activations else matrices))
-    states = 2 * parameters - (matrices if optimizer == "muon" else 0)
+    states = (2 if averaging == "none" else 3) * parameters - (0 if optimizer == "adamw" else matrices)
     block = _block_activations(config, number=number) * tokens
     # Checkpointed, one block is there twice at the peak: computed again, and in its gradients.
     kept = 2 * block + config.num_layers * config.width * number * tokens if checkpoint_activations else config.num_layers * block
