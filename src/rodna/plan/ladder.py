@@ -114,17 +114,16 @@ def ladder_for(
     """
     step_tokens = batch_rows(target, target.model, 0.0, 1.0) * target.model.context_length
     decay = float(target.train["decay_fraction"])
-    length = 0.0
+    length = needed = 0.0
     for models in pilot_models(target.model):
         costs = [token_seconds(model) for model in models]
         units = costs[0] * (SEARCH_RUNS + relative_cost(REPEATED_LENGTHS, decay))
         units += sum(cost * relative_cost(lengths, decay) for cost, lengths in zip(costs, LENGTHS, strict=True))
         runs = SEARCH_RUNS + len(REPEATED_LENGTHS) + sum(map(len, LENGTHS))
         evaluations = runs * rules.EVALUATION_COST * validation_tokens * costs[0]
-        length = (seconds - evaluations) / units
+        length, needed = (seconds - evaluations) / units, MIN_STEPS * step_tokens * units + evaluations
         if length >= MIN_STEPS * step_tokens:
             return Ladder(models, int(length), part_for(target, unique_tokens, length * max(REPEATED_LENGTHS)), tuple(costs))
-    needed = MIN_STEPS * step_tokens / max(length, step_tokens / 100) * seconds
     raise PlanError(
         f"the time is too short for pilot runs: the shortest would have {max(0, int(length / step_tokens))} steps, "
         f"{MIN_STEPS} are the least",
