@@ -134,6 +134,17 @@ def test_the_student_opens_in_transformers(finished: Path):
     assert transformers.AutoModelForCausalLM.from_pretrained(model(finished)).config.hidden_size == 16
 
 
+def test_the_ensemble_is_measured_on_the_test_split_as_one_model(rodna, as_json, finished: Path):
+    made = as_json(rodna("eval", "--ensemble", "-w", finished, "--json", *SET))["evaluate_ensemble"]
+    results = json.loads((Path(made["path"]) / "results.json").read_text(encoding="utf-8"))
+
+    assert made["made"]
+    student = as_json(rodna("eval", "-w", finished, "--json", *SET))["evaluate"]
+    held_out = next(row for row in results if (row["task"], row["metric"]) == ("held_out_text", "bits_per_byte"))
+
+    assert held_out["value"] == made["counts"]["bits_per_byte"] != student["counts"]["bits_per_byte"]
+
+
 def test_adding_a_member_keeps_the_others_and_their_time(rodna, as_json, finished: Path):
     more = [*SET, "--set", "ensemble.members=3", "--set", "distill.compare=false"]
     result = rodna("train", "ensemble", "-w", finished, *more)

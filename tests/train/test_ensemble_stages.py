@@ -14,8 +14,9 @@ from safetensors.torch import load_file
 from rodna.core.artifact import Artifact, create
 from rodna.core.errors import ArtifactError, ModelError, TrainError
 from rodna.core.files import write_json
-from rodna.models.checkpoint import load
+from rodna.models.checkpoint import load, save
 from rodna.models.config import ModelConfig
+from rodna.models.decoder import Decoder
 from rodna.plan.hardware import describe_machine
 from rodna.train.config import TrainConfig, TrainValues
 from rodna.train.distill_stage import DISTILLATION, check_teachers, distill
@@ -314,6 +315,24 @@ def test_a_student_of_no_standard_family_is_refused_before_training(bench: Bench
     with pytest.raises(ModelError, match="no standard checkpoint holds it"):
         bench.student(ensemble, student={"model": {"ffn_bias": True}})
     assert not list((bench.root / "runs").glob("student-*"))
+
+
+def test_a_teacher_that_reads_less_at_once_than_the_student_is_refused(bench: Bench):
+    ensemble = bench.ensemble()
+
+    with pytest.raises(TrainError) as caught:
+        bench.student(ensemble, student={"model": {"context_length": 32}})
+    assert "the teacher reads 16 tokens at once, the student 32" in str(caught.value)
+    assert "set distill.student.model.context_length to 16" in str(caught.value)
+
+
+def test_a_teacher_with_a_padded_vocabulary_is_refused(bench: Bench):
+    padded = Decoder(ModelConfig(vocabulary_size=264, width=16, num_layers=1, num_heads=1, num_kv_heads=1, head_width=16, ffn_width=32,
+                                 context_length=LENGTH)).initialize(seed=0)  # fmt: skip
+    save(bench.root / "padded", padded, bench.tokenizer.path)
+
+    with pytest.raises(TrainError, match="the teacher has 264 tokens, the student 259"):
+        bench.student(teachers=["padded"])
 
 
 def test_the_fingerprint_of_a_teacher_changes_with_its_weights_and_not_with_its_place(bench: Bench):

@@ -95,10 +95,17 @@ def _up_to(stage: "StageName", preset: str, workspace: Path, overrides: list[str
 
 
 def evaluate(
-    workspace: WorkspaceOption = HERE, set_: SetOption = NOTHING, dry_run: DryRunOption = False, as_json: JsonOption = False
+    of_ensemble: Annotated[
+        bool, typer.Option("--ensemble", help="Measure the ensemble's members, averaged, instead of the model.")
+    ] = False,
+    workspace: WorkspaceOption = HERE,
+    set_: SetOption = NOTHING,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Measure the model on the held-out test split."""
-    stage_verb(("evaluate",), workspace=workspace, overrides=set_, dry_run=dry_run, as_json=as_json)
+    name: StageName = "evaluate_ensemble" if of_ensemble else "evaluate"
+    stage_verb((name,), workspace=workspace, overrides=set_, dry_run=dry_run, as_json=as_json)
 
 
 def report(

@@ -12,20 +12,21 @@ from pydantic import BaseModel
 
 from rodna.cli.project import Project
 from rodna.core.artifact import Artifact, Manifest
-from rodna.core.errors import ArtifactError
+from rodna.core.errors import ArtifactError, PlanError
 from rodna.core.workspace import Stage, Workspace
 
 StageName = Literal[
-    "documents", "cleaned", "corpus", "tokenizer", "plan", "tokens", "pretrain", "ensemble", "distill", "evaluate", "report"
-]
+    "documents", "cleaned", "corpus", "tokenizer", "plan", "tokens", "pretrain", "ensemble", "distill", "evaluate",
+    "evaluate_ensemble", "report",
+]  # fmt: skip
 ALL_STAGES: tuple[StageName, ...] = get_args(StageName)
-STAGES: tuple[StageName, ...] = tuple(name for name in ALL_STAGES if name not in ("ensemble", "distill"))
+STAGES: tuple[StageName, ...] = tuple(name for name in ALL_STAGES if name not in ("ensemble", "distill", "evaluate_ensemble"))
 """Those of a project that trains one model."""
 CORPUS_STAGES: tuple[StageName, ...] = ("documents", "cleaned", "corpus")
 VERBS: dict[StageName, str] = {
     "documents": "corpus build", "cleaned": "corpus build", "corpus": "corpus build", "tokenizer": "tokenizer train", "plan": "plan",
     "tokens": "train tokens", "pretrain": "train pretrain", "ensemble": "train ensemble",
-    "distill": "train distill", "evaluate": "eval", "report": "report",
+    "distill": "train distill", "evaluate": "eval", "evaluate_ensemble": "eval --ensemble", "report": "report",
 }  # fmt: skip
 """Stage -> the command that does it alone."""
 
@@ -36,7 +37,7 @@ def stages_of(project: Project) -> tuple[StageName, ...]:
 
     if not wants_student(project.ensemble, project.distill):
         return STAGES
-    left_out = {"pretrain"} if wants_ensemble(project.ensemble) else {"pretrain", "ensemble"}
+    left_out = {"pretrain", "evaluate_ensemble"} | (set() if wants_ensemble(project.ensemble) else {"ensemble"})
     return tuple(name for name in ALL_STAGES if name not in left_out)
 
 
@@ -157,7 +158,13 @@ class Stages:
             from rodna.train.timing import time_steps
 
             made = (self.artifact("corpus"), self.artifact("tokenizer"))
-            return plan.make_plan(*made, config, model=project.model, train=project.train, out=out, timer=time_steps, fit=fit)
+            try:
+                return plan.make_plan(*made, config, model=project.model, train=project.train, out=out, timer=time_steps, fit=fit)
+            except PlanError as error:
+                if not split_over:
+                    raise
+                where = f"{error.where}, of one member: {project.ensemble.share:.0%} of the whole time, split over {split_over}"
+                raise PlanError(error.what, where=where, fix=f"{error.fix}; or train fewer members") from error
 
         settings = plan.plan_settings(config, model=project.model, train=project.train)
         inputs = plan.plan_inputs(self._announced("corpus"), self._announced("tokenizer"), config, fit=fit)
@@ -278,19 +285,23 @@ class Stages:
         check_teachers(teacher_folders(self.project.distill, self.workspace.root), self.stage("tokenizer").existing(self.workspace))
 
     def _evaluate(self) -> Stage:
+        return self._evaluation_of(model_stage(self.project))
+
+    def _evaluate_ensemble(self) -> Stage:
+        return self._evaluation_of("ensemble")
+
+    def _evaluation_of(self, model: StageName) -> Stage:
         from rodna.evals.config import FORMAT_VERSION
 
         def evaluate(out: Path) -> Artifact:
             from rodna.evals.evaluate import evaluate_model
 
-            return evaluate_model(
-                self.artifact(model_stage(self.project)), self.artifact("tokens"), self.artifact("corpus"), self.project.eval, out
-            )
+            return evaluate_model(self.artifact(model), self.artifact("tokens"), self.artifact("corpus"), self.project.eval, out)
 
         return self._make(
             "evaluation",
             FORMAT_VERSION,
-            {"model": self._announced(model_stage(self.project)), "tokens": self._announced("tokens"), "corpus": self._announced("corpus")},
+            {"model": self._announced(model), "tokens": self._announced("tokens"), "corpus": self._announced("corpus")},
             self.project.eval,
             evaluate,
         )

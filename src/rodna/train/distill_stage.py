@@ -13,6 +13,7 @@ from rodna.core.errors import RodnaError, TrainError
 from rodna.core.files import write_json
 from rodna.core.log import say
 from rodna.models.checkpoint import load_config
+from rodna.models.config import ModelConfig
 from rodna.models.ensemble import tokenizer_digest
 from rodna.models.hf import family_of
 from rodna.plan.flops import flops_per_token
@@ -24,7 +25,7 @@ from rodna.train.members import Workbench, clear_states, member_folders, taught_
 from rodna.train.session import Job, Trained, copy_checkpoint, keep
 from rodna.train.state import RunFolder
 from rodna.train.teacher_cache import CacheSetup, TeacherCache
-from rodna.train.variants import check_teachers_vocabulary, job_of, pace_of_student
+from rodna.train.variants import job_of, pace_of_student
 
 DISTILLATION = "distillation.json"
 ALONE = "alone"
@@ -69,7 +70,8 @@ def distill(
     check_teachers(teachers, tokenizer)
     job = student_job(bench, config, settings["ensemble"], teachers)
     family_of(job.model)  # What is released opens everywhere.
-    check_teachers_vocabulary(job, {str(folder): load_config(folder).vocabulary_size for folder in teachers})
+    for folder in teachers:
+        _check_fit(job, load_config(folder), folder)
 
     setup = bench.setup(
         job, inputs={role: item if isinstance(item, str) else item.digest for role, item in inputs.items()}, config=settings
@@ -148,6 +150,22 @@ def check_teachers(folders: Sequence[Path], tokenizer: Artifact | None) -> None:
                 "the teacher has another tokenizer than this project: what it says of its tokens means nothing here",
                 where=str(folder), fix="use a teacher trained with this project's tokenizer, or leave it out of distill.teachers",
             )  # fmt: skip
+
+
+def _check_fit(job: Job, teacher: ModelConfig, folder: Path) -> None:
+    """Refuse a teacher that cannot read what the student reads.
+
+    Raises:
+        TrainError: its vocabulary or its context is too small or too large.
+    """
+    if teacher.vocabulary_size != job.model.vocabulary_size:
+        raise TrainError(f"the teacher has {teacher.vocabulary_size:,} tokens, the student {job.model.vocabulary_size:,}",
+                         where=str(folder), fix="use teachers trained with this project's tokenizer, without padding")  # fmt: skip
+    if teacher.context_length < job.model.context_length:
+        raise TrainError(
+            f"the teacher reads {teacher.context_length:,} tokens at once, the student {job.model.context_length:,}", where=str(folder),
+            fix=f"set distill.student.model.context_length to {teacher.context_length}, or leave this teacher out",
+        )  # fmt: skip
 
 
 def _summary(bench: Workbench, config: DistillConfig, teachers: Sequence[Path], student: Trained, alone: Trained | None) -> dict[str, Any]:

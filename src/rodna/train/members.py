@@ -24,6 +24,7 @@ from rodna.evals.ensemble import EnsembleModel
 from rodna.models import checkpoint
 from rodna.models.decoder import Decoder
 from rodna.models.ensemble import load_ensemble
+from rodna.plan.flops import flops_per_token
 from rodna.plan.hardware import Machine, describe_machine
 from rodna.plan.plan import read_plan
 from rodna.plan.propose import Plan
@@ -73,7 +74,9 @@ class Workbench:
 
     def fit(self, job: Job, folder: RunFolder, make_lesson: MakeLesson = plain_lesson) -> Trained:
         """Train, going on where it was."""
-        seconds = float(self.plan.estimates.get("step_seconds", 0.0)) * job.values.steps
+        planned = flops_per_token(self.plan.model).model * self.plan.train["batch_size"] * self.plan.model.context_length
+        relative = flops_per_token(job.model).model * job.values.batch_size * job.model.context_length / planned
+        seconds = float(self.plan.estimates.get("step_seconds", 0.0)) * relative * job.values.steps
         return fit(job, self.tokens, folder, machine=self.machine, speeds=self.plan.machine, seconds=seconds, make_lesson=make_lesson)
 
     @property

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from rodna.core.config import merge, validate
-from rodna.core.errors import ConfigError, TrainError
+from rodna.core.errors import ConfigError
 from rodna.models.config import ModelConfig
 from rodna.models.presets import find_preset
 from rodna.plan.flops import flops_per_token
@@ -150,15 +150,3 @@ def pace_of_student(shared: Mapping[str, Any], *, student_work: float, teachers_
     """
     time = (1 - shared["share"]) * shared["split_over"] / shared["share"] if shared else 1.0
     return time * student_work / (student_work + teachers_work)
-
-
-def check_teachers_vocabulary(job: Job, sizes: Mapping[str, int]) -> None:
-    """Refuse teachers whose vocabulary is not the student's.
-
-    Raises:
-        TrainError: names the first.
-    """
-    for name, size in sizes.items():
-        if size != job.model.vocabulary_size:
-            raise TrainError(f"the teacher has {size:,} tokens, the student {job.model.vocabulary_size:,}", where=name,
-                             fix="use teachers trained with this project's tokenizer")  # fmt: skip

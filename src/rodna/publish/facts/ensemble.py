@@ -102,7 +102,7 @@ def _bars(members: Mapping[str, Any] | None, student: Mapping[str, Any] | None) 
 def _rows(members: Mapping[str, Any] | None, student: Mapping[str, Any] | None, training: Any) -> Iterator[Row]:
     trained = get(members, "members") or []
     for row in trained:
-        shape = f"{row.get('num_layers')} layers of {row.get('width')}, {row.get('family') or 'no standard family'}"
+        shape = f"{plural(row.get('num_layers', 0), 'layer')} of {row.get('width')}, {row.get('family') or 'no standard family'}"
         differences = [shape, number(row.get("dropout")), str(row.get("seed", "")), str(row.get("order_seed", ""))]
         yield _row(str(row.get("name", "")), row, differences)
     for row in (get(student, "teachers") or [])[len(trained) :]:
@@ -122,7 +122,7 @@ def _row(name: str, values: Mapping[str, Any], differences: Sequence[str] = ("â€
     return Row(
         [
             name,
-            number(values.get("bits_per_byte")),
+            f"{bits:.3f}" if isinstance(bits := values.get("bits_per_byte"), float) else "â€“",
             human_count(amount(values.get("parameters"))),
             *differences,
             number(values.get("epochs")),
