@@ -227,6 +227,14 @@ def test_a_damaged_state_is_named_with_a_remedy(make_run, tmp_path):
         make_run(tmp_path).go()
 
 
+def test_a_lost_average_is_named_with_a_remedy(make_run, tmp_path):
+    make_run(tmp_path, averaging="ema").go()
+    (tmp_path / "step-000012" / "average.safetensors").unlink()
+
+    with pytest.raises(TrainError, match=r"the saved state of training is damaged: [\s\S]*average.safetensors[\s\S]*starts from the"):
+        make_run(tmp_path, averaging="ema").go()
+
+
 def test_the_folder_of_another_run_is_refused(make_run, tmp_path):
     make_run(tmp_path).go()
 
