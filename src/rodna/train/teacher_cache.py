@@ -120,7 +120,8 @@ class TeacherCache:
     """A folder of pieces. Rows may come in any order; whatever is missing can be added at any time.
 
     Rows are gathered in memory until their piece is full or another one begins, and reach the disk then, or with `flush`: a crash loses
-    at most one piece, which the next run computes again.
+    at most one piece, which the next run computes again. Runs may share a cache; two that write the same piece at once may lose rows of
+    one of them, which are computed again too.
 
     Args:
         folder: made if missing.
