@@ -167,3 +167,13 @@ def test_overrides_are_yaml_values(text, tree):
 
 def test_merging_keeps_what_is_not_overlaid():
     assert merge({"a": {"x": 1, "y": 2}, "b": 1}, {"a": {"y": 3}, "c": 4}) == {"a": {"x": 1, "y": 3}, "b": 1, "c": 4}
+
+
+def test_an_override_with_a_place_changes_that_item_of_a_list_and_no_other():
+    below = {"a": [{"x": 1, "y": 2}, {"x": 3}, 4]}
+
+    assert merge(below, parse_override("a.1.x=5")) == {"a": [{"x": 1, "y": 2}, {"x": 5}, 4]}
+    assert merge(below, parse_override("a.2=6")) == {"a": [{"x": 1, "y": 2}, {"x": 3}, 6]}
+    assert merge(below, parse_override("a=[7]")) == {"a": [7]}
+    assert merge(below, parse_override("a.3=8")) == {"a": {"3": 8}}, "there is no such place: validation will say so"
+    assert below == {"a": [{"x": 1, "y": 2}, {"x": 3}, 4]}

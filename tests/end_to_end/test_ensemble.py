@@ -62,8 +62,13 @@ def prepared(make_workspace, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def never_stopped(prepared: Path) -> Path:
+    from typer.testing import CliRunner
+
+    from rodna.cli.main import app
+
     root = Path(shutil.copytree(prepared, prepared.with_name("never stopped")))
-    finish(root)
+    result = CliRunner().invoke(app, ["run", "--workspace", str(root), *SET])
+    assert result.exit_code == 0, result.stderr
     return root
 
 
@@ -163,3 +168,13 @@ def test_a_teacher_of_another_project_is_refused_before_anything_is_trained(rodn
     assert result.exit_code == 1
     assert "the teacher has another tokenizer than this project" in result.stderr
     assert "[7/10] ensemble ..." not in result.stderr
+
+
+def test_too_little_time_for_a_member_says_whose_time_is_meant(rodna, prepared: Path):
+    short = ["--set", "train.steps=planned", "--set", "plan.time_budget_minutes=0.0001"]
+    result = rodna("plan", "-w", prepared, *SET, *short)
+
+    assert result.exit_code == 1
+    assert "the time is too short" in result.stderr
+    assert "of one member: 67% of the whole time, split over 2" in result.stderr
+    assert "or train fewer members" in result.stderr

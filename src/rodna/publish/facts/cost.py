@@ -12,7 +12,6 @@ from rodna.publish.charts import Bar, bar_list
 from rodna.publish.facts.view import Number, amount, get, read_json, share
 
 STAGES = {"corpus": "text", "tokenizer": "tokenizer", "plan": "plan", "tokens": "tokens", "model": "training", "evaluation": "evaluation"}
-MEMBERS = "members"
 
 
 @dataclass(frozen=True)
@@ -35,9 +34,12 @@ def cost_facts(artifacts: Mapping[str, Artifact]) -> CostFacts | None:
     total = sum(seconds.values()) - seconds.get("training", 0.0) + training
     if "training" in seconds:
         seconds["training"] = training
-    apart = amount(get(read_json(artifacts.get("ensemble"), "ensemble.json"), "seconds"))
-    if apart:
-        seconds[MEMBERS], total = apart, total + apart
+    apart = {
+        "members": amount(get(read_json(artifacts.get("ensemble"), "ensemble.json"), "seconds")),
+        "comparison": amount(get(read_json(artifacts.get("model"), "distillation.json"), "alone_seconds")),
+    }
+    seconds |= {name: value for name, value in apart.items() if value}
+    total += sum(apart.values())
     watts = amount(get(plan, "machine", "watts"))
     numbers = [Number("for all stages", human_seconds(total)), *_training_numbers(summary)]
     if watts:
