@@ -58,8 +58,10 @@ def arguments() -> argparse.Namespace:
         verbs.choices[verb].add_argument("--device", choices=["cpu", "cuda"], default="cpu")
         verbs.choices[verb].add_argument("--compile", action="store_true", help="compile peers: for speed alone")
     verbs.add_parser("speed-of").add_argument("what")
-    for verb in ("table", "plots"):
-        verbs.add_parser(verb, help=f"make the {verb} from the results").add_argument("--out", type=Path, default=None)
+    verbs.add_parser("table", help="Markdown of all results").add_argument(
+        "--out", type=Path, help="a document with marks to put it between"
+    )
+    verbs.add_parser("plots", help="pictures of all results").add_argument("--out", type=Path, help="a folder")
     return parser.parse_args()
 
 
@@ -122,11 +124,11 @@ def run_next(place: Place, given: argparse.Namespace) -> None:
 
 
 def table(place: Place, given: argparse.Namespace) -> None:
-    from benchmarks.data_efficiency.tables import report
+    from benchmarks.data_efficiency.tables import report, write_into
 
     text = report(place)
     if given.out:
-        given.out.write_text(text, encoding="utf-8")
+        write_into(given.out, text)
     else:
         print(text)
 

@@ -66,10 +66,8 @@ def _amount(results: Results, text: str, out: Path) -> list[Path]:
     for name, floor_share, style in (("pure power law", 0.0, "-"), ("above a floor", None, "--")):
         floor, scale, exponent = fit_power_law(shares, values, floor_share)
         axes.plot(line, floor + scale * line**-exponent, style, color="#9aa5b1", label=name)
-    for name, ours, style in (
-        ("20 minutes", figure_of(results, text, "rodna", "rodna", 20), ":"),
-        ("student", student_of(results, text), "-"),
-    ):
+    short = figure_of(results, text, "rodna", "rodna", MINUTES[-1])
+    for name, ours, style in ((f"{MINUTES[-1]} minutes", short, ":"), ("student", student_of(results, text), "-")):
         if ours:
             axes.axhline(ours.mean, color="#0b6e4f", linestyle=style, label=f"rodna, {name}")
     axes.set_xscale("log", base=2)

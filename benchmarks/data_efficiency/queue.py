@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -30,8 +31,6 @@ class _Job:
 
 def run_queue(place: Place, *, minutes: float, only: str, jobs: int, threads: int, device: str, compiled: bool) -> None:
     """Begin pieces, in order, while they are expected to end in time; pieces that fail are named and passed over."""
-    import re
-
     started, running, failed, paces = time.perf_counter(), [], set[str](), list[float]()
     ran = 0
     try:
@@ -58,7 +57,9 @@ def run_queue(place: Place, *, minutes: float, only: str, jobs: int, threads: in
         for job in running:
             job.process.terminate()
             job.process.wait()
-    print(f"{ran - len(failed)} pieces done, {len(failed)} failed; what is left does not fit {minutes:g} minutes or waits: see `list`")
+    unmeasured = sum(math.isnan(expected_seconds(known, piece)) for piece in ready)
+    print(f"{ran - len(failed)} pieces done, {len(failed)} failed; {len(ready)} more are known, which do not fit what was left of "
+          f"{minutes:g} minutes{f'; {unmeasured} of them wait for `speeds`' if unmeasured else ''}")  # fmt: skip
 
 
 def _fits(known: dict, piece: Piece, pace: float, left: float) -> bool:

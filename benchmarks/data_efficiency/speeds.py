@@ -6,8 +6,10 @@ evaluations while training. A run then makes a fixed number of steps, however bu
 
 import json
 import math
+import os
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import asdict, replace
 from typing import Any
@@ -119,7 +121,7 @@ def measure_missing(place: Place, pieces: list[Piece], *, again: bool) -> None:
             train = Tokens.open(tokens.path, "train")
             speeds["vocabularies"][vocabulary_name(piece.text, piece.recipe)] = {"size": train.vocabulary_size, "tokens": train.num_tokens}
             key = key_of(piece.recipe, train.vocabulary_size)
-            if key in done or (key in speeds["steps"] and not again) or piece.epochs:
+            if key in done or (key in speeds["steps"] and not again):
                 write_speeds(place, speeds)
                 continue
             speeds["steps"][key] = {
@@ -141,7 +143,9 @@ def _in_own_process(place: Place, what: dict[str, Any]) -> dict[str, Any]:
     """Run `measure_one` in a fresh Python, with a compiler cache of its own: users compile once, from nothing."""
     command = [sys.executable, "-m", "benchmarks.data_efficiency", "--corpora", str(place.corpora), "--work", str(place.work),
                "--results", str(place.results), "speed-of", json.dumps(what)]  # fmt: skip
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    with tempfile.TemporaryDirectory() as cache:
+        environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": cache}
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
     if done.returncode and not what.get("compiled"):
         raise BenchmarkError(f"the speed could not be measured: {done.stderr[-1500:]}", where=json.dumps(what))
     # A recipe that cannot be compiled here is run as it is.

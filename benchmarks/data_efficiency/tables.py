@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,25 @@ from benchmarks.data_efficiency.multiplier import multiplier_section
 from benchmarks.data_efficiency.pieces import MINUTES, Results, all_pieces
 from benchmarks.data_efficiency.recipes import PUBLISHED
 from benchmarks.data_efficiency.results import read_results, read_speeds
-from benchmarks.data_efficiency.texts import LONG, MAIN, Place
+from benchmarks.data_efficiency.texts import LONG, MAIN, BenchmarkError, Place
+
+from rodna.core.files import write_text
 
 BAR_EQUAL_TIME, BAR_STUDENT = 0.08, 0.15
+BEGIN, END = "<!-- results begin -->", "<!-- results end -->"
+
+
+def write_into(document: Path, text: str) -> None:
+    """Put the tables between the marks of a document.
+
+    Raises:
+        BenchmarkError: it has no such marks.
+    """
+    before, mark, rest = document.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not mark or not end:
+        raise BenchmarkError("there is no place for the tables", where=str(document), fix=f"put {BEGIN} and {END} on lines of their own")
+    write_text(document, f"{before}{BEGIN}\n\n{text}\n{END}{after}")
 
 
 def report(place: Place) -> str:
@@ -92,6 +109,8 @@ def _looks(place: Place, results: Results) -> str:
     for text in sorted({*(line["text"] for line in lines), *(result["text"] for result in results.values())}):
         own = [result for result in results.values() if result["text"] == text]
         looked = [line["piece"] for line in lines if line["text"] == text]
+        # Results of another machine come without its list of looks: each has looked once at least.
+        looked += [result["piece"] for result in own if "test_bits_per_byte" in result and result["piece"] not in looked]
         rows.append([text, str(len(set(looked))), str(len(looked)), str(sum(result.get("validation_looks", 0) for result in own)),
                      str(sum(result["system"] != "rodna" for result in own)),
                      str(sum(result["system"] == "rodna" for result in own))])  # fmt: skip

@@ -13,7 +13,6 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.data_efficiency import pieces as pieces_module
-from benchmarks.data_efficiency import student as student_module
 from benchmarks.data_efficiency import texts
 from benchmarks.data_efficiency.compare import Figure, best_figure, figure_of, reduction
 from benchmarks.data_efficiency.counting import compress, count_ngrams
@@ -22,12 +21,14 @@ from benchmarks.data_efficiency.multiplier import fit_power_law, multiplier, nee
 from benchmarks.data_efficiency.ours import train_rodna
 from benchmarks.data_efficiency.peers import GPT, rate_factor, train_plain
 from benchmarks.data_efficiency.pieces import Piece, all_pieces, curve_search, ladder
+from benchmarks.data_efficiency.plots import draw
+from benchmarks.data_efficiency.queue import run_queue
 from benchmarks.data_efficiency.recipes import BABYLLAMA, BELLM, GOLDFISH, GRIDS, NANOGPT_BPE, PUBLISHED, Recipe
 from benchmarks.data_efficiency.results import read_results, write_result, write_speeds
 from benchmarks.data_efficiency.run import run_piece
 from benchmarks.data_efficiency.scoring import score
 from benchmarks.data_efficiency.speeds import key_of, steps_of, time_peer, train_peer
-from benchmarks.data_efficiency.tables import report
+from benchmarks.data_efficiency.tables import BEGIN, END, report, write_into
 from benchmarks.data_efficiency.texts import BenchmarkError, Place, Text, corpus_of, find_text, tokens_of
 
 from rodna.corpus.documents import read_documents
@@ -343,10 +344,7 @@ def tiny_plan(place: Place) -> dict:
             "machine": machine}  # fmt: skip
 
 
-def test_members_their_average_and_their_student_go_through_rodnas_stages(
-    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(student_module, "MEMBER_SEEDS", (11, 12))
+def test_members_their_average_and_their_student_go_through_rodnas_stages(place: Place, tmp_path: Path) -> None:
     own = Place(place.corpora, place.work, tmp_path)
     plan = tiny_plan(place)
     plans = {f"be/{minutes}": plan for minutes in (pieces_module.MEMBER_MINUTES, pieces_module.STUDENT_MINUTES)}
@@ -357,16 +355,15 @@ def test_members_their_average_and_their_student_go_through_rodnas_stages(
     )
     with pytest.raises(BenchmarkError, match="members were trained elsewhere"):
         run_piece(own, ensemble, device="cpu")
-    alone = [
-        run_piece(own, Piece("member", "be", "rodna", minutes=pieces_module.MEMBER_MINUTES, seed=seed), device="cpu") for seed in (11, 12)
-    ]
+    members = [Piece("member", "be", "rodna", minutes=pieces_module.MEMBER_MINUTES, seed=seed) for seed in pieces_module.MEMBER_SEEDS]
+    alone = [run_piece(own, member, device="cpu") for member in members]
     assert not any("test_bits_per_byte" in result for result in alone)
     together = run_piece(own, ensemble, device="cpu")
     validation = [result["validation_bits_per_byte"] for result in alone]
     assert together["members_validation_bits_per_byte"] == pytest.approx(validation, rel=1e-4)
     assert together["validation_bits_per_byte"] <= float(np.mean(validation)) + 1e-6
     learned = run_piece(own, released, device="cpu")
-    # Two teachers' forward passes take time that the student does not have for steps.
+    # The teachers' forward passes take time that the student does not have for steps.
     assert 1 <= learned["steps"] < 6
     assert 0 < learned["test_bits_per_byte"] < 9
 
@@ -426,3 +423,38 @@ def test_results_of_another_run_replace_the_old_ones(tmp_path: Path) -> None:
 def test_every_published_recipe_is_searched() -> None:
     assert set(PUBLISHED) == set(GRIDS)
     assert isinstance(find_text("be"), Text)
+
+
+def test_tables_go_between_the_marks_of_a_document(tmp_path: Path) -> None:
+    document = tmp_path / "page.md"
+    document.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    write_into(document, "new")
+    assert document.read_text() == f"before\n{BEGIN}\n\nnew\n{END}\nafter\n"
+    document.write_text("no marks")
+    with pytest.raises(BenchmarkError, match="no place for the tables"):
+        write_into(document, "new")
+
+
+def test_pictures_are_drawn_from_what_there_is(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    place = Place(tmp_path, tmp_path, tmp_path / "results")
+    assert draw(place, tmp_path / "pictures") == []
+    for part in (8, 4, 2, 1):
+        text = "be" if part == 1 else f"be-1of{part}"
+        bits = 2 * part**0.1
+        for kind, system, minutes in (("curve", "nanogpt-bpe", 0), ("tuned", "nanogpt-bpe", 5), ("rodna", "rodna", 5)):
+            write_result(place, f"{text}-{kind}", {"text": text, "kind": kind, "system": system, "minutes": minutes, "validation_looks": 1,
+                         "validation_bits_per_byte": bits, "test_bits_per_byte": bits, "test_document_bits": [10 * bits],
+                         "test_document_bytes": [10]})  # fmt: skip
+    made = [path.name for path in draw(place, tmp_path / "pictures")]
+    assert made == ["equal-time.svg", "equal-time.png", "amount-be.svg", "amount-be.png"]
+    assert "<svg" in (tmp_path / "pictures" / "equal-time.svg").read_text()
+
+
+@pytest.mark.slow
+def test_the_queue_runs_what_is_left_and_nothing_twice(place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = Place(place.corpora, place.work, tmp_path)
+    for done in (2, 0):
+        run_queue(own, minutes=10, only="^be--(ngram|xz)", jobs=2, threads=1, device="cpu", compiled=False)
+        assert f"{done} pieces done, 0 failed" in capsys.readouterr().out
+    assert set(read_results(own)) == {"be--ngram--count--seed0", "be--xz--count--seed0"}
