@@ -172,7 +172,8 @@ def test_micro_batches_change_nothing_but_rounding(make_run, tmp_path):
 def test_windows_cut_into_short_rows_keep_the_tokens_of_a_micro_batch(make_run, tmp_path):
     run = make_run(tmp_path)
     whole = run.batches.batch(0)
-    short = Batch(*(part.reshape(-1, 4) for part in whole[:3]), whole.slot_B.repeat_interleave(4))
+    inputs_BT, targets_BT, document_BT = (part.reshape(-1, 4) for part in whole[:3])
+    short = Batch(inputs_BT, targets_BT, document_BT, whole.slot_B.repeat_interleave(4))
     shapes = []
 
     def watches(decoder, batch, *, compute_dtype):
