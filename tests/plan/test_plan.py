@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from rodna.core.artifact import Artifact
@@ -77,3 +79,36 @@ def test_plain_steps_are_timed_on_any_machine(made, tmp_path):
 
     found = time_plain_steps(plan.model, plan.train, machine=describe_machine("cpu"), seconds=0.05)
     assert 0 < found.seconds < 60
+
+
+def test_settings_that_nobody_wrote_are_left_to_the_recipe_and_count_towards_the_plans_digest():
+    silent, written = (
+        plan_settings(PlanConfig(), model=ModelSection(), train=train) for train in (TrainConfig(), TrainConfig(optimizer="muon"))
+    )
+    assert "optimizer" in silent["left_open"]
+    assert "optimizer" not in written["left_open"]
+    assert silent["train"] == written["train"]
+
+
+def test_a_fit_is_among_what_a_plan_depends_on(made):
+    assert "scaling" not in plan_inputs(*made, PlanConfig(device="cpu"))
+    assert plan_inputs(*made, PlanConfig(device="cpu"), fit=made[0])["scaling"] is made[0]
+
+
+def test_plans_for_different_gpus_are_different_plans(made):
+    first, second = (plan_inputs(*made, PlanConfig(hardware=name))["machine"] for name in ("h100", "l4"))
+    assert first != second
+
+
+def test_the_texts_own_n_gram_figure_is_measured(made):
+    text = measure_text(*made)
+    assert 0.1 < text.ngram_bits_per_byte < 8
+    assert 0 < text.ngram_bytes <= text.num_bytes
+
+
+def test_a_plan_written_before_expectations_were_kept_can_still_be_read(made, tmp_path):
+    artifact = planned(made, tmp_path / "plan-00000000")
+    values = json.loads((artifact.path / PLAN_FILE).read_text(encoding="utf-8"))
+    old = {name: values[name] for name in ("model", "train", "estimates", "reasons", "machine")}
+    (artifact.path / PLAN_FILE).write_text(json.dumps(old), encoding="utf-8")
+    assert read_plan(artifact).expected == {}

@@ -120,8 +120,10 @@ def print_budgets(proposed: "Plan") -> None:
 
 
 def numbers_of(stages: Any, proposed: "Plan") -> dict[str, dict[str, Any]]:
-    """Return section -> key -> number for every setting of the project that says `planned`."""
+    """Return section -> key -> number for every setting of the project that says `planned`, or that the recipe chose otherwise."""
     import json
+
+    from rodna.plan.plan import plan_settings
 
     project = stages.project
     proposals = {"model": (project.model, proposed.model.model_dump(mode="json")), "train": (project.train, proposed.train)}
@@ -129,6 +131,9 @@ def numbers_of(stages: Any, proposed: "Plan") -> dict[str, dict[str, Any]]:
         section: {key: values[key] for key, value in settings if value == "planned" and values.get(key, "planned") != "planned"}
         for section, (settings, values) in proposals.items()
     }
+    for key in plan_settings(project.plan, model=project.model, train=project.train)["left_open"]:
+        if proposed.train.get(key) != getattr(project.train, key):
+            found["train"][key] = proposed.train[key]
     if project.tokenizer.vocabulary_size == "planned":
         tokenizer = json.loads((stages.artifact("tokenizer").path / "tokenizer.json").read_text(encoding="utf-8"))
         found["tokenizer"] = {"vocabulary_size": len(tokenizer["model"]["vocab"])}

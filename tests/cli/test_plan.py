@@ -1,0 +1,86 @@
+"""`rodna plan`: what it prints, draws and writes, and what it refuses."""
+
+import json
+import shutil
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from rodna.cli.plan import draw
+from rodna.core.errors import PlanError
+from rodna.core.workspace import Workspace
+from rodna.models.config import ModelConfig
+from rodna.plan.propose import Plan
+from rodna.publish.facts.plan import plan_facts
+
+SHAPE = {"vocabulary_size": 300, "width": 32, "num_layers": 1, "num_heads": 1, "num_kv_heads": 1, "head_width": 32, "ffn_width": 64}
+GPU = ("--set", "plan.device=auto", "--set", "plan.hardware=l4", "--set", "plan.price_per_hour=0.8", "--set", "plan.currency=EUR")
+
+
+@pytest.fixture(scope="module")
+def prepared_once(make_workspace, tmp_path_factory) -> Path:
+    from typer.testing import CliRunner
+
+    from rodna.cli.main import app
+
+    root = make_workspace(tmp_path_factory.mktemp("prepared"))
+    for verb in ("corpus build", "tokenizer train"):
+        result = CliRunner().invoke(app, [*verb.split(), "--workspace", str(root)])
+        assert result.exit_code == 0, result.stderr
+    return root
+
+
+@pytest.fixture
+def prepared(prepared_once: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(prepared_once, tmp_path / "prepared"))
+
+
+def test_the_plan_for_a_named_gpu_has_a_price_an_expectation_and_curves(rodna, as_json, prepared):
+    found = as_json(rodna("plan", "--workspace", prepared, *GPU, "--set", "plan.money_budget=0.2", "--json"))
+    assert {"model", "train", "estimates", "reasons", "machine", "expected", "binds", "isoflop", "path"} == set(found)
+    assert found["machine"]["name"] == "L4"
+    assert found["machine"]["at_hand"] is False
+    assert 0 < found["estimates"]["money"] <= 0.2
+    assert found["expected"]["source"] == "ngram"
+    assert found["expected"]["low"] < found["expected"]["bits_per_byte"] < found["expected"]["high"]
+    assert found["binds"]["limit"] in ("text", "compute")
+    assert len(found["isoflop"]["budgets"]) == 5
+    assert json.loads((Path(found["path"]) / "plan.json").read_text(encoding="utf-8"))["expected"] == found["expected"]
+
+
+def test_people_are_told_the_limit_the_cost_and_the_best_size_for_several_budgets(rodna, prepared):
+    told = rodna("plan", "--workspace", prepared, *GPU).stdout
+    words = ("expected bits", "limit", "compute-optimal", "data-constrained", "energy", "money", "EUR", "best size")
+    assert [word for word in words if word not in " ".join(told.split())] == []
+
+
+def test_the_figure_is_written_where_it_is_asked_for_and_the_report_shows_it_too(rodna, prepared, tmp_path):
+    result = rodna("plan", "--workspace", prepared, "--figure", tmp_path / "sizes.svg")
+    assert f"wrote {tmp_path / 'sizes.svg'}" in result.stderr
+    root = ElementTree.fromstring((tmp_path / "sizes.svg").read_text(encoding="utf-8"))
+    assert "chosen: " in "".join(root.itertext())
+
+    plan = next(artifact for artifact in Workspace.find(prepared).all_artifacts() if artifact.kind == "plan")
+    facts = plan_facts(plan)
+    assert "<figure" in facts.figure
+    assert len(facts.budgets) == 5
+    assert facts.numbers[0].label.startswith("bits per byte expected, ")
+
+
+def test_a_plan_without_curves_says_how_to_get_them(tmp_path):
+    with pytest.raises(PlanError, match="made before curves were kept") as error:
+        draw(Plan(ModelConfig.model_validate(SHAPE), {}, {}, [], {}), tmp_path / "sizes.svg")
+    assert "rodna plan --again" in error.value.fix
+
+
+@pytest.mark.parametrize(("settings", "message"), [
+    (["plan.hardware=h10o"], "no data sheet of a GPU 'h10o' is known; did you mean H100"),
+    (["plan.money_budget=-5"], "should be greater than or equal to 0 (found -5)"),
+    (["plan.money_budget=5"], "money_budget needs price_per_hour"),
+    (["plan.money_budget=5", "plan.price_per_hour=1", "plan.time_budget_minutes=20"], "money_budget pays for 300 minutes"),
+])  # fmt: skip
+def test_what_cannot_be_planned_is_refused(rodna, prepared, settings, message):
+    result = rodna("plan", "--workspace", prepared, *(part for setting in settings for part in ("--set", setting)))
+    assert result.exit_code == 1
+    assert message in result.stderr
