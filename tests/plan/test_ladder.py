@@ -106,7 +106,8 @@ def test_no_part_is_needed_where_nothing_is_repeated_or_the_pilots_read_enough(e
 def test_a_pilot_keeps_everything_but_the_size():
     gpt2 = ModelConfig(
         vocabulary_size=512, width=256, num_layers=6, num_heads=4, num_kv_heads=4, head_width=64, ffn_width=1024, norm="layer",
-        qk_norm=False, position="learned", ffn="gelu", attention_bias=True, ffn_bias=True, tied_embeddings=True, dropout=0.1, context_length=128,
+        qk_norm=False, position="learned", ffn="gelu", attention_bias=True, ffn_bias=True, tied_embeddings=True, dropout=0.1,
+        context_length=128,
     )  # fmt: skip
     pilot = pilot_shape(gpt2, 64, 3)
 
