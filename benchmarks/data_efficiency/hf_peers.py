@@ -32,7 +32,7 @@ def build(recipe: Recipe, vocabulary: int, end_of_text: int) -> Any:
     """Return the model of the recipe, freshly initialised by transformers."""
     from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
-    ends = {"bos_token_id": end_of_text, "eos_token_id": end_of_text}
+    ends: dict[str, Any] = {"bos_token_id": end_of_text, "eos_token_id": end_of_text}
     if recipe.architecture == "llama":
         return LlamaForCausalLM(LlamaConfig(
             vocab_size=vocabulary, hidden_size=recipe.width, num_hidden_layers=recipe.layers, num_attention_heads=recipe.heads,
