@@ -235,6 +235,7 @@ def test_a_student_learns_from_the_members_and_logs_both_terms_apart(bench: Benc
         # scaled: alpha * cross-entropy + (1 - alpha) * temperature^2 * divergence
         assert record["loss"] == pytest.approx(0.5 * record["cross_entropy"] + 0.5 * 4 * record["divergence"], rel=1e-5)
     assert any("validation_bits_per_byte" in record for record in records)
+    assert [row["path"] for row in read(student, DISTILLATION)["teachers"]] == ["member-01", "member-02"]
     assert read(student, DISTILLATION)["student_bits_per_byte"] == pytest.approx(bench.validation_bits(student.path), 1e-4)
 
 

@@ -176,8 +176,12 @@ def _summary(bench: Workbench, config: DistillConfig, teachers: Sequence[Path], 
     teaching = bench.scores(teachers)
     folders = [student.checkpoint] + ([alone.checkpoint] if alone is not None else [])
     scores = bench.scores(folders).get("members", [None] * len(folders))
-    rows = [{"path": str(folder), "parameters": load_config(folder).num_parameters, "bits_per_byte": bits}
-            for folder, bits in zip(teachers, teaching.get("members", [None] * len(teachers)), strict=True)]  # fmt: skip
+    # As the user named them: where a workspace lies is nobody's business.
+    names = [folder.name for folder in teachers[: len(teachers) - len(config.teachers)]] + list(config.teachers)
+    rows = [
+        {"path": name, "parameters": load_config(folder).num_parameters, "bits_per_byte": bits}
+        for name, folder, bits in zip(names, teachers, teaching.get("members", [None] * len(teachers)), strict=True)
+    ]
     found: dict[str, Any] = {
         "split": "validation", "teachers": rows, "teachers_bits_per_byte": teaching.get("ensemble"), "student_bits_per_byte": scores[0],
         "temperature": config.temperature, "alpha": config.alpha, "loss": config.loss, "average": config.average,
