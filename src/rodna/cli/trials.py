@@ -16,6 +16,7 @@ from rodna.core.artifact import Artifact
 from rodna.core.config import load, section_types
 from rodna.core.errors import ConfigError, CorpusError, ModelError, PlanError, RodnaError, TokenizerError, TrainError
 from rodna.core.workspace import Workspace
+from rodna.plan.config import PlanConfig
 from rodna.sweep.halving import Rung
 from rodna.sweep.search import Result
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 PREPARED: tuple[StageName, ...] = STAGES[: STAGES.index("tokens") + 1]
 SEARCHED = ("corpus", "tokenizer", "data", "model", "plan", "train")
 """Sections whose settings change what is learned."""
+WAYS_TO_PLAN = {"recipe", "preset"}
+"""Of the section `plan`: the others say what time, money and machine there are."""
 OF_THE_LENGTH = ("train.steps", "train.warmup_steps", "train.evaluations", "train.micro_batch_size")
 """Planned anew for every run: they follow its length, or change nothing but its speed."""
 OF_THE_SHAPE = ("model.num_heads", "model.num_kv_heads", "model.head_width", "model.ffn_width", "train.learning_rate",
@@ -51,7 +54,7 @@ def check_setting(workspace: Workspace, overrides: Sequence[str], key: str, valu
     if section in Project.model_fields and section not in SEARCHED:
         raise ConfigError(f"{key} does not change what the model learns", where="sweep.over",
                           fix=f"choose settings of these sections: {', '.join(SEARCHED)}")  # fmt: skip
-    if key in ("plan.time_budget_minutes", "plan.device"):
+    if section == "plan" and key.removeprefix("plan.") in set(PlanConfig.model_fields) - WAYS_TO_PLAN:
         raise ConfigError(f"{key} is the same for all trials", where="sweep.over", fix="set it in project.yaml, or with --set")
     for value in values:
         try:
@@ -124,7 +127,7 @@ class Trials:
             value = value.get(part) if isinstance(value, dict) else None
         if key == "tokenizer.vocabulary_size":
             return self.plan.model.vocabulary_size
-        return planned.get(rest, value) if value in ("planned", None) else value
+        return planned.get(rest, value)
 
     def differ(self, settings: Mapping[str, Any]) -> bool:
         """Return whether settings are others than the project's own."""
@@ -153,6 +156,7 @@ class Trials:
                 shutil.rmtree(path, ignore_errors=True)
 
     def _train(self, settings: Mapping[str, Any], rung: Rung, folder: Path) -> tuple[float | None, dict[str, Any]]:
+        from rodna.cli.fit import existing_fit
         from rodna.plan.plan import make_plan, read_plan
         from rodna.train.stages import pretrain
         from rodna.train.timing import time_steps
@@ -164,8 +168,8 @@ class Trials:
             raise ConfigError("its validation text is another one, so its value cannot be compared")
 
         def planned(project: Project, out: Path) -> Artifact:
-            made = (corpus, tokenizer, project.plan)
-            return _existing(out, "plan") or make_plan(*made, model=project.model, train=project.train, out=out, timer=time_steps)
+            made, settings = (corpus, tokenizer, project.plan), {"model": project.model, "train": project.train}
+            return _existing(out, "plan") or make_plan(*made, **settings, out=out, timer=time_steps, fit=existing_fit(self.stages))
 
         whole = self.plan
         if any(key.startswith("plan.") for key in settings):
