@@ -67,6 +67,7 @@ class Reach(NamedTuple):
         values_BTKW: the first layer's values.
         kept_2B11: of attention and feed-forward: 0 where a row leaves them out, else 1 / the chance of keeping them.
         open_B: bool, rows that are read in both directions.
+        spared_2BTD: bool, what dropout leaves of attention and feed-forward; None: it draws for itself.
     """
 
     start_BTD: Tensor | None = None
@@ -74,6 +75,7 @@ class Reach(NamedTuple):
     values_BTKW: Tensor | None = None
     kept_2B11: Tensor | None = None
     open_B: Tensor | None = None
+    spared_2BTD: Tensor | None = None
 
 
 NOTHING = Reach()

@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from rodna.models.attention import NOTHING, Attention, Linear, Norm, Reach, rotary_tables
 from rodna.models.config import ModelConfig
+from rodna.models.dropout import Dropout
 
 INITIAL_STD = 0.02
 """Standard deviation of fresh weights. Reference: Radford et al. 2019 (GPT-2), section 2.3."""
@@ -74,7 +75,7 @@ class Block(nn.Module):
         self.attention = Attention(config, index=index)
         self.ffn_norm = Norm(config.width, config) if config.block == "sequential" else None
         self.ffn = FeedForward(config)
-        self.dropout = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
+        self.dropout = Dropout(config.dropout)
         skips = config.unet_skips and index >= config.num_layers - config.num_layers // 2
         self.skip_scale = nn.Parameter(torch.ones(1)) if skips else None
         self.stream_scale = nn.Parameter(torch.ones(1)) if config.residual_scalars else None
@@ -86,7 +87,8 @@ class Block(nn.Module):
         x_BTD = self.enter(x_BTD, reach)
         normed = self.attention_norm(x_BTD)
         attended, values = self.attention(normed, rotary, reach)
-        attended, lent = self.dropout(attended), values if self.lends_values else None
+        attended = self.dropout(attended, None if reach.spared_2BTD is None else reach.spared_2BTD[0])
+        lent = values if self.lends_values else None
         if reach.kept_2B11 is not None:
             attended = attended * reach.kept_2B11[0]
         if self.ffn_norm is None:
@@ -103,7 +105,7 @@ class Block(nn.Module):
         return x_BTD
 
     def _feed(self, normed_BTD: Tensor, reach: Reach) -> Tensor:
-        change = self.dropout(self.ffn(normed_BTD))
+        change = self.dropout(self.ffn(normed_BTD), None if reach.spared_2BTD is None else reach.spared_2BTD[1])
         return change if reach.kept_2B11 is None else change * reach.kept_2B11[1]
 
 
@@ -119,7 +121,7 @@ class Decoder(nn.Module):
         self.config = config
         self.embedding = nn.Embedding(config.vocabulary_size, config.width)
         self.positions = nn.Embedding(config.context_length, config.width) if config.position == "learned" else None
-        self.dropout = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
+        self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config, index=index) for index in range(config.num_layers))
         self.norm = Norm(config.width, config)
         self.head = Linear(config.width, config.vocabulary_size, bias=config.head_bias)
@@ -158,14 +160,19 @@ class Decoder(nn.Module):
             x_BTD = torch.where(masking.hidden_BT[..., None], masking.vector_D.to(x_BTD.dtype), x_BTD)
         if self.positions is not None:
             x_BTD = x_BTD + self.positions(positions_T)
-        x_BTD = self.dropout(x_BTD.to(compute_dtype))
+        x_BTD = x_BTD.to(compute_dtype)
+        x_BTD = self.dropout(x_BTD, self.dropout.draw(*x_BTD.shape) if self.dropout.draws(x_BTD) else None)
         rotary = rotary_tables(self.config, positions_T) if self.config.rotary_width else None
         drops = self.training and self.config.stochastic_depth > 0
         if masking is not None or drops or self.config.has_steps:
             return self.norm(self._run(x_BTD, rotary, drops=drops, open_B=None if masking is None else masking.open_B))
         for block in self.blocks:
-            x_BTD, _ = self._call(block, x_BTD, rotary)
+            x_BTD, _ = self._call(block, x_BTD, rotary, self._spare(x_BTD, NOTHING))
         return self.norm(x_BTD)
+
+    def _spare(self, x_BTD: Tensor, reach: Reach) -> Reach:
+        """Return a layer's reach with what dropout leaves of it, where that is drawn outside."""
+        return reach._replace(spared_2BTD=self.dropout.draw(2, *x_BTD.shape)) if self.dropout.draws(x_BTD) else reach
 
     def _run(self, x_BTD: Tensor, rotary: tuple[Tensor, Tensor] | None, *, drops: bool, open_B: Tensor | None) -> Tensor:
         """Run the layers, handing each what it may see besides its input."""
@@ -176,7 +183,8 @@ class Decoder(nn.Module):
         values = None
         for index, kept_2B11 in zip(order, kept, strict=True):
             skip = outputs.get(config.num_layers - 1 - index) if index >= config.num_layers - config.num_layers // 2 else None
-            x_BTD, lent = self._call(self.blocks[index], x_BTD, rotary, Reach(start_BTD, skip, values, kept_2B11, open_B))
+            reach = self._spare(x_BTD, Reach(start_BTD, skip, values, kept_2B11, open_B))
+            x_BTD, lent = self._call(self.blocks[index], x_BTD, rotary, reach)
             values = lent if values is None else values
             if config.unet_skips and index < config.num_layers // 2:
                 outputs[index] = x_BTD
