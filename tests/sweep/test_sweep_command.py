@@ -192,5 +192,5 @@ def test_killed_in_the_middle_of_a_trial_the_same_command_ends_as_if_it_never_ha
 
     assert [trial for trial, _ in before] == [0]
     assert values(killed) == values(never)
-    interruptions = [json.loads(line)["facts"]["interruptions"] for line in next(killed.glob("sweeps/*/results.jsonl")).open()]
-    assert interruptions == [0, 1]
+    records = next(killed.glob("sweeps/*/results.jsonl")).read_text(encoding="utf-8").splitlines()
+    assert [json.loads(record)["facts"]["interruptions"] for record in records] == [0, 1]
