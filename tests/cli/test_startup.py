@@ -55,7 +55,19 @@ def test_help_takes_less_than_400_ms_of_processor_time():
 
 def test_every_verb_has_help_and_stage_verbs_share_their_options(rodna):
     stage_verbs = ["run", "corpus build", "tokenizer train", "plan", "train tokens", "train pretrain", "eval", "report"]
-    others = ["init", "demo", "status", "trace", "doctor", "corpus inspect", "corpus sample", "tokenizer compare", "generate", "chat"]
+    others = [
+        "init",
+        "demo",
+        "status",
+        "trace",
+        "doctor",
+        "corpus inspect",
+        "corpus sample",
+        "tokenizer compare",
+        "generate",
+        "chat",
+        "sweep",
+    ]
 
     for verb in stage_verbs + others:
         result = rodna(*verb.split(), "--help")
