@@ -33,10 +33,30 @@ def test_an_unknown_gpu_names_the_closest():
 
 @pytest.mark.parametrize(("reported", "name"), [
     ("NVIDIA H100 PCIe", "H100 PCIe"), ("NVIDIA A100-SXM4-40GB", "A100"), ("NVIDIA A100 80GB PCIe", "A100 80GB"),
-    ("NVIDIA A10G", "A10G"), ("NVIDIA L40S", "L40S"), ("Some New GPU", ""),
+    ("NVIDIA A10G", "A10G"), ("NVIDIA L40S", "L40S"), ("NVIDIA GB200", "GB200"),
+    ("NVIDIA RTX 6000 Ada Generation", "RTX 6000 Ada"), ("Some New GPU", ""),
 ])  # fmt: skip
 def test_the_most_specific_name_in_what_the_driver_reports_wins(reported, name):
     assert detect_gpu(reported) == name
+
+
+@pytest.mark.parametrize("reported", [
+    "NVIDIA GeForce RTX 4070 Ti", "NVIDIA GeForce RTX 4080 SUPER", "NVIDIA GeForce RTX 4090 Laptop GPU", "NVIDIA GeForce RTX 4090 D",
+    "NVIDIA H100 NVL", "NVIDIA RTX A4000", "NVIDIA GH200 480GB",
+])  # fmt: skip
+def test_a_sibling_with_other_figures_is_not_taken_for_the_gpu_of_the_table(reported):
+    assert detect_gpu(reported) == ""
+
+
+@pytest.mark.parametrize(("name", "processors", "gigahertz", "operations"), [
+    ("RTX 5090", 170, 2.407, 512), ("RTX 5080", 84, 2.617, 512), ("RTX 4090", 128, 2.520, 512), ("RTX 4080", 76, 2.505, 512),
+    ("RTX 4070", 46, 2.475, 512), ("RTX 4060", 24, 2.460, 512), ("RTX 3090", 82, 1.695, 512), ("RTX 3080", 68, 1.710, 512),
+    ("RTX 3070", 46, 1.725, 512), ("RTX 3060", 28, 1.777, 512), ("RTX A6000", 84, 1.800, 1024), ("A40", 84, 1.740, 1024),
+    ("A30", 56, 1.440, 2048), ("A100", 108, 1.410, 2048), ("MI300X", 304, 2.100, 2048), ("MI210", 104, 1.700, 1024),
+    ("MI250X", 110, 1.700, 1024),
+])  # fmt: skip
+def test_peaks_are_what_processors_times_clock_times_operations_gives(name, processors, gigahertz, operations):
+    assert GPUS[name].bf16_tflops == pytest.approx(processors * gigahertz * operations / 1000, rel=0.005)
 
 
 def test_every_data_sheet_is_named_and_its_numbers_are_in_the_right_units():

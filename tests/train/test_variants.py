@@ -46,6 +46,17 @@ def test_members_are_the_plan_with_other_seeds_and_orders(plan: Plan):
     assert jobs[0].values == TrainValues.model_validate(plan.train)
 
 
+def test_overrides_take_every_step_of_the_architecture_and_other_heads(plan: Plan):
+    steps = {"attention_gates": True, "value_residual": "embedding", "unet_skips": True, "residual_scalars": True, "logit_softcap": 15.0,
+             "layer_loops": 2, "stochastic_depth": 0.1, "ffn": "relu2", "norm": "layer", "qk_norm": False}  # fmt: skip
+    first, second = members(plan, members=2, overrides=[{"model": steps}, {"model": {"head_width": 8, "num_heads": 6, "num_kv_heads": 6}}])
+
+    assert {name: getattr(first.model, name) for name in steps} == steps
+    assert first.model.family is None
+    assert second.model.rotary_width == 8
+    assert second.model.family == "qwen3"
+
+
 @pytest.mark.parametrize(("vary", "seeds", "orders", "dropouts"), [
     (["seed"], [7, 8, 9], [7, 7, 7], [0.1, 0.1, 0.1]), (["order"], [7, 7, 7], [7, 8, 9], [0.1, 0.1, 0.1]),
     (["dropout"], [7, 7, 7], [7, 7, 7], [0.1, 0.15, 0.2]),
