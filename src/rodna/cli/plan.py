@@ -120,9 +120,14 @@ def print_budgets(proposed: "Plan") -> None:
 
 
 def numbers_of(stages: Any, proposed: "Plan") -> dict[str, dict[str, Any]]:
-    """Return section -> key -> number for every setting of the project that says `planned`, or that the recipe chose otherwise."""
+    """Return section -> key -> number for every setting of the project that says `planned`, or that the recipe chose otherwise.
+
+    Behaviour of the model that is as ever is left out: a file need not say what it does not have.
+    """
     import json
 
+    from rodna.models.config import ModelConfig
+    from rodna.plan.config import BEHAVIOUR
     from rodna.plan.plan import plan_settings
 
     project = stages.project
@@ -131,6 +136,9 @@ def numbers_of(stages: Any, proposed: "Plan") -> dict[str, dict[str, Any]]:
         section: {key: values[key] for key, value in settings if value == "planned" and values.get(key, "planned") != "planned"}
         for section, (settings, values) in proposals.items()
     }
+    for name in BEHAVIOUR:
+        if found["model"].get(name) == ModelConfig.model_fields[name].default:
+            del found["model"][name]
     for key in plan_settings(project.plan, model=project.model, train=project.train)["left_open"]:
         if proposed.train.get(key) != getattr(project.train, key):
             found["train"][key] = proposed.train[key]

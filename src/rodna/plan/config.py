@@ -68,9 +68,9 @@ class PlanConfig(Section):
 
 
 class ModelSection(Section):
-    """The model's shape as the user gives it: a number is kept, `planned` is proposed by the plan.
+    """The model as the user gives it: a value is kept, `planned` is proposed by the plan.
 
-    Behaviour beyond shape (norms, positions, activation) is a preset's or Qwen3's.
+    Of shapes the plan proposes numbers; behaviour is the preset's, or where there is none Qwen3's. Positions and biases are always so.
     """
 
     context_length: int | Planned = Field(default="planned", description="Longest sequence in tokens.")
@@ -82,3 +82,25 @@ class ModelSection(Section):
     ffn_width: int | Planned = "planned"
     tied_embeddings: bool | Planned = "planned"
     dropout: float | Planned = "planned"
+
+    norm: Literal["rms", "layer"] | Planned = "planned"
+    qk_norm: bool | Planned = Field(default="planned", description="Normalise each query and key head before rotating it.")
+    ffn: Literal["swiglu", "gelu", "relu2"] | Planned = Field(default="planned", description="relu2: the square of a ReLU, without a gate.")
+    stochastic_depth: float | Planned = Field(
+        default="planned", description="Chance that the last layer is left out for a row while training; earlier layers less."
+    )
+    attention_gates: bool | Planned = Field(default="planned", description="A learnt gate on each head's output.")
+    value_residual: Literal["none", "first_layer", "embedding"] | Planned = Field(
+        default="planned", description="Mix the first layer's values, or the embedding, into each layer's values."
+    )
+    unet_skips: bool | Planned = Field(default="planned", description="Add outputs of the first half's layers to inputs of the second's.")
+    residual_scalars: bool | Planned = Field(default="planned", description="Learnt scalars of the stream and of the embedding.")
+    logit_softcap: float | Planned = Field(default="planned", description="Logits stay within plus and minus this; 0 is off.")
+    layer_loops: int | Planned = Field(default="planned", description="How often the middle third of the layers is run.")
+
+
+BEHAVIOUR = (
+    "norm", "qk_norm", "ffn", "stochastic_depth", "attention_gates", "value_residual", "unet_skips", "residual_scalars", "logit_softcap",
+    "layer_loops",
+)  # fmt: skip
+"""Fields of the model that are no size: the plan chooses none of them."""

@@ -6,6 +6,7 @@ from typing import Any
 from rodna.core.text import human_bytes, human_count, human_seconds
 from rodna.models.config import ModelConfig
 from rodna.plan import outlook
+from rodna.plan.config import BEHAVIOUR
 from rodna.plan.job import Job
 
 GIVEN = "given in project.yaml: kept, and the rest planned around it"
@@ -69,7 +70,10 @@ def _model_rows(model: ModelConfig, job: Job, estimates: Mapping[str, Any]) -> l
         (
             "model.ffn_width",
             model.ffn_width,
-            "8/3 of the width, as usual for SwiGLU, rounded to 32" if model.ffn == "swiglu" else "the preset's",
+            ("8/3 of the width, as usual for SwiGLU" if model.ffn == "swiglu" else "4 times the width, as usual without a gate")
+            + ", rounded to 32"
+            if config.preset == "planned"
+            else f"the preset {config.preset} has it",
         ),
         (
             "model.context_length",
@@ -88,7 +92,24 @@ def _model_rows(model: ModelConfig, job: Job, estimates: Mapping[str, Any]) -> l
             if model.dropout
             else "none: the text is not read so often that it would be learned by heart",
         ),
+        *_behaviour_rows(model, job),
     ]
+
+
+def _behaviour_rows(model: ModelConfig, job: Job) -> list[tuple[str, Any, str]]:
+    """Return a line for whatever is not Qwen3's, and a warning where the whole is of no published family."""
+    usual = ModelConfig.model_fields
+    others = [name for name in BEHAVIOUR if getattr(model, name) != usual[name].default]
+    rows = [(f"model.{name}", getattr(model, name), f"the preset {job.config.preset} has it") for name in others]
+    if model.family is None:
+        names = [f"model.{name}" for name in others if name != "stochastic_depth"]
+        rows.append((
+            "model family",
+            "none",
+            f"with {' and '.join(names) or 'these settings'} it is no Qwen3, LLaMA, GPT-2 or GPT-J: it can be trained, scored, generated from "
+            "and be a member or a teacher, but not released as a checkpoint that other tools open. Distill it into a standard student for that",
+        ))  # fmt: skip
+    return rows
 
 
 def _training_rows(model: ModelConfig, train: Mapping[str, Any], job: Job, estimates: Mapping[str, Any]) -> list[tuple[str, Any, str]]:

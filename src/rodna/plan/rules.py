@@ -62,6 +62,8 @@ class Text:
 def shape(width: int, num_layers: int, kept: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a Qwen3-style decoder: heads of 64 features, of 32 in narrow models; SwiGLU of 8/3 the width.
 
+    A feed-forward layer of two matrices instead of three is 4 times as wide as the stream: it has as many weights.
+
     Args:
         width: planned features of the residual stream.
         num_layers: planned layers.
@@ -79,7 +81,7 @@ def shape(width: int, num_layers: int, kept: Mapping[str, Any]) -> dict[str, Any
         "head_width": head_width,
         "num_heads": num_heads,
         "num_kv_heads": num_heads,
-        "ffn_width": max(32, round(width * 8 / 3 / 32) * 32),
+        "ffn_width": max(32, round(width * (8 / 3 if kept.get("ffn", "swiglu") == "swiglu" else 4) / 32) * 32),
         "context_length": context_length(width),
         "tied_embeddings": width < TIED_BELOW_WIDTH,
         **kept,

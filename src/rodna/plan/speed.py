@@ -58,9 +58,9 @@ def estimate_step(model: ModelConfig, speeds: Speeds, *, batch_size: int, optimi
     peak = (speeds.bf16_flops if speeds.bf16_pays else speeds.fp32_flops) * speeds.efficiency
     tokens = batch_size * model.context_length
     arithmetic = tokens * flops_per_token(model).model / peak
-    features = model.num_layers * (6 * model.width + 3 * model.ffn_width) + 3 * model.vocabulary_size / 2
+    features = len(model.layer_order) * (6 * model.width + 3 * model.ffn_width) + 3 * model.vocabulary_size / 2
     traffic = tokens * features * TRAFFIC_BYTES / 10 / speeds.bandwidth
-    kernels = STEP_KERNELS + model.num_layers * (LAYER_KERNELS + (0 if optimizer == "adamw" else MUON_KERNELS))
+    kernels = STEP_KERNELS + len(model.layer_order) * LAYER_KERNELS + (0 if optimizer == "adamw" else model.num_layers * MUON_KERNELS)
     return StepTime(
         seconds=kernels * speeds.launch_seconds + arithmetic + traffic + _update_seconds(model, speeds, peak, optimizer=optimizer)
     )

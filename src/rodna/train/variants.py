@@ -90,6 +90,9 @@ def job_of(
     shape = plan.model.model_dump()
     if variant.preset != PLANNED:
         shape = {"vocabulary_size": plan.model.vocabulary_size, **find_preset(variant.preset).fields}
+    if shape.get("rotary_width") == shape.get("head_width"):
+        # Whole heads are rotated, however wide the variant's are.
+        shape.pop("rotary_width", None)
     model = _model({**shape, **variant.model}, where)
     values = {**plan.train, **variant.train}
     free = {name for name, value in given.items() if value == PLANNED and name not in variant.train}
