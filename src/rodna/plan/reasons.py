@@ -103,12 +103,12 @@ def _behaviour_rows(model: ModelConfig, job: Job) -> list[tuple[str, Any, str]]:
     rows = [(f"model.{name}", getattr(model, name), f"the preset {job.config.preset} has it") for name in others]
     if model.family is None:
         names = [f"model.{name}" for name in others if name != "stochastic_depth"]
-        rows.append((
-            "model family",
-            "none",
-            f"with {' and '.join(names) or 'these settings'} it is no Qwen3, LLaMA, GPT-2 or GPT-J: it can be trained, scored, generated from "
-            "and be a member or a teacher, but not released as a checkpoint that other tools open. Distill it into a standard student for that",
-        ))  # fmt: skip
+        reason = (
+            f"with {' and '.join(names) or 'these settings'} it is no Qwen3, LLaMA, GPT-2 or GPT-J: it can be trained, scored, generated "
+            "from and be a member or a teacher, but not released as a checkpoint that other tools open. Distill it into a standard student "
+            "for that"
+        )
+        rows.append(("model family", "none", reason))
     return rows
 
 
