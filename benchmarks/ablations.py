@@ -42,8 +42,18 @@ BASE: dict[str, Any] = {
     "train.warmup_steps": 20, "train.decay_fraction": 0.4, "train.evaluations": 6,
 }  # fmt: skip
 
+_GPT2: dict[str, Any] = {
+    "model.norm": "layer", "model.norm_epsilon": 1e-5, "model.qk_norm": False, "model.position": "learned", "model.ffn": "gelu",
+    "model.ffn_width": 512, "model.attention_bias": True, "model.ffn_bias": True, "train.optimizer": "adamw", "train.schedule": "cosine",
+    "train.weight_decay": 0.1,
+}  # fmt: skip
+"""nanoGPT's recipe at the base's shape, in rodna's loop: what all the choices are worth together."""
+
 ROWS: dict[str, dict[str, Any]] = {
     "base": {},
+    "gpt2-0.001": _GPT2 | {"train.learning_rate": 0.001},
+    "gpt2-0.003": _GPT2 | {"train.learning_rate": 0.003},
+    "gpt2-0.006": _GPT2 | {"train.learning_rate": 0.006},
     # Optimizer.
     "adamw-0.001": {"train.optimizer": "adamw", "train.learning_rate": 0.001},
     "adamw-0.002": {"train.optimizer": "adamw", "train.learning_rate": 0.002},
