@@ -20,16 +20,18 @@ MINUTES = 4.0
 
 
 def fit(
-    minutes: Annotated[float, typer.Option("--minutes", min=0.05, max=60 * 24, help="How long all pilot runs may take.")] = MINUTES,
-    again: Annotated[bool, typer.Option("--again", help="Run the pilots anew, though there is a fit for this text.")] = False,
+    minutes: Annotated[float, typer.Option("--minutes", min=0.05, max=60 * 24, help="Of training, for all pilot runs together.")] = MINUTES,
+    again: Annotated[bool, typer.Option("--again", help="Make it anew, though there is a fit; for more minutes, too.")] = False,
     workspace: WorkspaceOption = HERE,
     set_: SetOption = NOTHING,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a few minutes of pilot runs, and fit the plan's law, learning rate and batch to this very text.
+    """Train small models on your text for some minutes; from then on, plan by what they show.
 
-    Killed anywhere, the same command goes on. `rodna plan` uses the fit from then on.
+    They give a law of bits per byte, with intervals, and the learning rate and batch. Do it before training: a new fit is a new plan.
+
+    Stop it at any moment and type it again: it goes on where it was.
     """
     import shutil
 

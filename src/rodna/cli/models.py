@@ -12,7 +12,7 @@ from rodna.train.recipes import RECIPES
 if TYPE_CHECKING:
     from rodna.cli.stages import StageName
 
-app = typer.Typer(no_args_is_help=True, help="Encode the corpus and train a model.")
+app = typer.Typer(no_args_is_help=True, help="Encode the corpus; train a model, an ensemble of several, or a student of them.")
 
 
 @app.command()
@@ -33,7 +33,7 @@ def pretrain(
 
 PresetOption = Annotated[
     str,
-    typer.Option("--preset", help=f"A published setting, every value of which the project file and --set override: {', '.join(RECIPES)}."),
+    typer.Option("--preset", help=f"Start from published settings ({', '.join(RECIPES)}); project.yaml and --set override them."),
 ]
 
 
@@ -45,9 +45,9 @@ def ensemble(
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train the members of an ensemble (ensemble.members), and measure them alone and averaged.
+    """Train several models that differ, and measure each of them and their average.
 
-    Does what has to come before, too. Finished members are never trained again, also when members are added.
+    Needs ensemble.members or a preset. Does what has to come before, too. Adding members later trains only the new ones.
     """
     _up_to("ensemble", preset, workspace, set_, dry_run=dry_run, as_json=as_json)
 
@@ -60,7 +60,9 @@ def distill(
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a student from the ensemble's members, from other checkpoints (distill.teachers), or both.
+    """Train a student: one model that learns from the text and from other models.
+
+    Teachers are the ensemble's members (ensemble.members), other checkpoints (distill.teachers), or both.
 
     Does what has to come before, too: corpus, tokenizer, plan, tokens, members.
     """
@@ -96,7 +98,7 @@ def _up_to(stage: "StageName", preset: str, workspace: Path, overrides: list[str
 
 def evaluate(
     of_ensemble: Annotated[
-        bool, typer.Option("--ensemble", help="Measure the ensemble's members, averaged, instead of the model.")
+        bool, typer.Option("--ensemble", help="Measure the ensemble as one model, its members averaged, instead of the model.")
     ] = False,
     workspace: WorkspaceOption = HERE,
     set_: SetOption = NOTHING,

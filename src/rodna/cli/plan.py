@@ -21,16 +21,19 @@ app.command()(fit)
 def plan(
     context: typer.Context,
     write: Annotated[bool, typer.Option("--write", help="Put the proposed numbers into project.yaml, keeping its comments.")] = False,
-    again: Annotated[bool, typer.Option("--again", help="Plan for the machine at hand, though a plan for another one exists.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Plan anew, though there is a plan, perhaps of another machine.")] = False,
     figure: Annotated[
-        Path | None, typer.Option("--figure", metavar="FILE.svg", help="Draw the loss to expect of every size, for several budgets.")
+        Path | None, typer.Option("--figure", metavar="FILE.svg", help="Draw bits per byte to expect against size, for several budgets.")
     ] = None,
     workspace: WorkspaceOption = HERE,
     set_: SetOption = NOTHING,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Propose the model's size, batch, passes and learning rate, from the text and the machine."""
+    """Propose size, batch, passes and learning rate, and say what result to expect, with reasons.
+
+    For a GPU to rent: --set plan.hardware=h100 --set plan.price_per_hour=2 --set plan.money_budget=10
+    """
     from rodna.plan.plan import read_plan
 
     if context.invoked_subcommand:

@@ -23,11 +23,11 @@ FOLDER = "sweeps"
 
 def sweep(
     over: Annotated[
-        list[str], typer.Option("--over", metavar="SECTION.KEY=VALUES", help="Values a,b,c or a range low:high[:log]; repeatable.")
+        list[str], typer.Option("--over", metavar="SECTION.KEY=VALUES", help="What to try: a,b,c or a range low:high; repeatable.")
     ] = NOTHING,
-    method: Annotated[str | None, typer.Option(help="random, or grid: every combination.", show_default="random")] = None,
+    method: Annotated[str | None, typer.Option(help="random: some combinations; grid: all of them.", show_default="random")] = None,
     trials: Annotated[
-        int | None, typer.Option(help="Combinations tried, the project's own settings among them.", show_default="12")
+        int | None, typer.Option(help="Combinations to try, the project's own settings among them.", show_default="12")
     ] = None,
     minutes: Annotated[float | None, typer.Option(help="Of training, for all trials together.", show_default="30")] = None,
     write: Annotated[bool, typer.Option("--write", help="Put the best settings into project.yaml, keeping its comments.")] = False,
@@ -38,8 +38,11 @@ def sweep(
 ) -> None:
     """Find better settings by trying them, judged by the validation text.
 
-    Stop it at any moment and type it again: it goes on where it was. What is not given here is read from the section `sweep` of
-    project.yaml.
+    For example: rodna sweep --over train.learning_rate=0.003,0.01,0.03 --over model.dropout=0:0.3
+
+    Many train a little, the best of them longer. Options not given are read from `sweep` in project.yaml.
+
+    Stop it at any moment and type it again: it goes on where it was.
     """
     from rodna.cli.lock import locked
 
