@@ -52,6 +52,15 @@ def test_distill_without_teachers_says_where_they_could_come_from(rodna, workspa
     assert (distill.exit_code, ensemble.exit_code) == (1, 1)
 
 
+def test_a_cache_that_cannot_be_is_refused_before_any_work(rodna, workspace):
+    result = rodna("run", "-w", workspace, "--set", "ensemble.members=2", "--set", "distill.cache_top_k=8",
+                   "--set", "train.curriculum=context_grows")  # fmt: skip
+
+    assert result.exit_code == 1
+    assert "the curriculum context_grows cuts them shorter at first" in result.stderr
+    assert not list((workspace / "artifacts").glob("*/*"))
+
+
 def test_a_teacher_that_is_missing_is_named_before_any_work(rodna, workspace):
     result = rodna("run", "-w", workspace, "--set", "distill.teachers=[teachers/none]")
 

@@ -4,9 +4,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from rodna.models.config import ModelConfig
-from rodna.plan.memory import training_memory
+from rodna.models.decoder import Decoder
+from rodna.models.ensemble import Ensemble
+from rodna.plan.memory import EAGER, teaching_memory, training_memory
 from rodna.plan.rules import shape
 
 BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "plan_check.py"
@@ -50,6 +53,61 @@ def test_activations_grow_with_the_micro_batch_and_with_depth():
     one, four = (training_memory(config, micro_batch_size=size).activations for size in (1, 4))
     assert four == pytest.approx(4 * one, rel=0.01)
     assert training_memory(deeper, micro_batch_size=4).activations == pytest.approx(2 * four, rel=0.01)
+
+
+def kept_for_the_backward(config, *, batch_size):
+    """Return the bytes of the masks and of everything else that a forward pass keeps, as torch itself counts them, parameters left out."""
+    decoder = Decoder(config).initialize(seed=0).train()
+    own = {parameter.untyped_storage().data_ptr() for parameter in decoder.parameters()}
+    storages = {}
+
+    def note(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            storages[storage.data_ptr()] = (storage, tensor.dtype)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        hidden = decoder(torch.zeros(batch_size, config.context_length, dtype=torch.int64))
+    masks, rest = (
+        sum(storage.nbytes() for storage, dtype in storages.values() if (dtype is torch.bool) == wanted) for wanted in (True, False)
+    )
+    assert hidden.requires_grad
+    return masks, rest
+
+
+def test_every_dropout_keeps_a_byte_for_each_feature():
+    plain, dropped = config_of(context_length=32), config_of(context_length=32, dropout=0.2)
+    masks, _ = kept_for_the_backward(dropped, batch_size=2)
+    without, with_masks = (training_memory(config, micro_batch_size=64, precision="fp32").activations for config in (plain, dropped))
+    assert masks == (2 * 3 + 1) * 2 * 32 * 64
+    assert with_masks - without == pytest.approx(EAGER.slack * masks * 32, rel=0.01)
+
+
+def test_a_layer_that_is_run_again_keeps_its_activations_again():
+    once, twice = config_of(context_length=32), config_of(context_length=32, layer_loops=3)
+    measured = [kept_for_the_backward(config, batch_size=2)[1] for config in (once, twice)]
+    estimated = [training_memory(config, micro_batch_size=64, precision="fp32").activations for config in (once, twice)]
+    assert measured[1] / measured[0] == pytest.approx(5 / 3, rel=0.05)
+    assert estimated[1] / estimated[0] == pytest.approx(5 / 3, rel=0.01)
+
+
+def test_checkpointing_keeps_the_masks_of_dropout():
+    plain, dropped = (config_of(num_layers=24, dropout=dropout) for dropout in (0.0, 0.2))
+    without, with_masks = (
+        training_memory(config, micro_batch_size=4, checkpoint_activations=True).activations for config in (plain, dropped)
+    )
+    assert with_masks - without == pytest.approx(EAGER.slack * (2 * 24 + 1) * 64 * 4 * plain.context_length, rel=0.01)
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_teachers_are_counted_with_the_weights_that_they_keep(precision, dtype):
+    configs = [config_of(vocabulary_size=4096), config_of(width=128, num_layers=2, vocabulary_size=4096, tied_embeddings=False)]
+    teachers = Ensemble([Decoder(config).initialize(seed=0) for config in configs])
+    teachers.freeze(dtype)
+    weights = sum(parameter.nbytes for member in teachers.members for parameter in member.parameters())
+    estimated = teaching_memory(configs, micro_batch_size=1, sequence_length=1, precision=precision)
+    assert estimated == pytest.approx(weights, rel=0.03)
 
 
 def test_checkpointing_keeps_much_less_of_a_deep_model():

@@ -1,13 +1,16 @@
 """A tiny model, tiny text and its tokenizer, to train in a second."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tests.train.stage_bench import Bench
 from tokenizers import Tokenizer as Engine
 from tokenizers import decoders, models, pre_tokenizers
 
+from rodna.core.artifact import Artifact, create
 from rodna.data.batches import Batches
 from rodna.data.tokens import Tokens
 from rodna.models.config import ModelConfig
@@ -86,3 +89,25 @@ def make_run(tokenizer_folder, model_config, values):
         return Run(path, tokenizer_folder, model_config, values.model_copy(update=changes), setup=setup)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def tokenizer(tokenizer_folder, tmp_path_factory) -> Artifact:
+    with create(tmp_path_factory.mktemp("made") / "tokenizer-00000003", kind="tokenizer", format_version=1, inputs={}, config={}) as draft:
+        for file in tokenizer_folder.iterdir():
+            (draft.path / file.name).write_bytes(file.read_bytes())
+    return draft.result
+
+
+@pytest.fixture(scope="session")
+def trained_once(tmp_path_factory, tokenizer: Artifact) -> Path:
+    """A folder in which an ensemble of two is finished."""
+    bench = Bench(tmp_path_factory.mktemp("trained"), tokenizer)
+    bench.ensemble()
+    return bench.root
+
+
+@pytest.fixture
+def bench(tmp_path: Path, trained_once: Path, tokenizer: Artifact) -> Bench:
+    """A folder in which the members of the plainest ensemble of two are finished already."""
+    return Bench(Path(shutil.copytree(trained_once, tmp_path / "bench")), tokenizer)

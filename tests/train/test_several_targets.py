@@ -167,6 +167,14 @@ def test_what_is_masked_changes_from_row_to_row_and_with_the_seed():
     assert torch.equal(uniform(slots[5:9], 7, seed=1), numbers[5:9, :7])
 
 
+def test_rows_cut_from_one_window_are_hidden_as_that_window_would_be():
+    slots = torch.arange(20)
+    whole, cut = uniform(slots, 100, seed=1), uniform(slots.repeat_interleave(4), 25, seed=1)
+
+    assert torch.equal(cut.reshape(20, 100), whole)
+    assert torch.equal(uniform(slots.repeat_interleave(4)[8:16], 25, seed=1), cut[8:16])
+
+
 @pytest.mark.parametrize("softcap", [0.0, 2.0])
 @pytest.mark.parametrize("columns", [1, 3])
 def test_a_chunked_loss_of_columns_is_the_plain_weighted_sum(monkeypatch, softcap, columns):

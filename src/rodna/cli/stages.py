@@ -276,12 +276,14 @@ class Stages:
         return self._make("model", FORMAT_VERSION, inputs, settings, distill)
 
     def check_teachers(self) -> None:
-        """Refuse teachers given by path that cannot teach here, as early as that can be known."""
-        if not self.project.distill.teachers:
+        """Refuse a cache of no use, and teachers given by path that cannot teach here, as early as that can be known."""
+        distill = self.project.distill
+        if not distill.teachers and not distill.cache_top_k:
             return
-        from rodna.train.distill_stage import check_teachers
+        from rodna.train.distill_stage import check_cache, check_teachers
         from rodna.train.identity import teacher_folders
 
+        check_cache(distill, self.project.train.curriculum)
         check_teachers(teacher_folders(self.project.distill, self.workspace.root), self.stage("tokenizer").existing(self.workspace))
 
     def _evaluate(self) -> Stage:

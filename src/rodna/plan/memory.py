@@ -4,6 +4,7 @@ The tensors that the backward pass needs are counted layer by layer; what the al
 (docs/planning.md; `benchmarks/plan_check.py memory` repeats it). All sizes in bytes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -93,9 +94,10 @@ def training_memory(
     matrices = config.num_matmul_parameters - head
     copies = 0 if number == FLOAT else number * (head + (0 if checkpoint_activations else matrices))
     states = (2 if averaging == "none" else 3) * parameters - (0 if optimizer == "adamw" else matrices)
-    block = _block_activations(config, number=number) * tokens
-    # Checkpointed, one block is there twice at the peak: computed again, and in its gradients.
-    kept = 2 * block + config.num_layers * config.width * number * tokens if checkpoint_activations else config.num_layers * block
+    runs, block = len(config.layer_order), _block_activations(config, number=number) * tokens
+    masks = (2 * runs + 1) * _mask_bytes(config) * tokens
+    # Checkpointed, one block is there twice at the peak: computed again, and in its gradients. Masks are part of a block's input.
+    kept = masks + (2 * block + runs * config.width * number * tokens if checkpoint_activations else runs * block)
     return MemoryEstimate(
         weights=FLOAT * parameters + copies,
         optimizer=FLOAT * states,
@@ -103,6 +105,40 @@ def training_memory(
         loss=round(mode.loss_bytes * min(tokens, LOSS_CHUNK_TOKENS[device]) * config.vocabulary_size) + FLOAT * head,
         base=mode.base,
     )
+
+
+def teaching_memory(
+    teachers: Sequence[ModelConfig],
+    *,
+    micro_batch_size: int,
+    sequence_length: int,
+    precision: Literal["fp32", "bf16"] = "bf16",
+    device: DeviceKind = "cpu",
+) -> int:
+    """Estimate what teachers add to the peak of their student's training step: their weights, and what they say.
+
+    Their matrices are kept in the dtype of the products, embeddings in float32, a tied head apart from its embedding. One teacher after
+    another reads the micro-batch without gradients; of each the final features stay, and of a chunk of positions the averaged
+    distribution, next to that of the teacher that is added to it.
+
+    Args:
+        teachers: their decoders.
+        micro_batch_size: sequences that the student reads at once.
+        sequence_length: tokens of each.
+        precision: of activations and matrix products.
+        device: where they run.
+    """
+    number, tokens = 2 if precision == "bf16" else FLOAT, micro_batch_size * sequence_length
+    weights = sum(number * teacher.num_matmul_parameters + FLOAT * teacher.vocabulary_size * teacher.width for teacher in teachers)
+    features = sum(number * teacher.width * tokens for teacher in teachers)
+    passing = max(_block_activations(teacher, number=number) * tokens for teacher in teachers)
+    said = 3 * FLOAT * min(tokens, LOSS_CHUNK_TOKENS[device]) * teachers[0].vocabulary_size
+    return weights + features + max(passing, said)
+
+
+def _mask_bytes(config: ModelConfig) -> int:
+    """Return the bytes of one dropout's mask for each token: one a feature, where any is dropped."""
+    return config.width if config.dropout else 0
 
 
 def _block_activations(config: ModelConfig, *, number: int) -> int:

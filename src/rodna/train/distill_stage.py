@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,15 @@ from rodna.core.artifact import Artifact
 from rodna.core.errors import RodnaError, TrainError
 from rodna.core.files import write_json
 from rodna.core.log import say
+from rodna.core.text import human_bytes
 from rodna.models.checkpoint import load_config
 from rodna.models.config import ModelConfig
 from rodna.models.ensemble import tokenizer_digest
 from rodna.models.hf import family_of
 from rodna.plan.flops import flops_per_token
+from rodna.plan.hardware import Machine
+from rodna.plan.memory import teaching_memory, training_memory
+from rodna.plan.speed import will_compile
 from rodna.tokenizer.tokenizer import Tokenizer
 from rodna.train.config import FORMAT_VERSION
 from rodna.train.ensemble_config import DistillConfig
@@ -24,7 +29,7 @@ from rodna.train.identity import teacher_fingerprint, teacher_folders
 from rodna.train.members import Workbench, clear_states, member_folders, taught_by
 from rodna.train.session import Job, Trained, copy_checkpoint, keep
 from rodna.train.state import RunFolder
-from rodna.train.teacher_cache import CacheSetup, TeacherCache
+from rodna.train.teacher_cache import PIECE_BYTES, CacheSetup, TeacherCache
 from rodna.train.variants import job_of, pace_of_student
 
 DISTILLATION = "distillation.json"
@@ -68,10 +73,12 @@ def distill(
     bench = Workbench.open(tokens, tokenizer, plan)
     teachers = [*(member_folders(ensemble) if ensemble else []), *teacher_folders(config, root)]
     check_teachers(teachers, tokenizer)
+    check_cache(config, bench.plan.train.get("curriculum", "none"))
     job = student_job(bench, config, settings["ensemble"], teachers)
     family_of(job.model)  # What is released opens everywhere.
     for folder in teachers:
         _check_fit(job, load_config(folder), folder)
+    job = fit_memory(bench, job, teachers, config)
 
     setup = bench.setup(
         job, inputs={role: item if isinstance(item, str) else item.digest for role, item in inputs.items()}, config=settings
@@ -127,6 +134,43 @@ def student_job(bench: Workbench, config: DistillConfig, shared: Mapping[str, An
     return job_of(config.student, bench.plan, bench.given, num_tokens=bench.num_tokens, order_seed=seed, where="distill.student", pace=pace)
 
 
+def fit_memory(bench: Workbench, job: Job, teachers: Sequence[Path], config: DistillConfig) -> Job:
+    """Return the student with fewer sequences at a time where its teachers and their cache leave no room for as many.
+
+    What counts is the memory that there is, not what is free just now: a run that is resumed must go on as it was.
+
+    Raises:
+        TrainError: not even one sequence at a time fits, or not as many as the user gave.
+    """
+    most = int(bench.machine.memory_bytes * bench.memory_share)
+    planned = bench.given.get("micro_batch_size", "planned") == "planned" and "micro_batch_size" not in config.student.train
+    largest, whole = job.values.micro_batch_size, job.values.batch_size
+    needed = 0
+    for size in [largest, *(size for size in range(largest - 1, 0, -1) if planned and whole % size == 0)]:
+        smaller = replace(job, values=job.values.model_copy(update={"micro_batch_size": size}))
+        needed = memory_of(smaller, [load_config(folder) for folder in teachers], bench.machine, cached=bool(config.cache_top_k))
+        if needed <= most:
+            return smaller
+    raise TrainError(
+        f"the student and its teachers ({len(teachers)}) need {human_bytes(needed)} of memory; {human_bytes(most)} may be used",
+        where=f"plan.memory_share: {bench.memory_share:g}",
+        fix="use fewer or smaller teachers or a smaller student, lower train.micro_batch_size, or set train.checkpoint_activations to true",
+    )
+
+
+def memory_of(job: Job, teachers: Sequence[ModelConfig], machine: Machine, *, cached: bool) -> int:
+    """Estimate the peak memory of a student's training step, in bytes, its teachers and the piece of their cache included."""
+    values, precision = job.values, "fp32" if machine.bf16 == "none" or job.values.precision == "fp32" else "bf16"
+    training = training_memory(
+        job.model, micro_batch_size=values.micro_batch_size, optimizer=values.optimizer, averaging=values.averaging, precision=precision,
+        checkpoint_activations=values.checkpoint_activations, device=machine.device,
+        compiled=will_compile(machine, values.model_dump(), seconds=math.inf),
+    )  # fmt: skip
+    taught = teaching_memory(teachers, micro_batch_size=values.micro_batch_size, sequence_length=job.model.context_length,
+                             precision=precision, device=machine.device)  # fmt: skip
+    return training.total + taught + (PIECE_BYTES if cached else 0)
+
+
 def check_teachers(folders: Sequence[Path], tokenizer: Artifact | None) -> None:
     """Refuse teachers that cannot teach, before anything is trained for them.
 
@@ -150,6 +194,25 @@ def check_teachers(folders: Sequence[Path], tokenizer: Artifact | None) -> None:
                 "the teacher has another tokenizer than this project: what it says of its tokens means nothing here",
                 where=str(folder), fix="use a teacher trained with this project's tokenizer, or leave it out of distill.teachers",
             )  # fmt: skip
+
+
+def check_cache(config: DistillConfig, curriculum: str) -> None:
+    """Refuse a cache of what teachers say where rows have more than one length.
+
+    Args:
+        config: with the cache, and the student's own curriculum where it has one.
+        curriculum: of the project or its plan.
+
+    Raises:
+        TrainError: sequences grow.
+    """
+    own = "distill.student.train.curriculum" if "curriculum" in config.student.train else "train.curriculum"
+    if config.cache_top_k and config.student.train.get("curriculum", curriculum) == "context_grows":
+        raise TrainError(
+            "what teachers say is kept on disk for rows of one length, and the curriculum context_grows cuts them shorter at first",
+            where=f"distill.cache_top_k: {config.cache_top_k}, {own}: context_grows",
+            fix="set distill.cache_top_k to 0: teachers are asked every time then; or set the curriculum to none or short_first",
+        )
 
 
 def _check_fit(job: Job, teacher: ModelConfig, folder: Path) -> None:

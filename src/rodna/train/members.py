@@ -24,6 +24,7 @@ from rodna.evals.ensemble import EnsembleModel
 from rodna.models import checkpoint
 from rodna.models.decoder import Decoder
 from rodna.models.ensemble import load_ensemble
+from rodna.plan.config import PlanConfig
 from rodna.plan.flops import flops_per_token
 from rodna.plan.hardware import Machine, describe_machine
 from rodna.plan.plan import read_plan
@@ -50,6 +51,7 @@ class Workbench:
         plan: what the plan says.
         given: the training settings as the user wrote them.
         machine: this one.
+        memory_share: of its memory, the most that training may take.
     """
 
     tokens: Artifact
@@ -57,13 +59,16 @@ class Workbench:
     plan: Plan
     given: Mapping[str, Any]
     machine: Machine
+    memory_share: float
 
     @classmethod
     def open(cls, tokens: Artifact, tokenizer: Artifact, plan: Artifact) -> "Workbench":
         """Read the plan and look at the machine."""
         proposal = read_plan(plan)
         machine = describe_machine("cpu" if proposal.machine.get("device") == "cpu" else "auto")
-        return cls(tokens, tokenizer, proposal, plan.manifest.config.get("train", {}), machine)
+        settings = plan.manifest.config
+        share = settings.get("plan", {}).get("memory_share", PlanConfig.model_fields["memory_share"].default)
+        return cls(tokens, tokenizer, proposal, settings.get("train", {}), machine, float(share))
 
     def setup(self, job: Job, **more: Any) -> str:
         """Return the digest of all that decides the weights of a training."""

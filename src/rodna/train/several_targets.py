@@ -131,13 +131,16 @@ score = score_columns
 
 
 def uniform(slots_B: Tensor, length: int, *, seed: int) -> Tensor:
-    """Return numbers (B, length) in [0, 1) that depend on the seed, the slot and the position alone.
+    """Return numbers (B, length) in [0, 1) that depend on the seed, the slot and the position in its window alone.
+
+    Rows next to each other that share a slot are cut from one window: each goes on where the one before ends.
 
     Reference: Steele et al. 2014, "Fast splittable pseudorandom number generators" (SplitMix64).
     """
-    positions_T = torch.arange(length, device=slots_B.device)
+    row_B = torch.arange(len(slots_B), device=slots_B.device) - torch.searchsorted(slots_B, slots_B)
+    positions_BT = row_B[:, None] * length + torch.arange(length, device=slots_B.device)
     keys_B1 = _mix(_mix(torch.full_like(slots_B, seed)) ^ slots_B)[:, None]
-    return ((_mix(keys_B1 + positions_T) >> 11) & ((1 << 53) - 1)).double() / (1 << 53)
+    return ((_mix(keys_B1 + positions_BT) >> 11) & ((1 << 53) - 1)).double() / (1 << 53)
 
 
 def _mix(values: Tensor) -> Tensor:
