@@ -66,3 +66,15 @@ def test_an_unknown_verb_below_plan_is_a_usage_error(rodna):
 
     assert result.exit_code == 2
     assert "No such command 'fti'" in result.stderr
+
+
+def test_what_a_plan_writes_into_the_project_leaves_the_fit_as_it_is(workspace):
+    from rodna.cli.fit import fit_settings
+    from rodna.cli.verbs import open_stages
+
+    before = fit_settings(open_stages(workspace, []))
+    written = ["train.steps=100", "train.learning_rate=0.02", "train.weight_decay=0.3", "model.width=64", "model.dropout=0.2", "train.seed=3"]
+
+    assert fit_settings(open_stages(workspace, written)) == before
+    assert fit_settings(open_stages(workspace, ["train.optimizer=adamw"])) != before
+    assert fit_settings(open_stages(workspace, ["plan.recipe=compute-limited"])) != before

@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 MINUTES = 4.0
 
 
+SHAPE = frozenset(
+    ("context_length", "width", "num_layers", "num_heads", "num_kv_heads", "head_width", "ffn_width", "tied_embeddings", "dropout")
+)
+"""Settings of the model that a plan fills in."""
+WITHOUT_EFFECT = frozenset(("seed", "compile", "evaluation_tokens", "patience", "log_every", "save_minutes", "trackers"))
+"""Settings of training that say nothing about how well a model learns."""
+
+
 def fit(
     minutes: Annotated[float, typer.Option("--minutes", min=0.05, max=60 * 24, help="Of training, for all pilot runs together.")] = MINUTES,
     again: Annotated[bool, typer.Option("--again", help="Make it anew, though there is a fit; for more minutes, too.")] = False,
@@ -92,12 +100,21 @@ def run_folder(stages: "Stages", stage: "Stage", minutes: float) -> "Path":
 
 
 def fit_settings(stages: "Stages") -> dict[str, Any]:
-    """Return the settings a fit depends on: the recipe, and what the user keeps of model and training; not the time of a plan."""
+    """Return the settings a fit depends on: what model and training are like, whatever their size and length.
+
+    What a plan fills in is left out: the law is for any size and length, and `plan --write` must not throw the fit away.
+    """
     from rodna.plan.plan import plan_settings
+    from rodna.train.config import TrainConfig
 
     project = stages.project
     settings = plan_settings(project.plan, model=project.model, train=project.train)
-    return {**settings, "plan": {name: settings["plan"][name] for name in ("recipe", "preset", "device")}}
+    planned = {name for name, field in TrainConfig.model_fields.items() if field.default == "planned"}
+    return {
+        "model": {name: value for name, value in settings["model"].items() if name not in SHAPE},
+        "train": {name: value for name, value in settings["train"].items() if name not in planned | WITHOUT_EFFECT},
+        "plan": {name: settings["plan"][name] for name in ("recipe", "preset", "device")},
+    }
 
 
 def target_of(stages: "Stages") -> "Plan":
