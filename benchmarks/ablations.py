@@ -26,6 +26,8 @@ from typing import Any
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "ablations"
 
+BEGIN, END = "<!-- results begin -->", "<!-- results end -->"
+
 STUDIES: dict[str, dict[str, Any]] = {
     # Little text, many passes: what most communities have.
     "repeated": {"share": 0.25, "tokens": 1_500_000},
@@ -322,7 +324,7 @@ def read_lines(file: Path) -> list[dict[str, Any]]:
 
 
 def make_table(given: argparse.Namespace) -> None:
-    """Print the results as Markdown tables: each row beside the base of the same seeds."""
+    """Print the results as Markdown tables, or put them between the marks of a page: each row beside the base of the same seeds."""
     parts = []
     for file in sorted(given.results.glob("*.jsonl")):
         runs: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
@@ -330,9 +332,14 @@ def make_table(given: argparse.Namespace) -> None:
             runs[line["row"]][line["seed"]] = line
         parts.append(table_of(file.stem, runs))
     text = "\n\n".join(parts) + "\n"
-    if given.out:
-        given.out.write_text(text, encoding="utf-8")
-    print(text)
+    if given.out is None:
+        print(text)
+        return
+    before, _, rest = given.out.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    if not rest or not _:
+        sys.exit(f"{given.out} lacks the marks {BEGIN} and {END}")
+    given.out.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}", encoding="utf-8")
 
 
 def table_of(title: str, runs: dict[str, dict[int, dict[str, Any]]]) -> str:
@@ -350,8 +357,8 @@ def table_of(title: str, runs: dict[str, dict[int, dict[str, Any]]]) -> str:
         f"### {title}", "",
         f"{some['train_bytes'] / 1e6:.2f} MB, {some['passes']:g} passes; base {average:.4f} bits per byte, standard deviation "
         f"of {len(base)} seeds {noise:.4f}.", "",
-        "| choice | bits per byte | against the base | seeds | best on the way | on its own text | a step costs |",
-        "|---|---|---|---|---|---|---|",
+        "| choice | bits per byte | against the base | seeds | best on the way | on its own text | a step costs | all of it costs |",
+        "|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     for row, of_seed in runs.items():
         values = [run["final"] for run in of_seed.values()]
@@ -359,8 +366,11 @@ def table_of(title: str, runs: dict[str, dict[int, dict[str, Any]]]) -> str:
         spread_ = stdev(pairs) if len(pairs) > 2 else noise * math.sqrt(2)
         difference = f"{mean(pairs):+.4f} ± {1.96 * spread_ / math.sqrt(len(pairs)):.4f}" if pairs and row != "base" else ""
         cost = mean(run["step_seconds"] for run in of_seed.values()) / step
-        lines.append(f"| {row} | {mean(values):.4f} | {difference} | {len(values)} | {mean(run['best'] for run in of_seed.values()):.4f} | "
-                     f"{mean(run['training'] for run in of_seed.values()):.3f} | {cost:.2f} |")  # fmt: skip
+        whole = mean(run["step_seconds"] * run["steps"] for run in of_seed.values()) / (step * some["steps"])
+        best, learned = (mean(run[name] for run in of_seed.values()) for name in ("best", "training"))
+        lines.append(
+            f"| {row} | {mean(values):.4f} | {difference} | {len(values)} | {best:.4f} | {learned:.3f} | {cost:.2f} | {whole:.2f} |"
+        )
     return "\n".join(lines)
 
 
