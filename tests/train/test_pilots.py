@@ -10,17 +10,19 @@ import torch
 from tests.train.conftest import text_tokens
 
 from rodna.core.errors import PlanError
+from rodna.core.files import write_json
 from rodna.data.batches import Batches
 from rodna.models.decoder import Decoder
 from rodna.plan import rules
 from rodna.plan.hardware import describe_machine
 from rodna.plan.ladder import Ladder, Pilot, batch_pilot, law_pilots, rate_pilot
 from rodna.plan.propose import Plan
-from rodna.train import pilots
+from rodna.plan.speed import StepTime
 from rodna.train.loop import Speedometer, train
 from rodna.train.optim import build_optimizers
-from rodna.train.pilots import Trunk, Workbench, can_branch, fit_ladder, run_pilot, search, thinned, values_of
+from rodna.train.pilots import LADDER, POINTS, decide_ladder, fit_ladder, loss_of, run_pilot, search
 from rodna.train.state import Progress, RunFolder
+from rodna.train.trunk import TRUNKS, Workbench, can_branch, thinned, values_of
 
 HOPELESS = {"learning_rate": 1e30, "adam_learning_rate": 1e30, "weight_decay": 0.0}
 
@@ -108,14 +110,21 @@ def test_a_pilot_killed_anywhere_ends_with_the_same_figures(killed_at, pilot, be
     resumed = run_pilot(pilot, bench)
 
     assert resumed == whole
-    assert not (bench.folder / pilots.TRUNKS / pilot.name).exists()
+    assert not (bench.folder / TRUNKS / pilot.name).exists()
 
 
-def test_finished_points_are_not_run_again(pilot, bench, monkeypatch):
-    before = run_pilot(pilot, bench)
-    monkeypatch.setattr(Trunk, "branch", lambda *_: pytest.fail("ran again"))
+def finish(pilot, bench, **record):
+    """Write the record of a pilot as if it had run."""
+    for steps in pilot.lengths:
+        write_json(bench.folder / POINTS / f"{pilot.name}-{steps}.json", record)
 
-    assert run_pilot(pilot, bench) == before
+
+def test_finished_points_are_not_run_again(pilot, bench):
+    (bench.folder / POINTS).mkdir(parents=True)
+    finish(pilot, bench, bits_per_byte=1.234)
+
+    assert run_pilot(pilot, bench) == [{"bits_per_byte": 1.234}] * 2
+    assert not (bench.folder / TRUNKS).exists()
 
 
 def test_a_diverged_pilot_is_a_point_without_a_loss(pilot, bench):
@@ -123,7 +132,7 @@ def test_a_diverged_pilot_is_a_point_without_a_loss(pilot, bench):
     records = run_pilot(pilot, bench)
 
     assert [record["bits_per_byte"] for record in records] == [None, None]
-    assert math.isnan(pilots.loss_of(records[0]))
+    assert math.isnan(loss_of(records[0]))
 
 
 def test_a_part_of_the_text_is_evenly_spread_whole_documents():
@@ -161,9 +170,10 @@ def test_a_rate_that_the_user_fixed_is_not_searched_for(bench, ladder):
     assert (rate, batch, searched) == (1.0, 1.0, [])
 
 
-def test_the_search_goes_on_outside_where_the_best_rate_is_at_an_end(bench, ladder, monkeypatch):
-    losses = {0.5: 3.0, 1.0: 2.0, 2.0: 1.5, 4.0: 1.8}
-    monkeypatch.setattr(pilots, "run_pilot", lambda pilot, _: [{"bits_per_byte": losses[pilot.rate_factor]}])
+def test_the_search_goes_on_outside_where_the_best_rate_is_at_an_end(bench, ladder):
+    (bench.folder / POINTS).mkdir(parents=True)
+    for factor, loss in {0.5: 3.0, 1.0: 2.0, 2.0: 1.5, 4.0: 1.8}.items():
+        finish(rate_pilot(bench.target, ladder, factor), bench, bits_per_byte=loss)
     rate, _, searched = search(bench, ladder, fixed={"batch_size"})
 
     assert [item["factor"] for item in searched] == [0.5, 1.0, 2.0, 4.0]
@@ -182,15 +192,19 @@ def test_pilots_follow_the_plan_and_differ_where_they_should(bench, ladder):
     assert plain.weight_decay == 0.3
 
 
-def test_the_ladder_is_decided_once(tmp_path, target, monkeypatch):
+def clock(model, train, *, machine, expected_seconds):
+    """Say how long steps take instead of running them."""
+    return StepTime(seconds=1e-9 * rules.block_parameters(model) * train["batch_size"] * model.context_length)
+
+
+def test_the_ladder_is_decided_once(tmp_path, target):
     train_split, validation = text_tokens(40, seed=1), text_tokens(8, seed=2)
-    monkeypatch.setattr(pilots, "time_token", lambda model, *_, **__: 1e-9 * rules.block_parameters(model))
-    made = pilots.decide_ladder(tmp_path, train_split, validation, lambda: target, seconds=60, timer=None)
-    monkeypatch.setattr(pilots, "time_token", lambda *_, **__: pytest.fail("measured again"))
-    again = pilots.decide_ladder(tmp_path, train_split, validation, lambda: pytest.fail("planned again"), seconds=60, timer=None)
+    made = decide_ladder(tmp_path, train_split, validation, lambda: target, seconds=60, timer=clock)
+    again = decide_ladder(tmp_path, train_split, validation, lambda: pytest.fail("planned again"), seconds=60,
+                          timer=lambda *_, **__: pytest.fail("measured again"))  # fmt: skip
 
     assert again == made
-    assert json.loads((tmp_path / pilots.LADDER).read_text())["ladder"]["length_tokens"] == made[1].length_tokens
+    assert json.loads((tmp_path / LADDER).read_text())["ladder"]["length_tokens"] == made[1].length_tokens
 
 
 def test_too_few_finished_pilots_are_refused(bench, ladder):

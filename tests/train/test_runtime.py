@@ -3,13 +3,17 @@ import mmap
 
 import pytest
 import torch
+from tests.train.conftest import text_tokens
 
+from rodna.core.errors import TrainError
+from rodna.data.curriculum import make_batches
 from rodna.models.decoder import Decoder
 from rodna.plan.hardware import describe_machine
 from rodna.plan.speed import will_compile
 from rodna.train import objectives
-from rodna.train.objectives import linear_cross_entropy
-from rodna.train.runtime import PeakMemory, compile_decoder, compute_dtype, eager, prepare, undo_compilation
+from rodna.train.loop import first_micro_batch, learn_batch
+from rodna.train.objectives import build_objective, linear_cross_entropy, next_token
+from rodna.train.runtime import PeakMemory, compile_decoder, compute_dtype, eager, kinds_of_layers, prepare, undo_compilation
 
 
 @pytest.fixture
@@ -47,6 +51,67 @@ def test_where_compiling_fails_training_goes_on_without_it(model_config, monkeyp
     assert "torch.compile does not work here, going on without it: no C++ compiler" in capfd.readouterr().err
     assert decoder(tokens).shape == (2, 16, 32)
     assert all(parameter.grad is None for parameter in decoder.parameters())
+
+
+def is_plain(decoder):
+    return objectives.score is objectives.score_and_differentiate and all(block._compiled_call_impl is None for block in decoder.blocks)
+
+
+def test_an_objective_that_fails_once_compiled_is_learned_without(model_config, capfd):
+    decoder, tokens = Decoder(model_config).initialize(seed=0), torch.arange(32).reshape(2, 16)
+
+    def fails_compiled(decoder, batch, *, compute_dtype):
+        if not is_plain(decoder):
+            raise RuntimeError("no kernel for this objective")
+        return next_token(decoder, batch, compute_dtype=compute_dtype)
+
+    assert not compile_decoder(decoder, tokens, dtype=torch.float32, objective=fails_compiled)
+    assert "going on without it: no kernel for this objective" in capfd.readouterr().err
+    assert is_plain(decoder)
+
+
+def test_an_objective_that_refuses_what_it_is_given_says_so_itself(model_config, capfd):
+    decoder, tokens = Decoder(model_config).initialize(seed=0), torch.arange(32).reshape(2, 16)
+
+    def refuses(decoder, batch, *, compute_dtype):
+        raise TrainError("another vocabulary", fix="use one tokenizer")
+
+    with pytest.raises(TrainError, match="another vocabulary"):
+        compile_decoder(decoder, tokens, dtype=torch.float32, objective=refuses)
+    assert capfd.readouterr().err == ""
+    assert is_plain(decoder)
+
+
+@pytest.mark.parametrize(("changes", "expected"), [
+    ({"num_layers": 6}, 1), ({"num_layers": 6, "unet_skips": True}, 2), ({"num_layers": 6, "layer_loops": 3}, 1),
+    ({"num_layers": 6, "value_residual": "first_layer"}, 2), ({"num_layers": 6, "value_residual": "first_layer", "unet_skips": True}, 3),
+    ({"num_layers": 1, "value_residual": "first_layer", "layer_loops": 2}, 2),
+])  # fmt: skip
+def test_layers_that_see_different_things_are_different_kinds(model_config, changes, expected):
+    assert kinds_of_layers(model_config.model_copy(update=changes)) == expected
+
+
+@pytest.mark.slow
+def test_no_shape_of_a_growing_context_is_left_to_plain_execution(model_config, machine, values):
+    if not machine.compiler:
+        pytest.skip("no C++ compiler here")
+    config = model_config.model_copy(update={"num_layers": 6, "unet_skips": True, "value_residual": "first_layer", "stochastic_depth": 0.2})
+    values = values.model_copy(update={"masked_share": 0.5, "curriculum": "context_grows", "micro_batch_size": 3})
+    decoder, objective = Decoder(config).initialize(seed=0), build_objective(values, Decoder(config))
+    batches = make_batches(text_tokens(40, seed=1), values, config.context_length)
+    first = first_micro_batch(batches.batch(0), values, torch.device("cpu"))
+    torch._dynamo.utils.counters.clear()
+    try:
+        assert compile_decoder(decoder, first, dtype=torch.float32, objective=objective, row_lengths=3)
+        for step in (0, 4, 11):
+            learn_batch(
+                decoder, batches.batch(step), values, device=torch.device("cpu"), step=step, dtype=torch.float32, objective=objective
+            )
+    finally:
+        undo_compilation(decoder)
+    # Three kinds of layers, three lengths, two counts of rows: each has code of its own, and none was given up.
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] >= 3 * 3 * 2
+    assert torch._dynamo.utils.counters["frames"]["total"] == torch._dynamo.utils.counters["frames"]["ok"]
 
 
 @pytest.mark.slow

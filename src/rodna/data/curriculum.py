@@ -77,6 +77,12 @@ def rows_at(n: int, *, steps: int) -> int:
     return next((parts for until, parts in CONTEXT_STAGES if n < round(until * steps)), 1)
 
 
+def row_lengths(values: Settings, context_length: int) -> set[int]:
+    """Return the lengths of rows that a training has."""
+    parts = {parts for _, parts in CONTEXT_STAGES} if values.curriculum == "context_grows" else set()
+    return {context_length // number for number in parts | {1}}
+
+
 def short_first(lengths_D: Integers, num_windows: int, *, seed: int, epoch: int) -> tuple[Integers, Integers]:
     """Return an epoch's order of documents and windows: in the first epoch from short to long, shuffled in buckets; later shuffled.
 

@@ -13,12 +13,14 @@ from torch import Tensor
 
 from rodna.core.errors import TrainError
 from rodna.data.batches import IGNORE, Batch, Batches
+from rodna.data.curriculum import CONTEXT_STAGES
 from rodna.models.decoder import Decoder
 from rodna.models.ensemble import Ensemble, add_member
 from rodna.plan.flops import flops_per_token
 from rodna.train import objectives
 from rodna.train.distillation_loss import Teaching, Weights, chunk_size, linear_distillation
 from rodna.train.objectives import LossSum
+from rodna.train.runtime import ROW_COUNTS, allow_shapes, kinds_of_layers
 from rodna.train.teacher_cache import TeacherCache, TopK, top_k
 
 Loss = Literal["scaled", "babyllama"]
@@ -136,9 +138,10 @@ class Distillation:
 
     def _ask(self, batch: Batch, compute_dtype: torch.dtype) -> "_Live":
         assert self.teachers is not None
-        if objectives.score is not objectives.score_and_differentiate and not self._compiled:
-            _compile(self.teachers)
-            self._compiled = True
+        compiled = objectives.score is not objectives.score_and_differentiate
+        if compiled != self._compiled:
+            (_compile if compiled else _undo_compilation)(self.teachers)
+            self._compiled = compiled
         return _Live(self.teachers, batch.inputs_BT, self.temperature, compute_dtype)
 
     def weights(self, length: int, *, softcap: float = 0.0) -> Weights:
@@ -197,15 +200,22 @@ def fill(
 
 def _compile(teachers: Ensemble) -> None:
     """Compile the teachers' blocks and averaging, as `train.runtime` has the student's blocks and loss."""
-    import torch._dynamo.config as dynamo
-
-    # All blocks are one piece of code to the compiler, which by default gives up after eight shapes of it.
-    shapes = len({member.config.model_dump_json() for member in teachers.members})
-    dynamo.recompile_limit = max(dynamo.recompile_limit, 8 * (1 + shapes))
+    # Each reads rows of all the lengths that a curriculum has.
+    lengths = 1 + len(CONTEXT_STAGES)
+    configs = {member.config.model_dump_json(): member.config for member in teachers.members}
+    allow_shapes(sum(kinds_of_layers(config) for config in configs.values()) * lengths * ROW_COUNTS)
     teachers.add = torch.compile(add_member, dynamic=False)
     for member in teachers.members:
         for block in member.blocks:
             block.compile(dynamic=False)
+
+
+def _undo_compilation(teachers: Ensemble) -> None:
+    """Let the teachers run as plain Python again: where compiling the student or them has failed."""
+    teachers.add = add_member
+    for member in teachers.members:
+        for block in member.blocks:
+            block._compiled_call_impl = None
 
 
 def _check_cache(cache: TeacherCache, teachers: Ensemble | None, temperature: float) -> None:

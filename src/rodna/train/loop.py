@@ -86,47 +86,78 @@ def train(
         KeyboardInterrupt: the user asked to stop; the state is saved.
     """
     decoder.train()
-    device = decoder.embedding.weight.device
-    memory, saved_at, window = PeakMemory(device), time.perf_counter(), _Window(device)
-    average = WeightAverage(decoder, values, step=progress.step, tensors=folder.average(progress))
+    run = _Run(decoder, optimizers, values, folder, progress, dtype)
     metrics = Metrics(folder.metrics, values, step=progress.step)
     with stop_on_interrupt() as stop, Display(values, progress, parameters=decoder.config.num_parameters) as display:
+
+        def tell(record: dict[str, Any]) -> None:
+            metrics.write(record)
+            display.update(record)
+
         try:
             while progress.step < values.steps and not progress.stopped_early:
-                started = time.perf_counter()
-                factor = learning_rate_factor(progress.step, values)
-                loss = learn_batch(decoder, batches.batch(progress.step), values, device=device, step=progress.step, dtype=dtype,
-                                   objective=objective)  # fmt: skip
-                norm = update(decoder, optimizers, factor=factor, clip_norm=values.clip_norm,
-                              decay_factor=weight_decay_factor(progress.step, values))  # fmt: skip
-                progress.step += 1
-                average.include(progress.step)
-                progress.tokens += loss.num_scored
-                window.add(loss, time.perf_counter() - started)
+                started, factor = time.perf_counter(), learning_rate_factor(progress.step, values)
+                norm = run.learn(batches, objective, factor=factor)
                 if is_due(progress.step, values.log_every, values.steps):
-                    record = window.record(progress, norm=norm, learning_rate=factor * values.learning_rate, speedometer=speedometer)
-                    progress.peak_memory_bytes = max(progress.peak_memory_bytes, memory.read())
-                    record["memory_bytes"] = progress.peak_memory_bytes
-                    metrics.write(record)
-                    display.update(record)
+                    tell(run.record(norm, factor=factor, speedometer=speedometer))
                 if validation.num_tokens and is_evaluation_due(progress.step, values):
-                    record = evaluate_average(decoder, average, validation, values, progress, folder, dtype=dtype)
-                    metrics.write(record)
-                    display.update(record)
+                    tell(evaluate_average(decoder, run.average, validation, values, progress, folder, dtype=dtype))
                 progress.seconds += time.perf_counter() - started
-                ended = progress.step == values.steps or progress.stopped_early
-                if ended and not progress.best_step and average.differs(progress.step):
-                    with average.in_place():
-                        folder.save_best(decoder, progress)
-                improved = progress.best_step == progress.step
-                if improved or ended or stop.requested or time.perf_counter() - saved_at > values.save_minutes * 60:
-                    folder.save(decoder, optimizers, progress, average=average.tensors)
-                    saved_at = time.perf_counter()
-                if stop.requested and not ended:
+                run.save(interrupted=stop.requested)
+                if stop.requested and not run.ended:
                     raise KeyboardInterrupt
         finally:
             metrics.close()
     return progress
+
+
+class _Run:
+    """What the steps of one training share."""
+
+    def __init__(
+        self, decoder: Decoder, optimizers: Optimizers, values: TrainValues, folder: RunFolder, progress: Progress, dtype: torch.dtype
+    ) -> None:
+        self.decoder, self.optimizers, self.values, self.folder, self.progress = decoder, optimizers, values, folder, progress
+        self.dtype, self.device = dtype, decoder.embedding.weight.device
+        self._memory, self._saved_at, self._window = PeakMemory(self.device), time.perf_counter(), _Window(self.device)
+        self.average = WeightAverage(decoder, values, step=progress.step, tensors=folder.average(progress))
+
+    @property
+    def ended(self) -> bool:
+        """Whether the step just made was the last."""
+        return self.progress.step == self.values.steps or self.progress.stopped_early
+
+    def learn(self, batches: Batches, objective: Objective, *, factor: float) -> Tensor:
+        """Make one step and return the norm of its gradient."""
+        started, progress, values = time.perf_counter(), self.progress, self.values
+        loss = learn_batch(self.decoder, batches.batch(progress.step), values, device=self.device, step=progress.step, dtype=self.dtype,
+                           objective=objective)  # fmt: skip
+        norm = update(self.decoder, self.optimizers, factor=factor, clip_norm=values.clip_norm,
+                      decay_factor=weight_decay_factor(progress.step, values))  # fmt: skip
+        progress.step += 1
+        self.average.include(progress.step)
+        progress.tokens += loss.num_scored
+        self._window.add(loss, time.perf_counter() - started)
+        return norm
+
+    def record(self, norm: Tensor, *, factor: float, speedometer: Speedometer) -> dict[str, Any]:
+        """Return the line for the metrics of the steps since the last one."""
+        record: dict[str, Any] = self._window.record(
+            self.progress, norm=norm, learning_rate=factor * self.values.learning_rate, speedometer=speedometer
+        )
+        self.progress.peak_memory_bytes = max(self.progress.peak_memory_bytes, self._memory.read())
+        return record | {"memory_bytes": self.progress.peak_memory_bytes}
+
+    def save(self, *, interrupted: bool) -> None:
+        """Save the state where it is due: at the end, at the best so far, on interruption, and now and then."""
+        progress = self.progress
+        if self.ended and not progress.best_step and self.average.differs(progress.step):
+            with self.average.in_place():
+                self.folder.save_best(self.decoder, progress)
+        late = time.perf_counter() - self._saved_at > self.values.save_minutes * 60
+        if progress.best_step == progress.step or self.ended or interrupted or late:
+            self.folder.save(self.decoder, self.optimizers, progress, average=self.average.tensors)
+            self._saved_at = time.perf_counter()
 
 
 def is_due(step: int, every: int, last: int) -> bool:
@@ -151,9 +182,7 @@ def learn_batch(
     torch.manual_seed(values.seed * 2**32 + step)
     total = int((batch.targets_BT != IGNORE).sum())
     nats, parts = torch.zeros((), device=device), defaultdict[str, Tensor](lambda: torch.zeros((), device=device))
-    # Rows that a curriculum cuts from one window stay together: a micro-batch has as many tokens as ever.
-    rows_per_window = max(1, len(batch.slot_B) // values.batch_size)
-    for micro in micro_batches(batch, values.micro_batch_size * rows_per_window):
+    for micro in micro_batches(batch, values):
         loss = objective(decoder, Batch(*(part.to(device, non_blocking=True) for part in micro)), compute_dtype=dtype)
         (loss.nats / total).backward()
         nats += loss.nats.detach()
@@ -162,10 +191,19 @@ def learn_batch(
     return LossSum(nats, total, parts)
 
 
-def micro_batches(batch: Batch, size: int) -> Iterator[Batch]:
-    """Yield a batch's rows, `size` at a time."""
+def micro_batches(batch: Batch, values: TrainValues) -> Iterator[Batch]:
+    """Yield a batch in pieces that are learned at once.
+
+    Rows that a curriculum cuts from one window stay together: a micro-batch has as many tokens as ever.
+    """
+    size = values.micro_batch_size * max(1, len(batch.slot_B) // values.batch_size)
     for start in range(0, batch.inputs_BT.shape[0], size):
         yield Batch(*(part[start : start + size] for part in batch))
+
+
+def first_micro_batch(batch: Batch, values: TrainValues, device: torch.device) -> Batch:
+    """Return the piece of a batch that is learned first, on its device."""
+    return Batch(*(part.to(device) for part in next(micro_batches(batch, values))))
 
 
 def evaluate(decoder: Decoder, validation: Tokens, values: TrainValues, progress: Progress, *, dtype: torch.dtype) -> dict[str, float]:

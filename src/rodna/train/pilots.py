@@ -7,28 +7,21 @@
 Killed anywhere, the same call goes on with the next missing point.
 """
 
-import copy
 import json
 import math
 import shutil
 from collections.abc import Callable, Mapping, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from rodna.core import artifact
 from rodna.core.artifact import Artifact
-from rodna.core.config import validate
-from rodna.core.errors import ModelError
 from rodna.core.files import write_json
 from rodna.core.log import say
 from rodna.core.text import human_count
-from rodna.data.batches import Batches
 from rodna.data.tokens import Tokens
 from rodna.models.config import ModelConfig
-from rodna.models.decoder import Decoder
 from rodna.plan import rules
 from rodna.plan.fit import FIT_FILE, FORMAT_VERSION, KIND, Fit, best_batch, best_factor, fit_json, fit_points
 from rodna.plan.flops import flops_per_token
@@ -41,45 +34,18 @@ from rodna.plan.ladder import (
     batch_pilot,
     ladder_for,
     law_pilots,
-    learning_rates,
     pilot_models,
     rate_pilot,
 )
 from rodna.plan.laws import Point
 from rodna.plan.propose import Plan
-from rodna.plan.speed import StepTimer, will_compile
-from rodna.train.config import TrainValues
-from rodna.train.loop import DivergedError, Speedometer, train
-from rodna.train.objectives import build_objective
-from rodna.train.optim import build_optimizers
-from rodna.train.runtime import compile_decoder, compute_dtype, prepare, undo_compilation
-from rodna.train.state import Progress, RunFolder, setup_digest
+from rodna.plan.speed import StepTimer
 from rodna.train.timing import time_steps
+from rodna.train.trunk import TRUNKS, Trunk, Workbench
 
-LADDER, POINTS, TRUNKS = "ladder.json", "points", "trunks"
+LADDER, POINTS = "ladder.json", "points"
 RECIPE = ("optimizer", "weight_decay", "schedule", "decay_fraction")
 """Settings that the pilots share with the planned training, told with the fit."""
-
-
-@dataclass(frozen=True)
-class Workbench:
-    """What every pilot of one fit has in common.
-
-    Attributes:
-        train: the training split.
-        validation: scored at the end of each run.
-        tokenizer_folder: copied into saved states.
-        target: the plan whose recipe the pilots follow.
-        machine: this one.
-        folder: of the runs.
-    """
-
-    train: Tokens
-    validation: Tokens
-    tokenizer_folder: Path
-    target: Plan
-    machine: Machine
-    folder: Path
 
 
 def fit_scaling(
@@ -229,123 +195,3 @@ def run_pilot(pilot: Pilot, bench: Workbench) -> list[dict[str, Any]]:
             trunk.close()
         shutil.rmtree(bench.folder / TRUNKS / pilot.name, ignore_errors=True)
     return [json.loads(file.read_text(encoding="utf-8")) for file in files]
-
-
-def can_branch(values: TrainValues) -> bool:
-    """Return whether a run's beginning is the same whatever its length: else each length is a run of its own."""
-    averages_in_decay = values.averaging == "none" or (values.averaging == "swa" and values.averaging_fraction <= values.decay_fraction)
-    return (values.schedule in ("wsd", "sqrt") and values.weight_decay_schedule == "constant" and averages_in_decay
-            and values.curriculum == "none")  # fmt: skip
-
-
-class Trunk:
-    """A pilot at its constant learning rate, from which decays branch off."""
-
-    def __init__(self, pilot: Pilot, bench: Workbench) -> None:
-        self._pilot, self._bench = pilot, bench
-        self._tokens = thinned(bench.train, pilot.share)
-        self._values = values_of(pilot, bench.target)
-        self._device, self._dtype = prepare(bench.machine), compute_dtype(bench.machine, self._values)
-        self._batches = Batches(self._tokens, seed=self._values.seed, batch_size=pilot.batch_size,
-                                context_length=pilot.model.context_length)  # fmt: skip
-        self._folder = self._run_folder("trunk", 0)
-        self._build()
-        self._progress = self._folder.resume(self._decoder, self._optimizers)
-        self._compiled = False
-        if will_compile(bench.machine, self._values.model_dump(), seconds=pilot.seconds):
-            example = self._batches.batch(0).inputs_BT[: self._values.micro_batch_size].to(self._device)
-            self._compiled = compile_decoder(self._decoder, example, dtype=self._dtype)
-
-    def _build(self) -> None:
-        self._decoder = Decoder(self._pilot.model).initialize(seed=self._values.seed).to(self._device)
-        self._decoder.checkpoint_activations = self._values.checkpoint_activations
-        self._optimizers = build_optimizers(self._decoder, self._values)
-
-    def _run_folder(self, name: str, steps: int) -> RunFolder:
-        setup = setup_digest(values=self._values.model_dump(mode="json"), model=self._pilot.model.model_dump(mode="json"), steps=steps,
-                             share=self._pilot.share, tokens=self._tokens.num_tokens)  # fmt: skip
-        return RunFolder(self._bench.folder / TRUNKS / self._pilot.name / name, tokenizer_folder=self._bench.tokenizer_folder, setup=setup)
-
-    def close(self) -> None:
-        """Let other models run as plain Python again."""
-        if self._compiled:
-            undo_compilation(self._decoder)
-
-    def branch(self, steps: int) -> dict[str, Any]:
-        """Return the record of a run of `steps`: bit for bit what one that was alone would have given."""
-        values = self._values.model_copy(update={"steps": steps, "evaluations": 1})
-        start = steps - round(values.decay_fraction * steps) if can_branch(values) else 0
-        try:
-            if start > self._progress.step:
-                constant = values.model_copy(update={"steps": start, "decay_fraction": 0.0, "averaging": "none"})
-                self._learn(constant, self._folder, self._progress, validated=False)
-            loss = self._decay(values)
-        except (DivergedError, ModelError) as error:
-            if isinstance(error, ModelError) and self._is_sound():
-                raise
-            # Kept as a run without a loss: it is named, and not tried again.
-            loss = math.nan
-        tokens = steps * self._batches.tokens_per_batch
-        return {
-            "name": f"{self._pilot.name}-{steps}",
-            "parameters": rules.block_parameters(self._pilot.model),
-            "all_parameters": self._pilot.model.num_parameters,
-            "tokens_seen": tokens,
-            "unique_tokens": self._tokens.num_tokens,
-            "bits_per_byte": loss if math.isfinite(loss) else None,
-            "steps": steps,
-            "batch_size": self._pilot.batch_size,
-            "learning_rate": values.learning_rate,
-            "flops": flops_per_token(self._pilot.model).model * tokens,
-        }
-
-    def _is_sound(self) -> bool:
-        return all(bool(parameter.isfinite().all()) for parameter in self._decoder.parameters())
-
-    def _decay(self, values: TrainValues) -> float:
-        """Go to the end of a run in a copy of the trunk's state; the trunk stays where it is."""
-        weights = {name: tensor.clone() for name, tensor in self._decoder.state_dict().items()}
-        states = [copy.deepcopy(optimizer.state_dict()) for optimizer in self._optimizers]
-        folder = self._run_folder(f"branch-{values.steps}", values.steps)
-        progress = folder.resume(self._decoder, self._optimizers)
-        if not progress.step:
-            progress = replace(self._progress)
-        try:
-            return self._learn(values, folder, progress, validated=True).best_bits_per_byte
-        finally:
-            self._decoder.load_state_dict(weights)
-            for optimizer, state in zip(self._optimizers, states, strict=True):
-                optimizer.load_state_dict(state)
-
-    def _learn(self, values: TrainValues, folder: RunFolder, progress: Progress, *, validated: bool) -> Progress:
-        validation = self._bench.validation if validated else nothing_of(self._bench.validation)
-        return train(
-            self._decoder, self._optimizers, self._batches, validation, values, folder=folder, progress=progress, dtype=self._dtype,
-            speedometer=Speedometer(flops_per_token(self._pilot.model).model, 0.0), objective=build_objective(values, self._decoder),
-        )  # fmt: skip
-
-
-def values_of(pilot: Pilot, target: Plan) -> TrainValues:
-    """Return a pilot's settings: the plan's, with its own batch, rate and steps."""
-    longest = max(pilot.lengths)
-    own = {
-        "steps": longest, "batch_size": pilot.batch_size, "micro_batch_size": min(pilot.batch_size, int(target.train["micro_batch_size"])),
-        "warmup_steps": rules.warmup_steps(longest), "evaluations": 1, "patience": 0, "trackers": (), **learning_rates(target, pilot),
-    }  # fmt: skip
-    return validate(TrainValues, {**target.train, **own})
-
-
-def thinned(tokens: Tokens, share: float) -> Tokens:
-    """Return about this share of the documents, at least one, evenly spread: sources keep their proportions."""
-    if share >= 1:
-        return tokens
-    count = max(1, round(share * tokens.num_documents))
-    chosen = np.arange(count, dtype=np.int64) * tokens.num_documents // count
-    parts = [tokens.tokens[tokens.offsets[number] : tokens.offsets[number + 1]] for number in chosen]
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum([len(part) for part in parts])])
-    return Tokens(np.concatenate(parts), offsets, tokens.document_bytes[chosen], tokens.end_of_text_id, tokens.vocabulary_size)
-
-
-def nothing_of(tokens: Tokens) -> Tokens:
-    """Return no documents of a split."""
-    return replace(tokens, tokens=tokens.tokens[:0], offsets=tokens.offsets[:1], document_bytes=tokens.document_bytes[:0])

@@ -8,14 +8,20 @@ from pathlib import Path
 import psutil
 import torch
 
+from rodna.core.errors import RodnaError
 from rodna.core.log import warn
+from rodna.data.batches import Batch
+from rodna.models.config import ModelConfig
 from rodna.models.decoder import Decoder
 from rodna.plan.hardware import Machine, usable_cores
 from rodna.train import objectives, several_targets
 from rodna.train.config import TrainValues
+from rodna.train.objectives import Objective, next_token
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 TOP_PAD_BYTES = 64 * 2**20
+ROW_COUNTS = 2
+"""How many counts of rows a micro-batch has: the usual one, and that of the last of a batch that it does not divide."""
 
 
 def prepare(machine: Machine) -> torch.device:
@@ -42,30 +48,71 @@ def compute_dtype(machine: Machine, config: TrainValues) -> torch.dtype:
     return torch.bfloat16 if config.precision == "bf16" else torch.float32
 
 
-def compile_decoder(decoder: Decoder, example_BT: torch.Tensor, *, dtype: torch.dtype) -> bool:
-    """Compile the blocks and the loss, and try them once; on failure go back to plain execution, saying so.
+def compile_decoder(
+    decoder: Decoder, example: Batch | torch.Tensor, *, dtype: torch.dtype, objective: Objective = next_token, row_lengths: int = 1
+) -> bool:
+    """Compile the blocks and the loss, and learn once from an example; on failure go back to plain execution, saying so.
 
     One block is compiled and its code serves all of them, so the time does not grow with depth. Run under
     `torch.compiler.set_stance("force_eager")` what has other shapes, such as evaluation.
 
+    Args:
+        decoder: on its device.
+        example: a micro-batch as training will have it, or nothing but its tokens.
+        dtype: of activations and matrix products.
+        objective: what will be learned; teachers are compiled and tried with it.
+        row_lengths: how many lengths of rows training will have.
+
     Returns:
         Whether the decoder is compiled now.
+
+    Raises:
+        RodnaError: the objective refuses the decoder or the example, compiled or not.
     """
+    batch = example if isinstance(example, Batch) else _batch_of(example)
+    compiled = False
     try:
         for block in decoder.blocks:
             block.compile(dynamic=False)
         objectives.score = torch.compile(objectives.score_and_differentiate, dynamic=False)
         several_targets.score = torch.compile(several_targets.score_columns, dynamic=False)
-        hidden_BTD = decoder(example_BT, compute_dtype=dtype)
-        objectives.linear_cross_entropy(hidden_BTD.flatten(0, 1), decoder.head.weight, decoder.head.bias, example_BT.flatten()).backward()
+        allow_shapes(kinds_of_layers(decoder.config) * row_lengths * ROW_COUNTS)
+        objective(decoder, batch, compute_dtype=dtype).nats.backward()
+        compiled = True
+    except RodnaError:
+        raise
     except Exception as error:
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         warn(f"torch.compile does not work here, going on without it: {reason:.200}")
-        undo_compilation(decoder)
-        return False
     finally:
+        if not compiled:
+            undo_compilation(decoder)
         decoder.zero_grad(set_to_none=True)
-    return True
+    return compiled
+
+
+def kinds_of_layers(config: ModelConfig) -> int:
+    """Return how many kinds of layers a model has to the compiler: a layer that lends its values or takes a skip is one of its own."""
+    lent = config.value_residual == "first_layer"
+    return len({
+        (lent and index == 0, lent and run > 0, config.unet_skips and index >= config.num_layers - config.num_layers // 2)
+        for run, index in enumerate(config.layer_order)
+    })  # fmt: skip
+
+
+def allow_shapes(number: int) -> None:
+    """Let the compiler make so many more variants of a piece of code: by default it gives up after eight, without an error.
+
+    All blocks of all models are one piece of code to it. A variant is made for each kind of layer and each shape of its input.
+    """
+    import torch._dynamo.config as dynamo
+
+    dynamo.recompile_limit += number
+    dynamo.accumulated_recompile_limit = max(dynamo.accumulated_recompile_limit, 2 * dynamo.recompile_limit)
+
+
+def _batch_of(tokens_BT: torch.Tensor) -> Batch:
+    return Batch(tokens_BT, tokens_BT, torch.zeros_like(tokens_BT), torch.arange(len(tokens_BT), device=tokens_BT.device))
 
 
 def undo_compilation(decoder: Decoder) -> None:

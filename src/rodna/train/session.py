@@ -4,7 +4,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,15 @@ import torch
 from rodna.core.artifact import Artifact
 from rodna.core.files import write_json
 from rodna.data.batches import Batches
-from rodna.data.curriculum import make_batches
+from rodna.data.curriculum import make_batches, row_lengths
 from rodna.data.tokens import Tokens
 from rodna.models.config import ModelConfig
 from rodna.models.decoder import Decoder
 from rodna.plan.flops import flops_per_token
-from rodna.plan.hardware import Machine
+from rodna.plan.hardware import Machine, measure_speeds
 from rodna.plan.speed import will_compile
 from rodna.train.config import TrainValues
-from rodna.train.loop import Objective, Speedometer, train
+from rodna.train.loop import Objective, Speedometer, first_micro_batch, train
 from rodna.train.objectives import build_objective
 from rodna.train.optim import build_optimizers
 from rodna.train.runtime import compile_decoder, compute_dtype, prepare
@@ -103,7 +103,7 @@ def fit(
         tokens: the encoded corpus.
         folder: of the run.
         machine: this one.
-        speeds: as the plan measured them, for MFU.
+        speeds: of the plan's machine, for MFU; measured anew where that was another one.
         seconds: the training is expected to take: decides whether compiling pays.
         make_lesson: gives what is learned.
 
@@ -118,13 +118,14 @@ def fit(
     optimizers = build_optimizers(decoder, values)
     batches = make_batches(Tokens.open(tokens.path, "train"), values, model.context_length, order_seed=job.order_seed)
     progress = folder.resume(decoder, optimizers)
-    compiled = False
-    if will_compile(machine, values.model_dump(), seconds=seconds):
-        example = batches.batch(0).inputs_BT[: values.micro_batch_size].to(device)
-        compiled = compile_decoder(decoder, example, dtype=dtype)
     lesson = make_lesson(decoder, job, dtype)
-    speedometer = Speedometer(flops_per_token(model).model + lesson.flops_per_token, peak_flops(speeds, dtype))
+    speedometer = Speedometer(flops_per_token(model).model + lesson.flops_per_token, peak_flops(speeds_here(speeds, machine), dtype))
+    compiled = False
     try:
+        if will_compile(machine, values.model_dump(), seconds=seconds):
+            example = first_micro_batch(batches.batch(min(progress.step, values.steps - 1)), values, device)
+            lengths = len(row_lengths(values, model.context_length))
+            compiled = compile_decoder(decoder, example, dtype=dtype, objective=lesson.objective, row_lengths=lengths)
         train(
             decoder, optimizers, batches, Tokens.open(tokens.path, "validation"), values, folder=folder, progress=progress, dtype=dtype,
             speedometer=speedometer, objective=lesson.objective,
@@ -154,6 +155,14 @@ def copy_checkpoint(checkpoint: Path, out: Path) -> None:
             os.link(file, out / file.name)
             continue
         shutil.copyfile(file, out / file.name)
+
+
+def speeds_here(planned: Mapping[str, Any], machine: Machine) -> Mapping[str, Any]:
+    """Return the speeds of the machine at hand: the plan's where it was made here, else measured now, which takes a second."""
+    here = asdict(machine)
+    if planned.get("at_hand", True) and all(planned.get(name, here[name]) == here[name] for name in ("name", "device", "cores")):
+        return planned
+    return here | asdict(measure_speeds(machine))
 
 
 def peak_flops(speeds: Mapping[str, Any], dtype: torch.dtype) -> float:
@@ -187,6 +196,10 @@ def summarize(
         "stopped_early": progress.stopped_early,
         "peak_memory_bytes": progress.peak_memory_bytes,
         "device": machine.name,
+        "device_kind": machine.device,
+        "cores": machine.cores,
+        "watts": machine.watts,
+        "peak_flops": speedometer.peak_flops,
         "dtype": str(dtype).removeprefix("torch."),
         "compiled": compiled,
         "threads": torch.get_num_threads(),

@@ -14,7 +14,7 @@ from rodna.plan.hardware import Machine
 from rodna.plan.speed import StepTime, will_compile
 from rodna.train.averaging import WeightAverage
 from rodna.train.config import TrainValues
-from rodna.train.loop import learn_batch
+from rodna.train.loop import first_micro_batch, learn_batch
 from rodna.train.objectives import build_objective
 from rodna.train.optim import build_optimizers, update
 from rodna.train.runtime import compile_decoder, compute_dtype, prepare, undo_compilation
@@ -24,7 +24,14 @@ UPDATE_FACTOR = 1e-6
 """Of the learning rates: the weights hardly move, yet nothing is skipped for being zero."""
 
 
-def time_steps(model: ModelConfig, train: Mapping[str, Any], *, machine: Machine, expected_seconds: float = float("inf")) -> StepTime:
+def time_steps(
+    model: ModelConfig,
+    train: Mapping[str, Any],
+    *,
+    machine: Machine,
+    expected_seconds: float = float("inf"),
+    seconds: float = MEASURED_SECONDS,
+) -> StepTime:
     """Time optimizer steps as the loop would make them: its objective, optimizers, dropout and averaging, compiled if it would compile.
 
     A plain mean of the weights is timed as if every step were in its window: at most a percent too much.
@@ -34,6 +41,7 @@ def time_steps(model: ModelConfig, train: Mapping[str, Any], *, machine: Machine
         train: settings, all plain values.
         machine: this one.
         expected_seconds: of the whole training: decides whether compiling pays.
+        seconds: to measure for, at least three steps.
     """
     values = validate(TrainValues, train)
     device, dtype = prepare(machine), compute_dtype(machine, values)
@@ -47,12 +55,12 @@ def time_steps(model: ModelConfig, train: Mapping[str, Any], *, machine: Machine
 
     started = time.perf_counter()
     compiled = will_compile(machine, train, seconds=expected_seconds) and compile_decoder(
-        decoder, batch.inputs_BT[: values.micro_batch_size].to(device), dtype=dtype
+        decoder, first_micro_batch(batch, values, device), dtype=dtype, objective=objective
     )
     startup = time.perf_counter() - started
     times: list[float] = []
     try:
-        while len(times) < 3 or sum(times) < MEASURED_SECONDS:
+        while len(times) < 3 or sum(times) < seconds:
             step_started = time.perf_counter()
             learn_batch(decoder, batch, values, device=device, step=len(times), dtype=dtype, objective=objective)
             update(decoder, optimizers, factor=UPDATE_FACTOR, clip_norm=values.clip_norm)

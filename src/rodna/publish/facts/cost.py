@@ -40,11 +40,15 @@ def cost_facts(artifacts: Mapping[str, Artifact]) -> CostFacts | None:
     }
     seconds |= {name: value for name, value in apart.items() if value}
     total += sum(apart.values())
-    watts = amount(get(plan, "machine", "watts"))
+    trained_on, planned_for = _machines(summary, plan)
+    if planned_for and not get(summary, "peak_flops"):
+        # A share of another machine's peak says nothing.
+        summary = {**summary, "mfu": None}
+    watts = amount(get(trained_on, "watts"))
     numbers = [Number("for all stages", human_seconds(total)), *_training_numbers(summary)]
     if watts:
         numbers.append(Number("of electricity, estimated", energy(total, watts)))
-    return CostFacts(_lead(plan), numbers, _stages(seconds), _assumption(watts, summary))
+    return CostFacts(_lead(trained_on, planned_for), numbers, _stages(seconds), _assumption(watts, summary))
 
 
 def energy(seconds: float, watts: float) -> str:
@@ -72,11 +76,29 @@ def _training_numbers(summary: Any) -> list[Number]:
     return shown
 
 
-def _lead(plan: Any) -> str:
-    name, cores, device = (get(plan, "machine", key) for key in ("name", "cores", "device"))
+def _machines(summary: Any, plan: Any) -> tuple[Mapping[str, Any], str]:
+    """Return the machine that trained, and the name of the one that was planned for where that is another.
+
+    Runs whose summary has only the name of their machine are told by the plan's, if it is the same; of another, nothing else is known.
+    """
+    planned = {key: get(plan, "machine", key) for key in ("name", "cores", "device", "watts")}
+    name = get(summary, "device")
+    if not name or (name == planned["name"] and get(plan, "machine", "at_hand") is not False):
+        return planned, ""
+    trained = {"name": name, "cores": get(summary, "cores"), "device": get(summary, "device_kind"), "watts": get(summary, "watts")}
+    return trained, str(planned["name"] or "")
+
+
+def _lead(machine: Mapping[str, Any], planned_for: str) -> str:
+    name, cores = machine["name"], machine["cores"]
     if not name:
         return "Measured while the stages ran."
-    return f"Measured on {name}, {cores} cores." if device == "cpu" else f"Measured on {name}."
+    lead = f"Measured on {name}, {cores} cores." if machine["device"] == "cpu" else f"Measured on {name}."
+    return (
+        f"{lead} The plan was made for another machine, {planned_for}: its hours, energy and money are of that one."
+        if planned_for
+        else lead
+    )
 
 
 def _assumption(watts: float, summary: Any) -> str:
