@@ -84,3 +84,12 @@ def test_what_cannot_be_planned_is_refused(rodna, prepared, settings, message):
     result = rodna("plan", "--workspace", prepared, *(part for setting in settings for part in ("--set", setting)))
     assert result.exit_code == 1
     assert message in result.stderr
+
+
+def test_the_plan_of_an_ensemble_is_that_of_one_member_and_says_how_the_time_is_split(rodna, as_json, prepared):
+    members = ("plan", "--workspace", prepared, *GPU, "--set", "ensemble.members=4", "--set", "plan.time_budget_minutes=60")
+    said, found = rodna(*members).stdout, as_json(rodna(*members, "--json"))
+
+    assert "This is the plan of one of 4 members: each has 10 min, and of 1 h the student has 20 min." in said
+    assert found["ensemble"]["member_minutes"] == pytest.approx(10)
+    assert "ensemble" not in as_json(rodna(*members[:-4], "--json"))

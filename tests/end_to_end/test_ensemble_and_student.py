@@ -96,6 +96,20 @@ def test_killed_in_a_member_and_in_the_student_it_ends_with_the_weights_of_one_n
         assert {key: tensor.tobytes() for key, tensor in one.items()} == {key: tensor.tobytes() for key, tensor in other.items()}
 
 
+def test_status_counts_the_finished_members_of_an_unfinished_ensemble(rodna, as_json, finished: Path):
+    shutil.rmtree(finished / "artifacts" / "ensemble")
+    detail = {step["stage"]: step["detail"] for step in as_json(rodna("status", "-w", finished, "--json", *SET))["stages"]}
+    raised = rodna("status", "-w", finished, *SET, "--set", "ensemble.members=3").stdout
+    shutil.rmtree(next(finished.glob("runs/tiny-ensemble/member-02-*")))
+    fewer = rodna("status", "-w", finished, *SET).stdout
+    changed = rodna("status", "-w", finished, *SET, "--set", "ensemble.overrides=[{train: {learning_rate: 0.001}}]").stdout
+
+    assert detail["ensemble"] == "2 of 2 members finished"
+    assert "2 of 3 members finished" in raised
+    assert "1 of 2 members finished" in fewer
+    assert "members finished" not in changed
+
+
 def test_every_stage_is_done_and_a_second_run_does_nothing(rodna, as_json, finished: Path):
     states = {step["stage"]: step["state"] for step in as_json(rodna("status", "-w", finished, "--json", *SET))["stages"]}
     again = as_json(rodna("run", "-w", finished, "--json", *SET))

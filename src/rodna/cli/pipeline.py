@@ -52,11 +52,13 @@ def _look_at(stages: Stages, name: StageName, everything: list[Artifact]) -> Ste
         return Step(name, "damaged", str(stage.out(stages.workspace)), error.what)
     if artifact is not None:
         return Step(name, "done", str(artifact.path), describe(artifact))
+    finished = stages.finished_members() if name == "ensemble" else 0
+    begun = [f"{finished} of {stages.project.ensemble.members} members finished"] if finished else []
     older = [item for item in everything if item.kind == stage.kind and item.manifest.name == stage.name]
     if not older:
-        return Step(name, "missing", "", "")
+        return Step(name, "missing", "", *begun or [""])
     newest = max(older, key=lambda item: item.manifest.created)
-    return Step(name, "stale", str(newest.path), "; ".join(differences(newest, stage)))
+    return Step(name, "stale", str(newest.path), "; ".join(begun + differences(newest, stage)))
 
 
 def next_command(steps: list[Step]) -> str:

@@ -43,12 +43,14 @@ def plan(
     if stage_verb(("plan",), workspace=workspace, overrides=set_, dry_run=dry_run, as_json=as_json and dry_run, quiet=True) == {}:
         return
     stages = open_stages(workspace, set_)
-    proposed = read_plan(stages.artifact("plan"))
+    proposed, split = read_plan(stages.artifact("plan")), stages.time_split()
     if as_json:
-        values = {**vars(proposed), "model": proposed.model.model_dump(mode="json")}
+        values = {**vars(proposed), "model": proposed.model.model_dump(mode="json")} | ({"ensemble": split} if split else {})
         print_json({"path": str(stages.artifact("plan").path), **values})
     else:
         print_plan(proposed)
+        if split:
+            print(split_sentence(split))
     if figure:
         draw(proposed, figure)
     if write:
@@ -105,6 +107,15 @@ def print_plan(proposed: "Plan") -> None:
     )
     if proposed.isoflop:
         print_budgets(proposed)
+
+
+def split_sentence(split: dict[str, float]) -> str:
+    """Return what a plan is the plan of, where several models are trained."""
+    from rodna.core.text import human_seconds
+
+    all_, each, student = (human_seconds(60 * split[name]) for name in ("minutes", "member_minutes", "student_minutes"))
+    kept = "" if split["split_over"] == split["members"] else f" (the time was split over {split['split_over']}: those keep what they had)"
+    return f"This is the plan of one of {split['members']} members: each has {each}{kept}, and of {all_} the student has {student}."
 
 
 def print_budgets(proposed: "Plan") -> None:

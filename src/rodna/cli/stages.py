@@ -231,6 +231,22 @@ class Stages:
         settings = ensemble_settings(project.ensemble, project.distill, split_over=split_over)
         return self._make("ensemble", ENSEMBLE_FORMAT_VERSION, self._training_inputs(), settings, train_ensemble)
 
+    def finished_members(self) -> int:
+        """Return how many members are finished, before all of the ensemble is."""
+        made = [self.stage(name).existing(self.workspace) for name in ("tokens", "tokenizer", "plan")]
+        run = self.run_folder("ensemble")
+        if None in made or not list(run.glob("member-*/finished")):
+            return 0
+        from rodna.train.members import count_finished
+
+        return count_finished(*filter(None, made), self.project.ensemble, self.project.distill, run)
+
+    def time_split(self) -> dict[str, float]:
+        """Return how the time is split between members and student; empty without an ensemble."""
+        from rodna.train.identity import time_split
+
+        return time_split(self.project.ensemble, self.project.plan.minutes, self._split_over())
+
     def _split_over(self) -> int:
         """Return over how many members the members' time is split, 0 where there are none.
 

@@ -25,6 +25,15 @@ def member_minutes(config: EnsembleConfig, minutes: float, split_over: int) -> f
     return round(minutes * config.share / split_over, 9)
 
 
+def time_split(config: EnsembleConfig, minutes: float, split_over: int) -> dict[str, float]:
+    """Return how the time is split between members and student, in minutes; empty without an ensemble."""
+    if not config.members:
+        return {}
+    each = member_minutes(config, minutes, split_over)
+    return {"members": config.members, "split_over": split_over, "minutes": minutes, "member_minutes": each,
+            "student_minutes": minutes * (1 - config.share)}  # fmt: skip
+
+
 def ensemble_settings(config: EnsembleConfig, distill: DistillConfig, *, split_over: int) -> dict[str, Any]:
     """Return what an ensemble depends on besides its inputs."""
     settings = config.model_dump(mode="json") | {"split_over": split_over}

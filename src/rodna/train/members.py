@@ -167,12 +167,39 @@ def member_folders(ensemble: Artifact) -> list[Path]:
     return [ensemble.path / member_name(number) for number in range(1, int(ensemble.counts["members"]) + 1)]
 
 
+def count_finished(tokens: Artifact, tokenizer: Artifact, plan: Artifact, config: EnsembleConfig, distill: DistillConfig, run: Path) -> int:
+    """Return how many members of an ensemble need not be trained any more.
+
+    Args:
+        tokens: the encoded corpus.
+        tokenizer: of the members.
+        plan: of one member.
+        config: how many members, and what they differ in.
+        distill: how a member learns from those before it, where `config.chain`.
+        run: folder of the members' runs.
+    """
+    bench, done = Workbench.open(tokens, tokenizer, plan), list[Artifact]()
+    for number, job in enumerate(member_jobs(config, bench.plan, bench.given, num_tokens=bench.num_tokens), 1):
+        setup = _identity(bench, job, done if config.chain else [], distill)[1]
+        finished = run / f"{member_name(number)}-{setup[:8]}" / "finished"
+        if (finished / MANIFEST).is_file():
+            done.append(Artifact.open(finished, kind="member"))
+        elif config.chain:
+            break
+    return len(done)
+
+
+def _identity(bench: Workbench, job: Job, before: Sequence[Artifact], distill: DistillConfig) -> tuple[dict[str, Any], str]:
+    """Return how a member is taught by those before it, and the digest of all that decides its weights."""
+    teaching = distill.model_dump(mode="json", include=CHAIN_SETTINGS) if before else {}
+    return teaching, bench.setup(job, teachers=[member.digest for member in before], teaching=teaching)
+
+
 def _member(
     bench: Workbench, job: Job, number: int, count: int, run: Path, *, before: Sequence[Artifact], distill: DistillConfig
 ) -> Artifact:
     """Return a finished member, training it where it is not."""
-    teaching = distill.model_dump(mode="json", include=CHAIN_SETTINGS) if before else {}
-    setup = bench.setup(job, teachers=[member.digest for member in before], teaching=teaching)
+    teaching, setup = _identity(bench, job, before, distill)
     place = run / f"{member_name(number)}-{setup[:8]}"
     finished = place / "finished"
     if (finished / MANIFEST).is_file():
