@@ -69,12 +69,19 @@ def test_an_unknown_verb_below_plan_is_a_usage_error(rodna):
 
 
 def test_what_a_plan_writes_into_the_project_leaves_the_fit_as_it_is(workspace):
-    from rodna.cli.fit import fit_settings
-    from rodna.cli.verbs import open_stages
+    from rodna.cli.scaling import fit_settings
+    from rodna.cli.verbs import open_project
 
-    before = fit_settings(open_stages(workspace, []))
-    written = ["train.steps=100", "train.learning_rate=0.02", "train.weight_decay=0.3", "model.width=64", "model.dropout=0.2", "train.seed=3"]
+    before = fit_settings(open_project(workspace, [])[0])
+    written = [
+        "train.steps=100",
+        "train.learning_rate=0.02",
+        "train.weight_decay=0.3",
+        "model.width=64",
+        "model.dropout=0.2",
+        "train.seed=3",
+    ]
 
-    assert fit_settings(open_stages(workspace, written)) == before
-    assert fit_settings(open_stages(workspace, ["train.optimizer=adamw"])) != before
-    assert fit_settings(open_stages(workspace, ["plan.recipe=compute-limited"])) != before
+    assert fit_settings(open_project(workspace, written)[0]) == before
+    assert fit_settings(open_project(workspace, ["train.optimizer=adamw"])[0]) != before
+    assert fit_settings(open_project(workspace, ["plan.recipe=compute-limited"])[0]) != before

@@ -1,9 +1,10 @@
 """`rodna plan fit`: pilot runs on the user's own text, and the law they give."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rodna.cli import scaling
 from rodna.cli.options import HERE, NOTHING, DryRunOption, JsonOption, SetOption, WorkspaceOption
 from rodna.core.log import say
 
@@ -17,14 +18,6 @@ if TYPE_CHECKING:
     from rodna.plan.propose import Plan
 
 MINUTES = 4.0
-
-
-SHAPE = frozenset(
-    ("context_length", "width", "num_layers", "num_heads", "num_kv_heads", "head_width", "ffn_width", "tied_embeddings", "dropout")
-)
-"""Settings of the model that a plan fills in."""
-WITHOUT_EFFECT = frozenset(("seed", "compile", "evaluation_tokens", "patience", "log_every", "save_minutes", "trackers"))
-"""Settings of training that say nothing about how well a model learns."""
 
 
 def fit(
@@ -70,51 +63,23 @@ def fit(
 
 def scaling_stage(stages: "Stages", *, minutes: float = MINUTES) -> "Stage":
     """Return the stage that makes pilot runs and the fit. How many minutes they take is no part of what it depends on."""
-    from rodna.core.workspace import Stage
-    from rodna.plan.fit import FORMAT_VERSION, KIND
-
-    corpus, tokenizer = stages.stage("corpus"), stages.stage("tokenizer")
-    settings = fit_settings(stages)
-    inputs = {"corpus": corpus.digest, "tokenizer": tokenizer.digest}
+    project = stages.project
 
     def make(out: "Path") -> "Artifact":
         from rodna.train.pilots import fit_scaling
 
         run = run_folder(stages, scaling_stage(stages), minutes)
         return fit_scaling(
-            stages.artifact("corpus"), stages.artifact("tokenizer"), stages.artifact("tokens"), settings, out, run=run,
+            stages.artifact("corpus"), stages.artifact("tokenizer"), stages.artifact("tokens"), scaling.fit_settings(project), out, run=run,
             make_target=lambda: target_of(stages), seconds=60 * minutes,
         )  # fmt: skip
 
-    return Stage(kind=KIND, name=stages.project.name, format_version=FORMAT_VERSION, inputs=inputs, config=settings, make=make)
-
-
-def existing_fit(stages: "Stages") -> "Artifact | None":
-    """Return the fit for the project's text and settings, None where `rodna plan fit` was not run."""
-    return scaling_stage(stages).existing(stages.workspace)
+    return scaling.scaling_stage(project, corpus=stages.stage("corpus").digest, tokenizer=stages.stage("tokenizer").digest, make=make)
 
 
 def run_folder(stages: "Stages", stage: "Stage", minutes: float) -> "Path":
     """Return where pilots are kept: more minutes are another ladder."""
     return stages.workspace.runs / f"{stage.out(stages.workspace).name}-{minutes:g}min"
-
-
-def fit_settings(stages: "Stages") -> dict[str, Any]:
-    """Return the settings a fit depends on: what model and training are like, whatever their size and length.
-
-    What a plan fills in is left out: the law is for any size and length, and `plan --write` must not throw the fit away.
-    """
-    from rodna.plan.plan import plan_settings
-    from rodna.train.config import TrainConfig
-
-    project = stages.project
-    settings = plan_settings(project.plan, model=project.model, train=project.train)
-    planned = {name for name, field in TrainConfig.model_fields.items() if field.default == "planned"}
-    return {
-        "model": {name: value for name, value in settings["model"].items() if name not in SHAPE},
-        "train": {name: value for name, value in settings["train"].items() if name not in planned | WITHOUT_EFFECT},
-        "plan": {name: settings["plan"][name] for name in ("recipe", "preset", "device")},
-    }
 
 
 def target_of(stages: "Stages") -> "Plan":

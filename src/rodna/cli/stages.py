@@ -142,13 +142,19 @@ class Stages:
     def _plan(self) -> Stage:
         return self._plan_for(self._split_over())
 
+    def existing_fit(self) -> Artifact | None:
+        """Return the law fitted to pilot runs on this text, None where there is none."""
+        from rodna.cli.scaling import existing_fit
+
+        digests = {name: self._announced(name).digest for name in ("corpus", "tokenizer")}
+        return existing_fit(self.project, self.workspace, **digests)
+
     def _plan_for(self, split_over: int) -> Stage:
         """Return the planning of one model: the only one, or one member of an ensemble whose time is split over so many."""
-        from rodna.cli.fit import existing_fit
         from rodna.plan import plan
         from rodna.train.identity import member_minutes
 
-        project, fit = self.project, existing_fit(self)
+        project, fit = self.project, self.existing_fit()
         config = project.plan
         if split_over:
             minutes = member_minutes(project.ensemble, config.minutes, split_over)
@@ -233,13 +239,15 @@ class Stages:
 
     def finished_members(self) -> int:
         """Return how many members are finished, before all of the ensemble is."""
-        made = [self.stage(name).existing(self.workspace) for name in ("tokens", "tokenizer", "plan")]
         run = self.run_folder("ensemble")
-        if None in made or not list(run.glob("member-*/finished")):
+        if not list(run.glob("member-*/finished")):
+            return 0
+        tokens, tokenizer, plan = (self.stage(name).existing(self.workspace) for name in ("tokens", "tokenizer", "plan"))
+        if tokens is None or tokenizer is None or plan is None:
             return 0
         from rodna.train.members import count_finished
 
-        return count_finished(*filter(None, made), self.project.ensemble, self.project.distill, run)
+        return count_finished(tokens, tokenizer, plan, self.project.ensemble, self.project.distill, run)
 
     def time_split(self) -> dict[str, float]:
         """Return how the time is split between members and student; empty without an ensemble."""

@@ -156,7 +156,6 @@ class Trials:
                 shutil.rmtree(path, ignore_errors=True)
 
     def _train(self, settings: Mapping[str, Any], rung: Rung, folder: Path) -> tuple[float | None, dict[str, Any]]:
-        from rodna.cli.fit import existing_fit
         from rodna.plan.plan import make_plan, read_plan
         from rodna.train.stages import pretrain
         from rodna.train.timing import time_steps
@@ -169,7 +168,7 @@ class Trials:
 
         def planned(project: Project, out: Path) -> Artifact:
             made, settings = (corpus, tokenizer, project.plan), {"model": project.model, "train": project.train}
-            return _existing(out, "plan") or make_plan(*made, **settings, out=out, timer=time_steps, fit=existing_fit(self.stages))
+            return _existing(out, "plan") or make_plan(*made, **settings, out=out, timer=time_steps, fit=self.stages.existing_fit())
 
         whole = self.plan
         if any(key.startswith("plan.") for key in settings):
