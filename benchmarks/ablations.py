@@ -210,6 +210,7 @@ def run_one(given: argparse.Namespace) -> None:
     import torch
     from planning_study import tokens_of
 
+    from rodna.data.curriculum import make_batches
     from rodna.data.tokens import Tokens
     from rodna.models.decoder import Decoder
     from rodna.plan.flops import flops_per_token
@@ -217,6 +218,7 @@ def run_one(given: argparse.Namespace) -> None:
     from rodna.train.loop import Speedometer, train
     from rodna.train.optim import build_optimizers
     from rodna.train.runtime import compile_decoder, compute_dtype, prepare
+    from rodna.train.several_targets import build_objective
     from rodna.train.state import RunFolder
 
     study, settings = STUDIES[specification["study"]], settings_of(specification["row"])
@@ -232,8 +234,8 @@ def run_one(given: argparse.Namespace) -> None:
     device, dtype = prepare(machine), compute_dtype(machine, values)
     torch.set_num_threads(specification["threads"])
     decoder = Decoder(model).initialize(seed=values.seed).to(device).train()
-    optimizers, objective = build_optimizers(decoder, values), objective_for(values, decoder)
-    batches = batches_for(tokens, values, model.context_length)
+    optimizers, objective = build_optimizers(decoder, values), build_objective(values, decoder)
+    batches = make_batches(tokens, values, model.context_length)
     compile_decoder(decoder, batches.batch(0).inputs_BT[: values.micro_batch_size].to(device), dtype=dtype)
     with tempfile.TemporaryDirectory() as scratch:
         folder = RunFolder(Path(scratch) / "run", tokenizer_folder=made.path.parent / "tokenizer", setup="ablation")
@@ -276,24 +278,6 @@ def values_of(settings: dict[str, Any], *, seed: int, budget: float) -> Any:
         seed=seed, steps=round(budget / settings["batch_tokens"]), batch_size=rows, micro_batch_size=min(rows, max(1, 2048 // context)),
         checkpoint_activations=False, evaluation_tokens=0, trackers=(), save_minutes=1e6, **fields,
     )  # fmt: skip
-
-
-def batches_for(tokens: Any, values: Any, context_length: int) -> Any:
-    """Return the batches that the settings ask for."""
-    try:
-        from rodna.data.curriculum import make_batches
-    except ImportError:
-        from rodna.data.batches import Batches
-
-        return Batches(tokens, seed=values.seed, batch_size=values.batch_size, context_length=context_length)
-    return make_batches(tokens, values, context_length)
-
-
-def objective_for(values: Any, decoder: Any) -> Any:
-    """Return the objective that the settings ask for."""
-    from rodna.train import objectives
-
-    return objectives.build_objective(values, decoder) if hasattr(objectives, "build_objective") else objectives.next_token
 
 
 def spread(tokens: Any, share: float) -> Any:

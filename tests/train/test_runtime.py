@@ -12,8 +12,9 @@ from rodna.plan.hardware import describe_machine
 from rodna.plan.speed import will_compile
 from rodna.train import objectives
 from rodna.train.loop import first_micro_batch, learn_batch
-from rodna.train.objectives import build_objective, linear_cross_entropy, next_token
+from rodna.train.objectives import linear_cross_entropy, next_token
 from rodna.train.runtime import PeakMemory, compile_decoder, compute_dtype, eager, kinds_of_layers, prepare, undo_compilation
+from rodna.train.several_targets import build_objective
 
 
 @pytest.fixture

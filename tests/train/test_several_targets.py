@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from rodna.data.batches import IGNORE, Batch
 from rodna.models.decoder import Decoder, Masking
 from rodna.train import objectives
-from rodna.train.objectives import build_objective, chunked_linear_loss, linear_cross_entropy, next_token
+from rodna.train.objectives import chunked_linear_loss, linear_cross_entropy, next_token
 from rodna.train.runtime import compile_decoder, eager, undo_compilation
-from rodna.train.several_targets import FUTURE_UNTIL, SeveralTargets, score_columns, uniform
+from rodna.train.several_targets import FUTURE_UNTIL, SeveralTargets, build_objective, score_columns, uniform
 
 LENGTH = 16
 

@@ -14,7 +14,6 @@ from torch import Tensor
 from rodna.data.batches import IGNORE, Batch
 from rodna.models.decoder import Decoder, soft_cap
 from rodna.plan.memory import LOSS_CHUNK_TOKENS
-from rodna.train.config import TrainValues
 
 
 class LossSum(NamedTuple):
@@ -49,15 +48,6 @@ def next_token(decoder: Decoder, batch: Batch, *, compute_dtype: torch.dtype) ->
         hidden_BTD.flatten(0, 1), decoder.head.weight, decoder.head.bias, targets_N, softcap=decoder.config.logit_softcap
     )
     return LossSum(nats, int((batch.targets_BT != IGNORE).sum()))
-
-
-def build_objective(values: TrainValues, decoder: Decoder) -> Objective:
-    """Return what a run learns: the next token, tokens beyond it, or masked text as well, as its settings say."""
-    if values.future_tokens == 1 and values.masked_share == 0:
-        return next_token
-    from rodna.train.several_targets import SeveralTargets
-
-    return SeveralTargets(values, decoder)
 
 
 def linear_cross_entropy(

@@ -22,9 +22,9 @@ from rodna.plan.hardware import Machine, measure_speeds
 from rodna.plan.speed import will_compile
 from rodna.train.config import TrainValues
 from rodna.train.loop import Objective, Speedometer, first_micro_batch, train
-from rodna.train.objectives import build_objective
 from rodna.train.optim import build_optimizers
 from rodna.train.runtime import compile_decoder, compute_dtype, prepare
+from rodna.train.several_targets import build_objective
 from rodna.train.state import RESUMING, Progress, RunFolder
 
 

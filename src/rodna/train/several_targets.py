@@ -12,7 +12,7 @@ from torch import Tensor
 from rodna.data.batches import IGNORE, Batch
 from rodna.models.decoder import INITIAL_STD, Decoder, Masking, soft_cap
 from rodna.train.config import TrainValues
-from rodna.train.objectives import LossSum, chunked_linear_loss
+from rodna.train.objectives import LossSum, Objective, chunked_linear_loss, next_token
 
 FUTURE_UNTIL = 2 / 3
 """Share of the steps over which the weight of tokens beyond the next one falls to zero, linearly. One distribution cannot be that of
@@ -20,6 +20,11 @@ two tokens: the end of the run belongs to the next one alone. Reference: modded-
 
 MASK_SEED = 0x6D61736B
 """Of the vector that stands for a masked token: random, the same for every model of a width, and in no checkpoint."""
+
+
+def build_objective(values: TrainValues, decoder: Decoder) -> Objective:
+    """Return what a run learns: the next token, tokens beyond it, or masked text as well, as its settings say."""
+    return next_token if values.future_tokens == 1 and values.masked_share == 0 else SeveralTargets(values, decoder)
 
 
 class SeveralTargets:

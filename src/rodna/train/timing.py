@@ -15,9 +15,9 @@ from rodna.plan.speed import StepTime, will_compile
 from rodna.train.averaging import WeightAverage
 from rodna.train.config import TrainValues
 from rodna.train.loop import first_micro_batch, learn_batch
-from rodna.train.objectives import build_objective
 from rodna.train.optim import build_optimizers, update
 from rodna.train.runtime import compile_decoder, compute_dtype, prepare, undo_compilation
+from rodna.train.several_targets import build_objective
 
 MEASURED_SECONDS = 4.0
 UPDATE_FACTOR = 1e-6

@@ -21,9 +21,9 @@ from rodna.plan.propose import Plan
 from rodna.plan.speed import will_compile
 from rodna.train.config import TrainValues
 from rodna.train.loop import DivergedError, Speedometer, first_micro_batch, train
-from rodna.train.objectives import build_objective
 from rodna.train.optim import build_optimizers
 from rodna.train.runtime import compile_decoder, compute_dtype, prepare, undo_compilation
+from rodna.train.several_targets import build_objective
 from rodna.train.state import Progress, RunFolder, setup_digest
 
 TRUNKS = "trunks"
