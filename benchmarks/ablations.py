@@ -329,26 +329,26 @@ def make_table(given: argparse.Namespace) -> None:
 def table_of(title: str, runs: dict[str, dict[int, dict[str, Any]]]) -> str:
     """Return one study's table.
 
-    The interval of a difference is 1.96 standard errors; its spread is that of the paired differences where a row has three seeds or
-    more, else the base's seeds' times the square root of two.
+    The interval of a difference of means is 1.96 standard errors, every run scattering as all rows with several seeds do together.
     """
     base = runs["base"]
-    noise = stdev([run["final"] for run in base.values()]) if len(base) > 1 else math.nan
+    several = [[run["final"] for run in of_seed.values()] for of_seed in runs.values() if len(of_seed) > 1]
+    freedom = sum(len(values) - 1 for values in several)
+    noise = math.sqrt(sum(stdev(values) ** 2 * (len(values) - 1) for values in several) / freedom) if freedom else math.nan
     step = mean(run["step_seconds"] for run in base.values())
     some = next(iter(base.values()))
     average = mean(run["final"] for run in base.values())
     lines = [
         f"### {title}", "",
-        f"{some['train_bytes'] / 1e6:.2f} MB, {some['passes']:g} passes; base {average:.4f} bits per byte, standard deviation "
-        f"of {len(base)} seeds {noise:.4f}.", "",
+        f"{some['train_bytes'] / 1e6:.2f} MB, {some['passes']:g} passes; base {average:.4f} bits per byte; "
+        + (f"runs of one choice scatter by {noise:.4f} ({freedom} degrees of freedom)." if freedom else "one seed: no intervals."), "",
         "| choice | bits per byte | against the base | seeds | best on the way | on its own text | a step costs | all of it costs |",
         "|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     for row, of_seed in runs.items():
         values = [run["final"] for run in of_seed.values()]
-        pairs = [run["final"] - base[seed]["final"] for seed, run in of_seed.items() if seed in base]
-        spread_ = stdev(pairs) if len(pairs) > 2 else noise * math.sqrt(2)
-        difference = f"{mean(pairs):+.4f} ± {1.96 * spread_ / math.sqrt(len(pairs)):.4f}" if pairs and row != "base" else ""
+        spread_ = noise * math.sqrt(1 / len(values) + 1 / len(base))
+        difference = f"{mean(values) - average:+.4f}" + (f" ± {1.96 * spread_:.4f}" if freedom else "") if row != "base" else ""
         cost = mean(run["step_seconds"] for run in of_seed.values()) / step
         whole = mean(run["step_seconds"] * run["steps"] for run in of_seed.values()) / (step * some["steps"])
         best, learned = (mean(run[name] for run in of_seed.values()) for name in ("best", "training"))
