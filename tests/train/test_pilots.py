@@ -164,6 +164,12 @@ def test_the_whole_ladder_gives_a_fit_and_a_second_call_the_same(bench, ladder):
     assert first.largest_flops > 0
 
 
+def test_pilots_too_short_to_tell_are_named(bench, ladder, capsys):
+    fit_ladder(bench, ladder, fixed={"learning_rate", "batch_size"})
+
+    assert "the shortest pilots have 4 steps, where learning has hardly begun" in capsys.readouterr().err
+
+
 def test_a_rate_that_the_user_fixed_is_not_searched_for(bench, ladder):
     rate, batch, searched = search(bench, ladder, fixed={"learning_rate", "batch_size"})
 
