@@ -261,8 +261,12 @@ def test_every_step_and_objective_compiled_agrees_with_plain_execution(values, m
     try:
         before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
         torch.testing.assert_close(learn(decoder), plain, rtol=1e-3, atol=1e-4)
-        # Layers with a skip and without, and the loss: one piece of code each, however many layers there are.
-        assert torch._dynamo.utils.counters["stats"]["unique_graphs"] - before == 3
+        made = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+        assert made > before
+        # Fewer pieces of code than the eight layers that run, and none anew for the next batch.
+        assert made - before < 8
+        learn(decoder)
+        assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == made
         with eager():
             assert decoder(batch.inputs_BT[:1, :7]).shape == (1, 7, 32)
     finally:

@@ -69,9 +69,10 @@ def scaling_stage(stages: "Stages", *, minutes: float = MINUTES) -> "Stage":
         from rodna.train.pilots import fit_scaling
 
         run = run_folder(stages, scaling_stage(stages), minutes)
+        fixed = {name for name, value in project.train if value != "planned"}
         return fit_scaling(
             stages.artifact("corpus"), stages.artifact("tokenizer"), stages.artifact("tokens"), scaling.fit_settings(project), out, run=run,
-            make_target=lambda: target_of(stages), seconds=60 * minutes,
+            make_target=lambda: target_of(stages), seconds=60 * minutes, fixed=fixed,
         )  # fmt: skip
 
     return scaling.scaling_stage(project, corpus=stages.stage("corpus").digest, tokenizer=stages.stage("tokenizer").digest, make=make)

@@ -61,6 +61,7 @@ def fit_scaling(
     run: Path,
     make_target: Callable[[], Plan],
     seconds: float,
+    fixed: Set[str] = frozenset(),
     timer: StepTimer = time_steps,
 ) -> Artifact:
     """Make pilot runs on a text, fit a law to them, and write `scaling.json`.
@@ -69,18 +70,18 @@ def fit_scaling(
         corpus: what the tokens were made from.
         tokenizer: copied into saved states.
         tokens: the encoded corpus; the validation split scores, the test split is not touched.
-        settings: recorded as the artifact's configuration; a learning rate or batch fixed in its section `train` is not searched for.
+        settings: recorded as the artifact's configuration.
         out: the artifact's folder.
         run: folder of finished and unfinished pilots; may be deleted once the fit is there.
         make_target: plans without a fit: recipe, passes and size that the pilots should tell about.
         seconds: to spend.
+        fixed: settings of the section `train` that the user gave: a learning rate or batch among them is not searched for.
         timer: measures training steps.
 
     Raises:
         PlanError: the time is too short, or too few pilots ended with a loss.
         KeyboardInterrupt: the user asked to stop; finished pilots are kept, and the unfinished one's state.
     """
-    fixed = {name for name, value in settings.get("train", {}).items() if value != "planned"}
     with artifact.create(out, kind=KIND, format_version=FORMAT_VERSION, inputs={"corpus": corpus, "tokenizer": tokenizer},
                          config=settings) as draft:  # fmt: skip
         train_split, validation = Tokens.open(tokens.path, "train"), Tokens.open(tokens.path, "validation")
