@@ -3,7 +3,7 @@
 import json
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,21 @@ eval: {bootstrap_samples: 100, num_samples: 2, sample_tokens: 8, ngram_order: 3}
 def make_workspace() -> Callable[[Path], Path]:
     """Return what writes a workspace of two scripts, that no stage has touched yet, below a folder."""
     return _make_workspace
+
+
+@pytest.fixture(scope="session")
+def go_through() -> Callable[..., None]:
+    """Return what types verbs in a workspace, each with the same further options, and wants every one to succeed."""
+    from typer.testing import CliRunner
+
+    from rodna.cli.main import app
+
+    def type_verbs(root: Path, verbs: Sequence[str], *options: str) -> None:
+        for verb in verbs:
+            result = CliRunner().invoke(app, [*verb.split(), "--workspace", str(root), *options])
+            assert result.exit_code == 0, result.stderr
+
+    return type_verbs
 
 
 @pytest.fixture

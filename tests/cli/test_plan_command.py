@@ -19,15 +19,9 @@ GPU = ("--set", "plan.device=auto", "--set", "plan.hardware=l4", "--set", "plan.
 
 
 @pytest.fixture(scope="module")
-def prepared_once(make_workspace, tmp_path_factory) -> Path:
-    from typer.testing import CliRunner
-
-    from rodna.cli.main import app
-
+def prepared_once(make_workspace, tmp_path_factory, go_through) -> Path:
     root = make_workspace(tmp_path_factory.mktemp("prepared"))
-    for verb in ("corpus build", "tokenizer train"):
-        result = CliRunner().invoke(app, [*verb.split(), "--workspace", str(root)])
-        assert result.exit_code == 0, result.stderr
+    go_through(root, ("corpus build", "tokenizer train"))
     return root
 
 

@@ -31,15 +31,9 @@ def details(rodna, as_json):
 
 
 @pytest.fixture(scope="module")
-def built_once(make_workspace, tmp_path_factory) -> Path:
-    from typer.testing import CliRunner
-
-    from rodna.cli.main import app
-
+def built_once(make_workspace, tmp_path_factory, go_through) -> Path:
     root = make_workspace(tmp_path_factory.mktemp("built"))
-    for verb in ("corpus build", "tokenizer train", "plan", "train tokens"):
-        result = CliRunner().invoke(app, [*verb.split(), "--workspace", str(root)])
-        assert result.exit_code == 0, result.stderr
+    go_through(root, ("corpus build", "tokenizer train", "plan", "train tokens"))
     return root
 
 

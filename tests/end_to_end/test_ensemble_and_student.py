@@ -48,15 +48,9 @@ def finish(workspace: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def prepared(make_workspace, tmp_path_factory) -> Path:
-    from typer.testing import CliRunner
-
-    from rodna.cli.main import app
-
+def prepared(make_workspace, tmp_path_factory, go_through) -> Path:
     root = make_workspace(tmp_path_factory.mktemp("prepared"))
-    for verb in ("corpus build", "tokenizer train", "plan", "train tokens"):
-        result = CliRunner().invoke(app, [*verb.split(), "--workspace", str(root), *SET])
-        assert result.exit_code == 0, result.stderr
+    go_through(root, ("corpus build", "tokenizer train", "plan", "train tokens"), *SET)
     return root
 
 

@@ -75,16 +75,10 @@ class Stopped:
 
 
 @pytest.fixture(scope="module")
-def prepared(make_workspace, tmp_path_factory) -> Path:
+def prepared(make_workspace, tmp_path_factory, go_through) -> Path:
     """A workspace with everything up to training done."""
-    from typer.testing import CliRunner
-
-    from rodna.cli.main import app
-
     root = make_workspace(tmp_path_factory.mktemp("resume"))
-    for verb in ("corpus build", "tokenizer train", "plan", "train tokens"):
-        result = CliRunner().invoke(app, [*verb.split(), "--workspace", str(root), *SETTINGS])
-        assert result.exit_code == 0, result.stderr
+    go_through(root, ("corpus build", "tokenizer train", "plan", "train tokens"), *SETTINGS)
     return root
 
 

@@ -15,20 +15,14 @@ from ruamel.yaml import YAML
 
 
 @pytest.fixture(scope="module")
-def prepared(make_workspace, tmp_path_factory) -> Path:
+def prepared(make_workspace, tmp_path_factory, go_through) -> Path:
     """A workspace with everything up to training done, for a training of 60 tiny steps."""
-    from typer.testing import CliRunner
-
-    from rodna.cli.main import app
-
     root = make_workspace(tmp_path_factory.mktemp("sweep"))
     project = root / "project.yaml"
     text = project.read_text(encoding="utf-8").replace("steps: 12, batch_size: 4", "steps: 60, batch_size: 2")
     text = text.replace("context_length: 64", "context_length: 32")
     project.write_text(text + "sweep:\n  over: {train.learning_rate: [0.001, 1000000.0]}  # from too small to absurd\n", encoding="utf-8")
-    for verb in ("corpus build", "tokenizer train", "plan", "train tokens"):
-        result = CliRunner().invoke(app, [*verb.split(), "--workspace", str(root)])
-        assert result.exit_code == 0, result.stderr
+    go_through(root, ("corpus build", "tokenizer train", "plan", "train tokens"))
     return root
 
 

@@ -1,8 +1,8 @@
 """Dropout whose random numbers a CPU draws quickly.
 
-Compiled code for CPUs makes a random number at a time with a counter-based generator: in a model of width 128 that took a quarter of a
-training step. Here eight elements share one 64-bit draw of torch's generator, outside compiled code, so that the same seed drops the same
-features whether the blocks are compiled or not. GPUs draw for themselves, as fast as they write.
+Compiled code for CPUs makes a random number at a time with a counter-based generator: in small models a good part of a training step.
+Here eight elements share one 64-bit draw of torch's generator, outside compiled code, so that the same seed drops the same features whether
+the blocks are compiled or not. GPUs draw for themselves, as fast as they write.
 """
 
 import torch
