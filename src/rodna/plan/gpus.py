@@ -3,8 +3,9 @@
 Peaks are dense (without sparsity), in TFLOP/s, of the tensor cores with float32 accumulation; gaming cards do half as much that way as
 their advertisements say. `bf16_tflops` is 0 where the GPU cannot multiply bfloat16: it trains in float32.
 
-What was checked, in November 2026. The documents themselves were not at hand; every figure was compared with what public pages and
-repositories quote from the one that `source` names, and:
+What was checked, in November 2026. The documents themselves were not at hand; figures were compared with what public pages and
+repositories quote from the one that `source` names. Those of the V100, T4, A30 and H100 PCIe rest on one or two such tables, and some watts
+on none. And:
 
 - Where a sheet prints only the sparse peak (Hopper, Blackwell, Ada for data centres), half of it stands here. 989 is that of 1,979.
 - The peaks are also what the arithmetic gives: multiprocessors times boost clock times operations a cycle, which are 512 for gaming cards,
