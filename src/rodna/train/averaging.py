@@ -10,8 +10,8 @@ After step t of a run of `steps`, with n = averaging_fraction * steps:
 
 Whether the learning rate stays or falls inside the window is the schedule's choice: `decay_fraction` 0 or `averaging_fraction` below it.
 
-An average takes 4 bytes a parameter, and each step of its window reads 8 and writes 4: by that arithmetic, at 30 GB/s, half a percent of a step on 8,192 tokens
-of an 11M-parameter model on two cores (4 ms of about 1 s), and a smaller share the more tokens a step has.
+An average takes 4 bytes a parameter, and each step of its window reads 8 and writes 4: by that arithmetic, at 30 GB/s, half a percent of a
+step on 8,192 tokens of an 11M-parameter model on two cores (4 ms of about 1 s), and a smaller share the more tokens a step has.
 """
 
 from collections.abc import Iterator, Mapping
