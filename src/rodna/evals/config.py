@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from rodna.core.config import Section
+from rodna.evals.tasks.config import TaskConfig
 
 FORMAT_VERSION = 1
 """Of the evaluation's files; here, so that it can be read without importing torch."""
@@ -34,3 +35,6 @@ class EvalConfig(Section):
     prompt_characters: int = Field(default=48, ge=1, description="Of a held-out document's beginning that are given as a prompt.")
     temperature: float = Field(default=0.8, ge=0, description="Of the generated texts.")
     top_p: float = Field(default=0.95, gt=0, le=1, description="Of the generated texts.")
+    tasks: list[TaskConfig] = Field(
+        default_factory=list, description="What the model is asked beside the held-out text; see docs/evaluation.md."
+    )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 
@@ -20,18 +20,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Score:
-    """What a continuation costs: nats, and the number of tokens they are spread over."""
+    """What a continuation costs.
+
+    Attributes:
+        nats: -ln p of it.
+        num_tokens: they are spread over.
+        is_cut: whether the model saw less than was given, because it was longer than its context.
+    """
 
     nats: float
     num_tokens: int
+    is_cut: bool = False
 
 
 @runtime_checkable
 class LanguageModel(Protocol):
-    """Ours, transformers' and OpenAI-compatible models all fit these two methods."""
+    """Ours, transformers' and OpenAI-compatible models all fit these methods."""
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """What it is, as JSON: `where`, `kind`, and what is known of parameters, context length and tokenizer."""
+        ...
 
     def score(self, contexts: Sequence[str], continuations: Sequence[str]) -> list[Score]:
         """Return the cost of each continuation after its context; an empty context is the beginning of a document."""
+        ...
+
+    def score_documents(self, texts: Sequence[str]) -> list[Score]:
+        """Return the cost of each text as a document by itself: all its tokens, and its end where the model has a token for that."""
         ...
 
     def generate(self, prompts: Sequence[str], sampling: "Sampling") -> list[str]:

@@ -1,14 +1,18 @@
-"""One measured number, with everything needed to read it."""
+"""One measured number, with everything needed to read it, and the items behind it."""
 
 import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from rodna.core.errors import EvaluationError
 from rodna.core.files import write_json
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Direction = Literal["lower", "higher", "none"]
 
@@ -27,6 +31,8 @@ class Result:
         n: how many documents or texts stand behind the number.
         direction: whether lower or higher is better.
         task_version: raised whenever the way of measuring changes; only equal versions compare.
+        prompt_digest: of everything that turns an item into what the model reads; only equal ones compare.
+        seed: of whatever was drawn at random, the interval included.
         detail: more numbers and words, by name; JSON values.
     """
 
@@ -39,6 +45,8 @@ class Result:
     n: int
     direction: Direction
     task_version: int = 1
+    prompt_digest: str = ""
+    seed: int = 0
     detail: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -52,11 +60,55 @@ class Result:
 
 
 @dataclass(frozen=True)
+class Measurement:
+    """One number and the items behind it: sum(numerator) / sum(denominator).
+
+    Accuracy has 1, 0.5 or 0 over 1; bits per byte has bits over bytes. Keeping both for every item is what makes intervals, paired
+    comparisons of two models, and a count without contaminated items possible afterwards.
+
+    Attributes:
+        task: see `Result`.
+        metric: see `Result`.
+        unit: see `Result`.
+        direction: see `Result`.
+        ids: one for each item, unique within the task.
+        numerator_N: float64, one number an item.
+        denominator_N: float64, one number an item.
+        scale: how the ratio is told: "ratio" as it is, "perplexity" as its exponential (the numerator is nats).
+        groups: where items are not independent (sentences of one document, pairs of one verb), the name of each item's group, which is
+            then drawn as a whole when intervals are made; empty: every item for itself.
+        task_version: see `Result`.
+        prompt_digest: see `Result`.
+        detail: see `Result`.
+    """
+
+    task: str
+    metric: str
+    unit: str
+    direction: Direction
+    ids: Sequence[str]
+    numerator_N: "NDArray[np.float64]"
+    denominator_N: "NDArray[np.float64]"
+    scale: Literal["ratio", "perplexity"] = "ratio"
+    groups: Sequence[str] = ()
+    task_version: int = 1
+    prompt_digest: str = ""
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Evaluation:
-    """What an evaluator returns: numbers, and what it wants kept beside them, as file name -> JSON value."""
+    """What an evaluator returns.
+
+    Attributes:
+        results: numbers that have no items worth comparing one by one.
+        files: what is kept beside them, as file name -> JSON value.
+        measurements: numbers with their items; they become results, and a row an item in `items.parquet`.
+    """
 
     results: list[Result]
     files: dict[str, Any] = field(default_factory=dict)
+    measurements: list[Measurement] = field(default_factory=list)
 
 
 def write_results(path: Path, results: Sequence[Result]) -> None:
