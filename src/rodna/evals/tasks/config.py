@@ -26,3 +26,9 @@ class TaskConfig(Section):
     shots_path: str = Field(default="", description="Where they are taken from; empty: other items of the task itself.")
     category: str = Field(default="", description="The field whose values are reported apart; empty: the kind's own, where items have it.")
     max_items: int = Field(default=0, ge=0, description="Most items, the same ones each time, drawn by eval.seed; 0: all.")
+    premise: str = Field(
+        default="", description="multiple_choice: what each option's likelihood is compared with; empty: the prompt without the question."
+    )
+    max_tokens: int = Field(default=256, ge=1, description="exact_match: most tokens of an answer.")
+    stop: list[str] = Field(default_factory=list, description="exact_match: an answer ends before any of these; empty: before a blank line.")
+    pivot: str = Field(default="", description="parallel: the language that bytes are compared with; empty: the mean of all.")
