@@ -30,5 +30,7 @@ class TaskConfig(Section):
         default="", description="multiple_choice: what each option's likelihood is compared with; empty: the prompt without the question."
     )
     max_tokens: int = Field(default=256, ge=1, description="exact_match: most tokens of an answer.")
-    stop: list[str] = Field(default_factory=list, description="exact_match: an answer ends before any of these; empty: before a blank line.")
+    stop: list[str] = Field(
+        default_factory=list, description="exact_match: an answer ends before any of these; empty: before a blank line."
+    )
     pivot: str = Field(default="", description="parallel: the language that bytes are compared with; empty: the mean of all.")
