@@ -103,12 +103,14 @@ class Evaluation:
     Attributes:
         results: numbers that have no items worth comparing one by one.
         files: what is kept beside them, as file name -> JSON value.
-        measurements: numbers with their items; they become results, and a row an item in `items.parquet`.
+        measurements: numbers with their items; those without a result of their own become one; all are kept in `items.parquet`.
+        seen: a measurement's task -> ids of its items that were found in the training text.
     """
 
     results: list[Result]
     files: dict[str, Any] = field(default_factory=dict)
     measurements: list[Measurement] = field(default_factory=list)
+    seen: dict[str, frozenset[str]] = field(default_factory=dict)
 
 
 def write_results(path: Path, results: Sequence[Result]) -> None:

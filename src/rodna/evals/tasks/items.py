@@ -15,12 +15,14 @@ class Row:
     Attributes:
         id: the item's own `id`, or file and line.
         part: name of the file it is from, without suffix.
-        fields: by our names.
+        fields: by our names; the file's own stand beside them.
+        where: file and line, for `Skipped`.
     """
 
     id: str
     part: str
     fields: Mapping[str, Any]
+    where: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class Task:
         skipped: unreadable lines.
         digest: sha256 of the files.
         root: folder that relative paths begin at.
+        kind: how it is scored, once that is known.
+        is_anywhere: whether paths may lead out of `root`: given by the user on the command line.
     """
 
     name: str
@@ -66,3 +70,5 @@ class Task:
     skipped: list[Skipped]
     digest: str
     root: Path
+    kind: str = ""
+    is_anywhere: bool = False
