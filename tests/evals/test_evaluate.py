@@ -120,7 +120,7 @@ def test_the_number_seen_while_training_is_near_the_reported_one(made, results):
 def test_our_decoder_is_a_language_model_that_scores_and_writes_text(made):
     model = DecoderModel(*load(made["model"].path))
     assert isinstance(model, LanguageModel)
-    whole, start, rest = model.score(["", "", "над ракой"], ["над ракой стаіць", "над ракой", " стаіць"])
+    whole, start, rest = model.score(["над", "над", "над ракой"], [" ракой стаіць", " ракой", " стаіць"])
     assert whole.nats == pytest.approx(start.nats + rest.nats, rel=1e-4)
     assert whole.num_tokens == start.num_tokens + rest.num_tokens
     assert model.generate(["над"], Sampling(max_tokens=3, temperature=0)) == model.generate(["над"], Sampling(max_tokens=3, temperature=0))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from rodna.evals.encoding import Encoded
 from rodna.evals.scoring import continuation_nats, document_nats, validation_bits_per_byte
 from rodna.models.decoder import Decoder
 
@@ -86,17 +87,19 @@ def test_bfloat16_is_close_to_float32(decoder, tokens):
 
 def test_a_text_costs_its_beginning_plus_the_rest_after_it(decoder):
     text = [5, 9, 9, 31, 4, 7, 20]
-    settings = {"end_of_text_id": END, "stride": 0.5, "batch_size": 4, "compute_dtype": FLOAT}
-    whole, start, rest = continuation_nats(decoder, [[], [], text[:3]], [text, text[:3], text[3:]], **settings)
-    assert whole == pytest.approx(start + rest, rel=1e-5)
-    assert whole == pytest.approx(sum(cost_of_one_token(decoder, [END, *text[:n]], text[n]) for n in range(7)), rel=1e-5)
+    pairs = [Encoded([END], text), Encoded([END], text[:3]), Encoded([END, *text[:3]], text[3:])]
+    (whole, start, rest), _ = continuation_nats(decoder, pairs, stride=0.5, batch_size=4, compute_dtype=FLOAT)
+    np.testing.assert_allclose(whole, [*start, *rest], rtol=1e-5)
+    np.testing.assert_allclose(whole, [cost_of_one_token(decoder, [END, *text[:n]], text[n]) for n in range(7)], rtol=1e-5)
 
 
 def test_a_long_context_is_seen_up_to_the_window_and_an_empty_continuation_is_free(decoder):
     context = np.random.default_rng(0).integers(1, 50, size=57).tolist()
-    nats = continuation_nats(decoder, [context, context], [[8], []], end_of_text_id=END, stride=0.5, batch_size=4, compute_dtype=FLOAT)
-    assert nats[0] == pytest.approx(cost_of_one_token(decoder, context[-CONTEXT:], 8), rel=1e-5)
-    assert nats[1] == 0
+    pairs = [Encoded(context, [8]), Encoded(context, []), Encoded(context[:CONTEXT], [8])]
+    nats, cut = continuation_nats(decoder, pairs, stride=0.5, batch_size=4, compute_dtype=FLOAT)
+    np.testing.assert_allclose(nats[0], cost_of_one_token(decoder, context[-CONTEXT:], 8), rtol=1e-5)
+    assert len(nats[1]) == 0
+    assert cut == [True, False, False]
 
 
 def test_validation_divides_all_nats_by_all_bytes(decoder, tokens):

@@ -17,9 +17,10 @@ from rodna.data.windows import EvaluationWindows
 from rodna.evals.bootstrap import ratio_interval
 from rodna.evals.config import EvalConfig
 from rodna.evals.data import EvaluationData
-from rodna.evals.model import LanguageModel, Score
+from rodna.evals.encoding import Encoded, encode_pairs
+from rodna.evals.model import LanguageModel, Score, describe_tokenizer
 from rodna.evals.result import Direction, Evaluation, Result
-from rodna.evals.scoring import continuation_tokens, continuation_windows, split_windows, sum_documents, token_nats
+from rodna.evals.scoring import continuation_nats, split_windows, sum_documents, token_nats
 from rodna.models.ensemble import Ensemble, EnsembleEngine
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class EnsembleModel:
     Args:
         ensemble: its members averaged by probabilities.
         tokenizer: the members'.
+        where: it was opened from, for people to read.
         stride: of the windows over texts longer than a member's context, as a fraction of it.
         batch_size: full-length windows scored at once.
         compute_dtype: of matrix products.
@@ -72,6 +74,7 @@ class EnsembleModel:
         ensemble: Ensemble,
         tokenizer: "Tokenizer",
         *,
+        where: str = "",
         stride: float = 0.5,
         batch_size: int = 16,
         compute_dtype: torch.dtype = torch.float32,
@@ -81,7 +84,7 @@ class EnsembleModel:
                 f"an ensemble that averages {ensemble.average} cannot be scored token by token",
                 fix="score the same members with average: probabilities",
             )
-        self.ensemble, self.tokenizer = ensemble, tokenizer
+        self.ensemble, self.tokenizer, self.where = ensemble, tokenizer, where
         self.stride, self.batch_size, self.compute_dtype = stride, batch_size, compute_dtype
         self._scored: tuple[Tokens, EnsembleNats] | None = None
 
@@ -101,20 +104,37 @@ class EnsembleModel:
             self._scored = tokens, self._nats(tokens, windows)
         return self._scored[1]
 
+    @property
+    def description(self) -> dict[str, Any]:
+        """Return what the ensemble is."""
+        members = [member.config for member in self.ensemble.members]
+        return {
+            "where": self.where,
+            "kind": "ensemble",
+            "members": len(members),
+            "parameters": sum(config.num_parameters for config in members),
+            "context_length": min(config.context_length for config in members),
+            "tokenizer": describe_tokenizer(self.tokenizer),
+        }
+
     def score(self, contexts: Sequence[str], continuations: Sequence[str]) -> list[Score]:
-        """Return the cost of each continuation after its context; both are encoded apart."""
-        before = self.tokenizer.encode_batch(list(contexts))
-        after = self.tokenizer.encode_batch(list(continuations))
-        tokens = continuation_tokens(
-            before, after, end_of_text_id=self.tokenizer.end_of_text_id, vocabulary_size=self.ensemble.vocabulary_size
-        )
-        lengths = [len(context) for context in before]
-        windows = [
-            continuation_windows(tokens, lengths, context_length=member.config.context_length, stride=self.stride)
-            for member in self.ensemble.members
-        ]
-        nats_S = self._nats(tokens, windows).ensemble_S
-        return [Score(float(cost), len(ids)) for cost, ids in zip(nats_S, after, strict=True)]
+        """Return the cost of each continuation after its context; see `encode_pairs` for their tokens."""
+        return self._score(encode_pairs(self.tokenizer.encode_batch, contexts, continuations, start_id=self.tokenizer.end_of_text_id))
+
+    def score_documents(self, texts: Sequence[str]) -> list[Score]:
+        """Return the cost of each text as a document: its tokens, and the end_of_text that closes it."""
+        end = self.tokenizer.end_of_text_id
+        return self._score([Encoded((end,), (*tokens, end)) for tokens in self.tokenizer.encode_batch(list(texts))])
+
+    def _score(self, pairs: Sequence[Encoded]) -> list[Score]:
+        settings: dict[str, Any] = {"stride": self.stride, "batch_size": self.batch_size, "compute_dtype": self.compute_dtype}
+        found = [continuation_nats(member, pairs, **settings) for member in self.ensemble.members]
+        scores: list[Score] = []
+        for index in range(len(pairs)):
+            log_total = np.logaddexp.reduce([-nats[index] for nats, _ in found], axis=0)
+            nats_N = math.log(len(found)) - log_total
+            scores.append(Score(float(nats_N.sum()), len(nats_N), any(cut[index] for _, cut in found)))
+        return scores
 
     def generate(self, prompts: Sequence[str], sampling: "Sampling") -> list[str]:
         """Return what the ensemble writes after each prompt."""
@@ -158,7 +178,7 @@ def evaluate(model: LanguageModel, data: EvaluationData, config: EvalConfig) -> 
         low, high = ratio_interval(numbers_S, bytes_S, samples=config.bootstrap_samples, seed=config.seed)
         direction: Direction = "lower" if metric == "bits_per_byte" else "higher"
         value = float(numbers_S.sum() / bytes_S.sum())
-        return Result(task, metric, value, "bits per UTF-8 byte", low, high, len(bytes_S), direction, TASK_VERSION, detail)
+        return Result(task, metric, value, "bits per UTF-8 byte", low, high, len(bytes_S), direction, TASK_VERSION, detail=detail)
 
     best = int(members_MS.sum(1).argmin())
     results = [

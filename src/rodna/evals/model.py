@@ -1,11 +1,13 @@
 """What every evaluator may ask of a model: what a text costs it, and what it writes."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 
+from rodna.evals.encoding import Encoded, encode_pairs
 from rodna.evals.scoring import continuation_nats, document_nats
 
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ class DecoderModel:
     Args:
         decoder: on the device it shall run on.
         tokenizer: the one it was trained with.
+        where: it was opened from, for people to read.
         stride: of the windows over texts longer than the context, as a fraction of it.
         batch_size: full-length windows scored at once.
         compute_dtype: of matrix products.
@@ -71,36 +74,53 @@ class DecoderModel:
         decoder: "Decoder",
         tokenizer: "Tokenizer",
         *,
+        where: str = "",
         stride: float = 0.5,
         batch_size: int = 16,
         compute_dtype: torch.dtype = torch.float32,
     ) -> None:
-        self.decoder, self.tokenizer = decoder, tokenizer
+        self.decoder, self.tokenizer, self.where = decoder, tokenizer, where
         self.stride, self.batch_size, self.compute_dtype = stride, batch_size, compute_dtype
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """Return what the model is."""
+        config = self.decoder.config
+        return {
+            "where": self.where,
+            "kind": "decoder",
+            "family": config.family,
+            "parameters": config.num_parameters,
+            "context_length": config.context_length,
+            "tokenizer": describe_tokenizer(self.tokenizer),
+        }
 
     def document_nats(self, tokens: "Tokens") -> "NDArray[np.float64]":
         """Return what each document of a split costs, its end included."""
         return document_nats(self.decoder, tokens, stride=self.stride, batch_size=self.batch_size, compute_dtype=self.compute_dtype)
 
     def score(self, contexts: Sequence[str], continuations: Sequence[str]) -> list[Score]:
-        """Return the cost of each continuation after its context.
+        """Return the cost of each continuation after its context; see `encode_pairs` for their tokens."""
+        pairs = encode_pairs(self.tokenizer.encode_batch, contexts, continuations, start_id=self.tokenizer.end_of_text_id)
+        return self._score(pairs)
 
-        Context and continuation are encoded apart, so that no token reaches over the border between them.
-        """
-        after = self.tokenizer.encode_batch(list(continuations))
-        nats = continuation_nats(
-            self.decoder,
-            self.tokenizer.encode_batch(list(contexts)),
-            after,
-            end_of_text_id=self.tokenizer.end_of_text_id,
-            stride=self.stride,
-            batch_size=self.batch_size,
-            compute_dtype=self.compute_dtype,
-        )
-        return [Score(float(cost), len(tokens)) for cost, tokens in zip(nats, after, strict=True)]
+    def score_documents(self, texts: Sequence[str]) -> list[Score]:
+        """Return the cost of each text as a document: its tokens, and the end_of_text that closes it."""
+        end = self.tokenizer.end_of_text_id
+        return self._score([Encoded((end,), (*tokens, end)) for tokens in self.tokenizer.encode_batch(list(texts))])
+
+    def _score(self, pairs: Sequence[Encoded]) -> list[Score]:
+        nats, cut = continuation_nats(self.decoder, pairs, stride=self.stride, batch_size=self.batch_size, compute_dtype=self.compute_dtype)
+        return [Score(float(part.sum()), len(part), is_cut) for part, is_cut in zip(nats, cut, strict=True)]
 
     def generate(self, prompts: Sequence[str], sampling: "Sampling") -> list[str]:
         """Return what the model writes after each prompt."""
         from rodna.models.generate import generate
 
         return generate(self.decoder, self.tokenizer, prompts, sampling)
+
+
+def describe_tokenizer(tokenizer: "Tokenizer") -> dict[str, Any]:
+    """Return what tells tokenizers apart."""
+    digest = hashlib.sha256(tokenizer.to_json().encode()).hexdigest()
+    return {"algorithm": tokenizer.algorithm, "vocabulary_size": tokenizer.vocabulary_size, "digest": digest[:16]}

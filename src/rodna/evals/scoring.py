@@ -16,6 +16,8 @@ import torch
 from rodna.data.batches import IGNORE
 from rodna.data.tokens import Tokens
 from rodna.data.windows import EvaluationWindows, evaluation_windows
+from rodna.evals.encoding import Encoded
+from rodna.evals.readings import Reading, plan
 from rodna.models.decoder import soft_cap
 
 if TYPE_CHECKING:
@@ -46,48 +48,56 @@ def document_nats(
 
 
 def continuation_nats(
-    decoder: "Decoder",
-    contexts: Sequence[Sequence[int]],
-    continuations: Sequence[Sequence[int]],
-    *,
-    end_of_text_id: int,
-    stride: float,
-    batch_size: int,
-    compute_dtype: torch.dtype,
-) -> "NDArray[np.float64]":
-    """Return the nats of each continuation after its context, shape (S,); both are token ids, without end_of_text.
+    decoder: "Decoder", pairs: Sequence[Encoded], *, stride: float, batch_size: int, compute_dtype: torch.dtype
+) -> "tuple[list[NDArray[np.float64]], list[bool]]":
+    """Return for each pair the nats of each token of its continuation, and whether the model saw less than all of it.
 
     Args:
         decoder: the model.
-        contexts: not scored; an empty one is the beginning of a document.
-        continuations: scored; an empty one costs nothing.
-        end_of_text_id: begins every document.
-        stride: how far windows move, as a fraction of the context length.
-        batch_size: full-length windows at once.
+        pairs: as tokens.
+        stride: how far windows over a continuation longer than the context move, as a fraction of it.
+        batch_size: full-length windows at once; it changes the result by rounding only.
         compute_dtype: of matrix products.
     """
-    context_length, vocabulary_size = decoder.config.context_length, decoder.config.vocabulary_size
-    tokens = continuation_tokens(contexts, continuations, end_of_text_id=end_of_text_id, vocabulary_size=vocabulary_size)
-    windows = continuation_windows(tokens, [len(context) for context in contexts], context_length=context_length, stride=stride)
-    return window_nats(decoder, windows, batch_size=batch_size, compute_dtype=compute_dtype)
+    context_length = decoder.config.context_length
+    step = max(1, round(stride * context_length))
+    plans = [plan(pair, context_length=context_length, step=step) for pair in pairs]
+    readings = list(dict.fromkeys(reading for item in plans for reading in item.readings))
+    nats = reading_nats(decoder, readings, tokens_at_once=batch_size * context_length, compute_dtype=compute_dtype)
+    found = dict(zip(readings, nats, strict=True))
+    nothing = np.zeros(0)
+    parts = [np.concatenate([found[reading] for reading in item.readings] or [nothing]) for item in plans]
+    return parts, [item.is_cut for item in plans]
 
 
-def continuation_tokens(
-    contexts: Sequence[Sequence[int]], continuations: Sequence[Sequence[int]], *, end_of_text_id: int, vocabulary_size: int
-) -> Tokens:
-    """Return documents, each a context and its continuation."""
-    pieces = [[*context, *continuation, end_of_text_id] for context, continuation in zip(contexts, continuations, strict=True)]
-    offsets = np.cumsum([0, *map(len, pieces)]).astype(np.int64)
-    flat = np.array([token for piece in pieces for token in piece], dtype=np.int64)
-    return Tokens(flat, offsets, np.zeros(len(pieces), dtype=np.int64), end_of_text_id, vocabulary_size)
-
-
-def continuation_windows(tokens: Tokens, context_lengths: Sequence[int], *, context_length: int, stride: float) -> EvaluationWindows:
-    """Return windows that score each document after its context, its end left out."""
-    windows = split_windows(tokens, context_length=context_length, stride=stride, include_end=False)
-    context_S = np.array(context_lengths, dtype=np.int64)
-    windows = replace(windows, skip_W=np.maximum(windows.skip_W, context_S[windows.document_W] - windows.start_W))
-    return take(windows, np.flatnonzero(windows.skip_W < windows.length_W))
+def reading_nats(
+    decoder: "Decoder", readings: Sequence[Reading], *, tokens_at_once: int, compute_dtype: torch.dtype
+) -> "list[NDArray[np.float64]]":
+    """Return the nats of each scored token of each reading."""
+    order = sorted(range(len(readings)), key=lambda index: (-len(readings[index].tokens), readings[index]))
+    nats: list[NDArray[np.float64]] = [np.zeros(0)] * len(readings)
+    was_training = decoder.training
+    decoder.eval()
+    try:
+        with torch.inference_mode():
+            score = _Scorer(decoder, compute_dtype)
+            first = 0
+            while first < len(order):
+                longest = len(readings[order[first]].tokens) - 1
+                chosen = order[first : first + max(1, tokens_at_once // longest)]
+                inputs_BT = torch.zeros((len(chosen), longest), dtype=torch.int64)
+                targets_BT = torch.full_like(inputs_BT, IGNORE)
+                for row, index in enumerate(chosen):
+                    tokens = torch.tensor(readings[index].tokens)
+                    inputs_BT[row, : len(tokens) - 1] = tokens[:-1]
+                    targets_BT[row, readings[index].first - 1 : len(tokens) - 1] = tokens[readings[index].first :]
+                parts = np.split(score(inputs_BT, targets_BT), np.cumsum((targets_BT != IGNORE).sum(1).numpy())[:-1])
+                for index, part in zip(chosen, parts, strict=True):
+                    nats[index] = part
+                first += len(chosen)
+    finally:
+        decoder.train(was_training)
+    return nats
 
 
 def validation_bits_per_byte(
