@@ -1,0 +1,1 @@
+"""Minimal pairs for any language, from a treebank of it."""

@@ -1,0 +1,105 @@
+"""Inflected forms that a treebank attests, and which features of one lemma share a form."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from functools import lru_cache
+
+from rodna.evals.pairs.conllu import Features, Sentence, Word
+
+ODD = ("Typo", "Foreign", "Abbr")
+"""Features that mark a form which says nothing about inflection. Reference: Universal Dependencies, "Universal features"."""
+SHARED = 0.05
+"""Where this share of the lemmas that have two sets of features have one form for both, a third lemma may have it too (ours)."""
+ENOUGH = 5
+"""Lemmas that must have both, for that share to say something (ours)."""
+ENDING = 2
+"""Characters at the end of a word which stand for its inflection where too few lemmas are known (ours)."""
+
+Cell = tuple[str, str, Features]
+"""A lemma, its UPOS and its features: what a form is a form of."""
+
+
+def is_odd(word: Word) -> bool:
+    """Return whether a word is misspelt, foreign, abbreviated, without letters or without a lemma."""
+    return any(word.features.get(name) for name in ODD) or word.lemma in ("", "_") or not any(c.isalpha() for c in word.form)
+
+
+class Forms:
+    """Which forms a lemma has for which features, and which cells a form may fill."""
+
+    def __init__(self) -> None:
+        self._of_lemma: dict[tuple[str, str], dict[Features, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
+        self._of_form: dict[str, dict[Cell, int]] = defaultdict(lambda: defaultdict(int))
+        self._spelling: dict[str, Counter[str]] = defaultdict(Counter)
+        self._lemmas: dict[tuple[str, Features], set[str]] = defaultdict(set)
+        self._endings: dict[tuple[str, Features], set[str]] = defaultdict(set)
+        self._features: dict[str, set[Features]] = defaultdict(set)
+        self._alike = lru_cache(maxsize=None)(self._may_share)
+
+    def add(self, sentence: Sentence) -> None:
+        """Note the words of a sentence."""
+        for place, word in enumerate(sentence.words):
+            if is_odd(word):
+                continue
+            folded, lemma = word.form.lower(), word.lemma.lower()
+            self._of_lemma[lemma, word.upos][word.features][folded] += 1
+            self._of_form[folded][lemma, word.upos, word.features] += 1
+            self._lemmas[word.upos, word.features].add(lemma)
+            self._endings[word.upos, word.features].add(folded[-ENDING:])
+            self._features[word.upos].add(word.features)
+            if place:
+                self._spelling[folded][word.form] += 1
+        self._alike.cache_clear()
+
+    def cells(self, word: Word) -> dict[Features, Counter[str]]:
+        """Return the features that a word's lemma is attested with, and the forms for each, in lower case."""
+        return self._of_lemma.get((word.lemma.lower(), word.upos), {})
+
+    def has_gap(self, upos: str, features: Features, name: str) -> bool:
+        """Return whether no word of a part of speech has these features and also the feature `name`."""
+        wanted = features.values.items()
+        return not any(other.get(name) and wanted <= other.values.items() for other in self._features[upos])
+
+    def analyses(self, form: str, word: Word, features: Features) -> Iterator[tuple[str, Features]]:
+        """Yield what a form may be: UPOS and features it is attested with, and those its lemma may share it with.
+
+        Args:
+            form: in lower case.
+            word: gives lemma and UPOS.
+            features: of the form, as is known.
+        """
+        yield word.upos, features
+        for (_, upos, attested), count in self._of_form.get(form, {}).items():
+            # A part of speech seen once beside hundreds of others is a slip of an annotator's.
+            if upos == word.upos or count > 0.01 * sum(self._of_form[form].values()):
+                yield upos, attested
+        own = self.cells(word)
+        for other, needs_ending in self._alike(word.upos, features):
+            if other not in own and (not needs_ending or form[-ENDING:] in self._endings[word.upos, other]):
+                yield word.upos, other
+
+    def _may_share(self, upos: str, features: Features) -> list[tuple[Features, bool]]:
+        """Return other features whose form may be the same, and whether only the word's ending can tell."""
+        found: list[tuple[Features, bool]] = []
+        mine = self._lemmas[upos, features]
+        for other in sorted(self._features[upos], key=lambda item: item.text):
+            both = mine & self._lemmas[upos, other] if other != features else set[str]()
+            same = sum(1 for lemma in both if self._shares(lemma, upos, features, other))
+            if other != features and (same > SHARED * len(both) or len(both) < ENOUGH):
+                found.append((other, not same))
+        return found
+
+    def _shares(self, lemma: str, upos: str, one: Features, other: Features) -> bool:
+        cells = self._of_lemma[lemma, upos]
+        return not cells[one].keys().isdisjoint(cells[other].keys())
+
+    def written_like(self, form: str, model: str) -> str:
+        """Return a form, given in lower case, in its usual spelling, with capitals where the word has them whose place it takes."""
+        usual = min(self._spelling[form].items(), key=lambda item: (-item[1], item[0]))[0] if form in self._spelling else form
+        letters = [character for character in model if character.isalpha()]
+        if len(letters) > 1 and model == model.upper() and model != model.lower():
+            return usual.upper()
+        if model[0].lower() == usual[0].lower():
+            # The very letter, for which capital an i has depends on the language.
+            return model[0] + usual[1:]
+        return usual[0].upper() + usual[1:] if model[0].isupper() else usual[0].lower() + usual[1:]
