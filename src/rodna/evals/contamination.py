@@ -18,7 +18,8 @@ from rodna.corpus.deduplicate.letters import blocks, is_dense, letters_of, windo
 from rodna.corpus.deduplicate.passages import MIN_LINE_LETTERS
 
 WINDOW_LETTERS = 24
-"""Letters of a window: four or five words of an alphabet."""
+"""Letters of a window: four or five words of an alphabet. Measured on 16,700 lines of news and BLiMP in six languages against corpora of
+0.5 to 12 MB that do not hold them: 4 are called seen, each a short sentence that the corpus has by chance; with 16 letters it is 21."""
 MIN_LETTERS = MIN_LINE_LETTERS
 """An item of fewer letters cannot be judged: "Yes" stands in every corpus. One of fewer than a window's must be found whole."""
 SEEN_SHARE = 0.8
