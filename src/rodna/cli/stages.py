@@ -318,19 +318,20 @@ class Stages:
 
     def _evaluation_of(self, model: StageName) -> Stage:
         from rodna.evals.config import FORMAT_VERSION
+        from rodna.evals.tasks.files import fingerprint_tasks
+
+        roles: dict[str, StageName] = {"model": model, "tokens": "tokens", "corpus": "corpus"}
 
         def evaluate(out: Path) -> Artifact:
             from rodna.evals.evaluate import evaluate_model
 
-            return evaluate_model(self.artifact(model), self.artifact("tokens"), self.artifact("corpus"), self.project.eval, out)
+            made = (self.artifact(model), self.artifact("tokens"), self.artifact("corpus"))
+            return evaluate_model(*made, self.project.eval, out, root=self.workspace.root)
 
-        return self._make(
-            "evaluation",
-            FORMAT_VERSION,
-            {"model": self._announced(model), "tokens": self._announced("tokens"), "corpus": self._announced("corpus")},
-            self.project.eval,
-            evaluate,
-        )
+        inputs: dict[str, Artifact | str] = {role: self._announced(name) for role, name in roles.items()}
+        if self.project.eval.tasks:
+            inputs["tasks"] = fingerprint_tasks(self.project.eval.tasks, self.workspace.root)
+        return self._make("evaluation", FORMAT_VERSION, inputs, self.project.eval, evaluate)
 
     def _report(self) -> Stage:
         from rodna.publish import report

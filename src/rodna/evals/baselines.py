@@ -103,10 +103,10 @@ def compare(
     difference = float(difference_D.sum()) / total
     difference_low, difference_high = ratio_interval(difference_D, bytes_D, **bootstrap)
     return (
-        Result(task, "bits_per_byte", value, "bits per UTF-8 byte", low, high, count, "lower", TASK_VERSION, detail),
+        Result(task, "bits_per_byte", value, "bits per UTF-8 byte", low, high, count, "lower", TASK_VERSION, detail=detail),
         Result(
             task, "model_minus_baseline", difference, "bits per UTF-8 byte", difference_low, difference_high, count, "lower", TASK_VERSION,
-            {"baseline": baseline.name, "description": "bits per byte of the model less the baseline's; below 0 the model is better"},
+            detail={"baseline": baseline.name, "description": "bits per byte of the model less the baseline's; below 0 it is better"},
         ),
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ from pydantic import Field
 from rodna.core.config import Section
 from rodna.evals.tasks.config import TaskConfig
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Of the evaluation's files; here, so that it can be read without importing torch."""
 
 

@@ -1,5 +1,6 @@
 """The text an evaluation works on: held-out documents, and as much of the training text as baselines are given."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from rodna.core.errors import EvaluationError
 from rodna.corpus.documents import Document, Split, read_documents
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from rodna.data.tokens import Tokens
 
 MAX_VALIDATION_BYTES = 2_000_000
@@ -23,7 +26,7 @@ class EvaluationData:
     Attributes:
         language: BCP-47 tag of the text.
         documents: the `test` split.
-        tokens: the same documents as tokens, in the same order.
+        tokens: the same documents as tokens, in the same order; None where the model brings a tokenizer of its own.
         train: training documents, or a sample of them.
         train_bytes: UTF-8 bytes of the whole training text.
         validation: validation documents, or a sample of them.
@@ -31,7 +34,7 @@ class EvaluationData:
 
     language: str
     documents: list[Document]
-    tokens: "Tokens"
+    tokens: "Tokens | None"
     train: list[str]
     train_bytes: int
     validation: list[str]
@@ -41,29 +44,46 @@ class EvaluationData:
         return sum(len(text.encode("utf-8")) for text in self.train)
 
 
-def load_data(corpus: Artifact, tokens: Artifact, *, train_bytes: int, seed: int) -> EvaluationData:
+def load_data(corpus: Artifact, tokens: Artifact | None, *, train_bytes: int, seed: int) -> EvaluationData:
     """Read what evaluators need.
 
     Args:
         corpus: the documents.
-        tokens: the same, as tokens.
+        tokens: the same, as tokens; None where the model brings a tokenizer of its own.
         train_bytes: most training text kept; a larger corpus is sampled by document.
         seed: of that sample.
 
     Raises:
         EvaluationError: there is no held-out text, or tokens and corpus do not hold the same documents.
     """
-    from rodna.data.tokens import Tokens
-
     documents = list(read_documents(corpus.path, "test"))
-    held_out = Tokens.open(tokens.path, "test")
-    sizes = [len(document.text.encode("utf-8")) for document in documents]
-    if not sum(sizes):
+    if not any(document.text for document in documents):
         raise EvaluationError(
             "there is no held-out text to measure the model on",
             where=str(corpus.path / "test.jsonl.zst"),
             fix="raise corpus.split.test, or add text, and run `rodna run` again",
         )
+    train_sizes, validation_sizes = _sizes(corpus, tokens, "train"), _sizes(corpus, tokens, "validation")
+    return EvaluationData(
+        language=documents[0].language,
+        documents=documents,
+        tokens=None if tokens is None else _held_out_tokens(tokens, documents),
+        train=_sample(corpus, "train", train_sizes, limit=train_bytes, seed=seed),
+        train_bytes=int(train_sizes.sum()),
+        validation=_sample(corpus, "validation", validation_sizes, limit=MAX_VALIDATION_BYTES, seed=seed),
+    )
+
+
+def _held_out_tokens(tokens: Artifact, documents: Sequence[Document]) -> "Tokens":
+    """Return the tokens of the held-out documents.
+
+    Raises:
+        EvaluationError: they are those of other documents.
+    """
+    from rodna.data.tokens import Tokens
+
+    held_out = Tokens.open(tokens.path, "test")
+    sizes = [len(document.text.encode("utf-8")) for document in documents]
     if not np.array_equal(np.asarray(held_out.document_bytes), np.asarray(sizes)):
         raise EvaluationError(
             f"the tokens are not those of this corpus: {held_out.num_documents:,} documents of {held_out.num_bytes:,} bytes, "
@@ -71,25 +91,24 @@ def load_data(corpus: Artifact, tokens: Artifact, *, train_bytes: int, seed: int
             where=str(tokens.path),
             fix="run `rodna run`, which encodes the corpus again",
         )
-    train = Tokens.open(tokens.path, "train")
-    validation = Tokens.open(tokens.path, "validation")
-    return EvaluationData(
-        language=documents[0].language,
-        documents=documents,
-        tokens=held_out,
-        train=_sample(corpus, "train", train, limit=train_bytes, seed=seed),
-        train_bytes=int(train.num_bytes),
-        validation=_sample(corpus, "validation", validation, limit=MAX_VALIDATION_BYTES, seed=seed),
-    )
+    return held_out
 
 
-def _sample(corpus: Artifact, split: Split, tokens: "Tokens", *, limit: int, seed: int) -> list[str]:
+def _sizes(corpus: Artifact, tokens: Artifact | None, split: Split) -> "NDArray[np.int64]":
+    """Return the UTF-8 bytes of each document of a split; tokens know them without reading the text."""
+    if tokens is None:
+        return np.array([len(document.text.encode("utf-8")) for document in read_documents(corpus.path, split)], dtype=np.int64)
+    from rodna.data.tokens import Tokens
+
+    return np.asarray(Tokens.open(tokens.path, split).document_bytes, dtype=np.int64)
+
+
+def _sample(corpus: Artifact, split: Split, size_D: "NDArray[np.int64]", *, limit: int, seed: int) -> list[str]:
     """Return the documents of a split, or as many, drawn at random, as fit the limit; the last is cut where it must be."""
-    sizes = np.asarray(tokens.document_bytes)
-    if int(sizes.sum()) <= limit:
+    if int(size_D.sum()) <= limit:
         return [document.text for document in read_documents(corpus.path, split)]
-    order = np.random.default_rng(seed).permutation(len(sizes))
-    before = np.cumsum(sizes[order]) - sizes[order]
+    order = np.random.default_rng(seed).permutation(len(size_D))
+    before = np.cumsum(size_D[order]) - size_D[order]
     room = {int(index): limit - int(used) for index, used in zip(order, before, strict=True) if used < limit}
     documents = enumerate(read_documents(corpus.path, split))
     return [document.text.encode("utf-8")[: room[index]].decode("utf-8", "ignore") for index, document in documents if index in room]

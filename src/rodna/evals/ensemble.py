@@ -168,7 +168,7 @@ def evaluate(model: LanguageModel, data: EvaluationData, config: EvalConfig) -> 
         data: the held-out text as tokens.
         config: resamples and seed.
     """
-    if not isinstance(model, EnsembleModel):
+    if not isinstance(model, EnsembleModel) or data.tokens is None:
         return Evaluation([])
     nats = model.all_document_nats(data.tokens)
     bytes_S = np.asarray(data.tokens.document_bytes, dtype=np.int64)

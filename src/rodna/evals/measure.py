@@ -205,7 +205,7 @@ def _value(measurement: Measurement, part_N: "NDArray[np.bool_]", *, samples: in
 
 def _by_group(names: Sequence[str], value_N: "NDArray[np.float64]") -> "NDArray[np.float64]":
     place = {name: number for number, name in enumerate(dict.fromkeys(names))}
-    return np.bincount([place[name] for name in names], weights=value_N, minlength=len(place))
+    return np.bincount([place[name] for name in names], weights=value_N, minlength=len(place)).astype(np.float64)
 
 
 def _interval(top_N: "NDArray[np.float64]", bottom_N: "NDArray[np.float64]", *, samples: int, seed: int) -> tuple[float, float]:

@@ -4,7 +4,7 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import zstandard
 
 from rodna.core.errors import EvaluationError
 from rodna.core.files import sha256_of
+from rodna.evals.tasks.config import TaskConfig
 
 SUFFIXES = (".jsonl", ".jsonl.zst", ".json", ".csv", ".tsv")
 PARALLEL = ".txt"
@@ -87,6 +88,20 @@ def part_of(path: Path) -> str:
 def digest_of_files(files: list[Path]) -> str:
     """Return a digest of the names and contents of a task's files."""
     return hashlib.sha256(json.dumps([[file.name, sha256_of(file)] for file in files]).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def fingerprint_tasks(tasks: Iterable[TaskConfig], root: Path, *, anywhere: bool = False) -> str:
+    """Return a digest of the files that tasks are read from, shots included.
+
+    Raises:
+        EvaluationError: some are missing, or lie outside the workspace.
+    """
+    found: list[str] = []
+    for config in tasks:
+        where = f"task {config.name}"
+        for path in filter(None, (config.path, config.shots_path)):
+            found.append(digest_of_files(item_files(locate(path, root, where=where, anywhere=anywhere), where=where)))
+    return hashlib.sha256("\n".join(found).encode()).hexdigest()
 
 
 def records(file: Path) -> Iterator[Record]:

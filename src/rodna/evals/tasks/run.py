@@ -1,10 +1,11 @@
 """Tasks, one after another: read, score, look for their items in the training text, make results."""
 
 import importlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rodna.core.errors import EvaluationError
 from rodna.evals.config import EvalConfig
@@ -14,6 +15,9 @@ from rodna.evals.result import Evaluation, Measurement, Result
 from rodna.evals.tasks.config import TaskConfig
 from rodna.evals.tasks.items import Outcome, Task
 from rodna.evals.tasks.reading import read_task
+
+if TYPE_CHECKING:
+    from rodna.evals.contamination import Seen
 
 TASKS = "tasks.json"
 
@@ -51,7 +55,7 @@ def run_tasks(
     seen_of: dict[str, frozenset[str]] = {}
     records: dict[str, Any] = {}
     for task, config, outcome in zip(read, tasks, outcomes, strict=True):
-        ids = frozenset(seen.get(task.name, {}))
+        ids = frozenset(identity for identity, what in seen.get(task.name, {}).items() if what.verdict == "seen")
         for item in outcome.measurements:
             results.append(result_of(item, samples=settings.bootstrap_samples, seed=settings.seed, seen=ids))
             if ids:
@@ -86,25 +90,23 @@ def _ask(model: LanguageModel, task: Task, config: TaskConfig, settings: EvalCon
     return outcome
 
 
-def _look_up(texts: Mapping[str, Mapping[str, str]], training: Iterable[str] | None) -> dict[str, dict[str, Any]]:
+def _look_up(texts: Mapping[str, Mapping[str, str]], training: Iterable[str] | None) -> dict[str, dict[str, "Seen"]]:
     """Return task -> id -> what of the item was found in the training text, which is read once."""
     keyed = {f"{task}\t{identity}": text for task, items in texts.items() for identity, text in items.items()}
     if training is None or not keyed:
         return {}
     from rodna.evals.contamination import find_seen
 
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, Seen]] = {}
     for key, what in find_seen(keyed, training).items():
         task, _, identity = key.partition("\t")
         found.setdefault(task, {})[identity] = what
     return found
 
 
-def _record(task: Task, config: TaskConfig, outcome: Outcome, seen: Mapping[str, Any], *, is_checked: bool) -> dict[str, Any]:
+def _record(task: Task, config: TaskConfig, outcome: Outcome, found: Mapping[str, "Seen"], *, is_checked: bool) -> dict[str, Any]:
     skipped = [*task.skipped, *outcome.skipped]
-    contamination: dict[str, Any] = {"checked": is_checked}
-    if is_checked:
-        contamination |= {"num_checked": len(outcome.texts), "num_seen": len(seen)}
+    verdicts = Counter(what.verdict for what in found.values())
     return {
         "kind": task.kind,
         "config": config.model_dump(mode="json"),
@@ -112,6 +114,6 @@ def _record(task: Task, config: TaskConfig, outcome: Outcome, seen: Mapping[str,
         "num_items": len(task.rows),
         "num_skipped": len(skipped),
         "skipped": [asdict(item) for item in skipped],
-        "contamination": contamination,
-        "seen": {identity: asdict(what) for identity, what in seen.items()},
+        "contamination": {"is_checked": is_checked, **{verdict: verdicts[verdict] for verdict in ("seen", "unseen", "unknown")}},
+        "seen": {identity: asdict(what) for identity, what in found.items() if what.verdict == "seen"},
     }
