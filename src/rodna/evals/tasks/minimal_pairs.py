@@ -1,11 +1,13 @@
 """Minimal pairs: does the model find the acceptable sentence likelier than the other, from which it differs in one thing?
 
-Each sentence costs what its tokens cost after one end_of_text; the pair is right where the acceptable one costs less. Reference: Warstadt
-et al. 2020, BLiMP, arXiv:1912.00582, whose full-sentence method this is, as lm-evaluation-harness' `blimp` asks it.
+Each sentence costs what its tokens cost after one end_of_text; the pair is right where the acceptable one costs less, and half right where
+both cost the same. Reference: Warstadt et al. 2020, BLiMP, arXiv:1912.00582, whose full-sentence method this is, as lm-evaluation-harness'
+`blimp` asks it; there a tie counts as right, which `detail["accuracy_ties_right"]` gives.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,54 +16,127 @@ from rodna.evals.measure import prompt_digest
 from rodna.evals.model import LanguageModel
 from rodna.evals.result import Measurement
 from rodna.evals.tasks.config import TaskConfig
-from rodna.evals.tasks.items import Outcome, Row, Skipped, Task
+from rodna.evals.tasks.items import Outcome, Row, Task
+from rodna.evals.tasks.prompts import UnusableItemError, ask, find, text_of, usable
 
 FIELDS = frozenset({"good", "bad"})
 VERSION = 1
 UNIT = "share of pairs"
+TIE = 1e-6
+"""Costs that differ by less than this share of them are the same: rounding alone, which depends on the batch, makes as much."""
 
 
 @dataclass(frozen=True)
 class _Pair:
+    """One pair: which sentences, and what they tell about."""
+
     row: Row
-    right: float
+    good: str
+    bad: str
     paradigm: str
+    phenomenon: str
+    group: str
+
+
+@dataclass(frozen=True)
+class _Judged:
+    pair: _Pair
+    right: float
+    """1, 0.5 for a tie, or 0."""
 
 
 def evaluate(model: LanguageModel, task: Task, config: TaskConfig, settings: EvalConfig) -> Outcome:
-    """Return the accuracy of each paradigm, of each phenomenon and of all.
+    """Return the accuracy of all pairs, of each phenomenon and of each paradigm.
+
+    Where there are several paradigms, an accuracy over them is the mean of theirs, each with the same weight, as BLiMP reports it and
+    lm-evaluation-harness groups it; where their sizes differ, `accuracy_pooled` gives each pair the same weight.
 
     Args:
         model: any that can score.
-        task: rows with `good` and `bad`; `paradigm` where they name one, else the file does.
-        config: `category` names the field of the phenomenon.
+        task: rows with `good` and `bad`; `paradigm`, without which the file's name is one, and `phenomenon`; pairs with the same `group`,
+            such as a verb, are drawn together when the interval is made.
+        config: `category` names another field to group paradigms by, such as `field`.
         settings: unused: nothing is drawn.
     """
-    rows, skipped = _usable(task.rows)
-    scores = model.score([""] * (2 * len(rows)), [str(row.fields[name]) for row in rows for name in ("good", "bad")])
-    pairs = [
-        _Pair(row, _right(good.nats, bad.nats), str(row.fields.get("paradigm") or row.part))
-        for row, good, bad in zip(rows, scores[::2], scores[1::2], strict=True)
-    ]
+    pairs, skipped = usable(task.rows, _reader(config))
+    sentences = [sentence for pair in pairs for sentence in (pair.good, pair.bad)]
+    scores = ask(model, [""] * len(sentences), sentences, task=task.name)
+    judged = [_Judged(pair, _right(good.nats, bad.nats)) for pair, good, bad in zip(pairs, scores[::2], scores[1::2], strict=True)]
     digest = prompt_digest("minimal_pairs", VERSION)
-    measurements = [_measure(task.name, pairs, digest)] if pairs else []
-    return Outcome(measurements, skipped, {row.id: str(row.fields["good"]) for row in rows})
+    return Outcome(_measurements(task.name, judged, digest), skipped, {pair.row.id: pair.good for pair in pairs})
 
 
-def _usable(rows: Sequence[Row]) -> tuple[list[Row], list[Skipped]]:
-    usable = [row for row in rows if row.fields["good"] != row.fields["bad"]]
-    same = [Skipped(row.id, row.where, "both sentences are the same") for row in rows if row.fields["good"] == row.fields["bad"]]
-    return usable, same
+def _reader(config: TaskConfig) -> Callable[[Row], _Pair]:
+    def read(row: Row) -> _Pair:
+        good, bad = text_of(row.fields, "good"), text_of(row.fields, "bad")
+        if good == bad:
+            raise UnusableItemError("both sentences are the same")
+        phenomenon = find(row.fields, config.category or "phenomenon")
+        names = (row.fields.get("paradigm") or row.part, phenomenon or "", row.fields.get("group") or "")
+        paradigm, phenomenon, group = (str(name) for name in names)
+        return _Pair(row, good, bad, paradigm, phenomenon, group)
+
+    return read
 
 
 def _right(good_nats: float, bad_nats: float) -> float:
-    return 0.5 if good_nats == bad_nats else float(good_nats < bad_nats)
+    if abs(good_nats - bad_nats) <= TIE * max(abs(good_nats), abs(bad_nats)):
+        return 0.5
+    return float(good_nats < bad_nats)
 
 
-def _measure(name: str, pairs: Sequence[_Pair], digest: str) -> Measurement:
-    right_N = np.array([pair.right for pair in pairs])
-    detail = {"ties": int((right_N == 0.5).sum()), "chance": 0.5}
+def _measurements(name: str, judged: Sequence[_Judged], digest: str) -> list[Measurement]:
+    """Return the accuracy of all, then of each phenomenon with its paradigms."""
+    if not judged:
+        return []
+    found = _over_paradigms(name, judged, digest, level="task")
+    paradigms = {item.pair.paradigm for item in judged}
+    if len(paradigms) < 2:
+        return found
+    for phenomenon in sorted({item.pair.phenomenon for item in judged}):
+        members = [item for item in judged if item.pair.phenomenon == phenomenon]
+        prefix = f"{name}/{phenomenon}" if phenomenon else name
+        if phenomenon:
+            found += _over_paradigms(prefix, members, digest, level="group")
+        for paradigm in sorted({item.pair.paradigm for item in members}):
+            own = [item for item in members if item.pair.paradigm == paradigm]
+            found.append(_measure(f"{prefix}/{paradigm}", "accuracy", own, np.ones(len(own)), digest, level="part"))
+    return found
+
+
+def _over_paradigms(name: str, judged: Sequence[_Judged], digest: str, *, level: str) -> list[Measurement]:
+    """Return the mean over paradigms and, where their sizes differ, over pairs."""
+    places = {paradigm: place for place, paradigm in enumerate(dict.fromkeys(item.pair.paradigm for item in judged))}
+    index_N = np.array([places[item.pair.paradigm] for item in judged])
+    sizes = np.bincount(index_N)
+    # Numerator and denominator are divided by the paradigm's size, so that the ratio of the sums is the mean over paradigms.
+    detail = {"paradigms": len(sizes), "mean_over": "paradigms" if len(sizes) > 1 else "pairs"}
+    found = [_measure(name, "accuracy", judged, 1 / sizes[index_N] * len(judged) / len(sizes), digest, level=level, **detail)]
+    if len(set(sizes.tolist())) > 1:
+        ones = np.ones(len(judged))
+        found.append(_measure(name, "accuracy_pooled", judged, ones, digest, level=level, paradigms=len(sizes), mean_over="pairs"))
+    return found
+
+
+def _measure(name: str, metric: str, judged: Sequence[_Judged], weight_N: Any, digest: str, **detail: Any) -> Measurement:
+    right_N = np.array([item.right for item in judged])
+    ties_N = right_N == 0.5
+    groups = [item.pair.group for item in judged]
     return Measurement(
-        name, "accuracy", UNIT, "higher", [pair.row.id for pair in pairs], right_N, np.ones(len(pairs)),
-        task_version=VERSION, prompt_digest=digest, detail=detail,
-    )  # fmt: skip
+        task=name,
+        metric=metric,
+        unit=UNIT,
+        direction="higher",
+        ids=[item.pair.row.id for item in judged],
+        numerator_N=right_N * weight_N,
+        denominator_N=np.asarray(weight_N, dtype=np.float64),
+        groups=groups if all(groups) else (),
+        task_version=VERSION,
+        prompt_digest=digest,
+        detail={
+            "chance": 0.5,
+            "ties": int(ties_N.sum()),
+            "accuracy_ties_right": float(((right_N + ties_N * 0.5) * weight_N).sum() / weight_N.sum()),
+            **detail,
+        },
+    )
