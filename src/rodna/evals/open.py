@@ -1,21 +1,27 @@
 """Opening any model for evaluation: a folder of ours, of Hugging Face's, or a server's address."""
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from rodna.core.errors import ModelError, TokenizerError
+from rodna.core.errors import ModelError, RodnaError, TokenizerError
 from rodna.evals.config import EvalConfig
 
 if TYPE_CHECKING:
     from rodna.evals.ensemble import EnsembleModel
     from rodna.evals.model import DecoderModel, LanguageModel
+    from rodna.tokenizer.tokenizer import Tokenizer
 
 ADDRESSES = ("http://", "https://")
 MEMBERS = "member-*"
+"""Names of the checkpoints in an ensemble's folder."""
 
 
 def open_language_model(where: str, config: EvalConfig) -> "LanguageModel":
     """Open a model to be evaluated, on the fastest device.
+
+    Our own code runs the families it knows; transformers runs the others, and those whose tokenizer is of a kind that we do not read or
+    begins texts with a token of its own.
 
     Args:
         where: a checkpoint or an ensemble of ours, any folder that Hugging Face transformers opens, or the address of an OpenAI-compatible
@@ -26,21 +32,20 @@ def open_language_model(where: str, config: EvalConfig) -> "LanguageModel":
         ArtifactError: no such folder, or a file is missing or damaged.
         ModelError: the checkpoint cannot be used.
         TokenizerError: its tokenizer is missing or does not fit.
-        EvaluationError: the address names no model.
+        EndpointError: the address names no model, or holds a password.
     """
     if where.startswith(ADDRESSES):
-        from rodna.evals.endpoint import open_endpoint
+        from rodna.evals.endpoint import EndpointModel
 
-        return open_endpoint(where)
+        return EndpointModel.open(where)
     folder = Path(where)
-    if any(member.is_dir() for member in folder.glob(MEMBERS)):
+    if any((member / "config.json").is_file() for member in folder.glob(MEMBERS)):
         return _open_ensemble(folder, config)
-    try:
+    if _is_ours(folder):
         return _open_decoder(folder, config)
-    except (ModelError, TokenizerError):
-        from rodna.evals.hf_model import TransformersModel
+    from rodna.evals.hf_model import TransformersModel
 
-        return TransformersModel.open(folder, config)
+    return TransformersModel.open(folder, device=_device(), **_settings(config))
 
 
 def _device() -> str:
@@ -60,7 +65,7 @@ def _open_ensemble(folder: Path, config: EvalConfig) -> "EnsembleModel":
     from rodna.models.ensemble import load_ensemble
 
     ensemble, tokenizer = load_ensemble(sorted(folder.glob(MEMBERS)), device=_device())
-    return EnsembleModel(ensemble, tokenizer, **_settings(config))
+    return EnsembleModel(ensemble, tokenizer, where=str(folder), **_settings(config))
 
 
 def _open_decoder(folder: Path, config: EvalConfig) -> "DecoderModel":
@@ -68,4 +73,47 @@ def _open_decoder(folder: Path, config: EvalConfig) -> "DecoderModel":
     from rodna.models.checkpoint import load
 
     decoder, tokenizer = load(folder, device=_device())
-    return DecoderModel(decoder, tokenizer, **_settings(config))
+    # Said now, not after an hour of scoring.
+    _ = tokenizer.end_of_text_id
+    return DecoderModel(decoder, tokenizer, where=str(folder), **_settings(config))
+
+
+def _is_ours(folder: Path) -> bool:
+    """Return whether our own decoder runs this checkpoint as its makers meant it.
+
+    Raises:
+        RodnaError: it does not, and no other code can either.
+    """
+    from rodna.models.checkpoint import load_config
+    from rodna.models.native import MODEL_TYPE
+    from rodna.tokenizer.tokenizer import Tokenizer
+
+    if not (folder / "config.json").is_file():
+        return False
+    try:
+        load_config(folder)
+        return _begins_as_ours(folder, Tokenizer.load(folder))
+    except RodnaError as error:
+        if _read(folder / "config.json").get("model_type") == MODEL_TYPE or not isinstance(error, ModelError | TokenizerError):
+            raise
+        return False
+
+
+def _begins_as_ours(folder: Path, tokenizer: "Tokenizer") -> bool:
+    """Return whether a text begins after the token that ends the one before, with nothing more, as our decoder reads it."""
+    names = _read(folder / "tokenizer_config.json")
+    begin, end = (_content(names.get(name)) for name in ("bos_token", "eos_token"))
+    adds = len(tokenizer.backend.encode("a").ids) > len(tokenizer.encode("a"))
+    return begin in (None, end) and not adds and names.get("add_bos_token") is not True
+
+
+def _content(token: Any) -> Any:
+    return cast("dict[str, Any]", token).get("content") if isinstance(token, dict) else token
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        value: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
