@@ -49,6 +49,7 @@ class Agreement:
         self._seen: dict[tuple[Key, str], dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
         self._base: dict[tuple[tuple[str, str], str], Counter[str]] = defaultdict(Counter)
         self._rules: dict[tuple[Key, str], Rule] = {}
+        self._answers: dict[tuple[Key, str, str, str], bool] = {}
 
     def add(self, sentence: Sentence) -> None:
         """Count a sentence's links; those that are left open do not count."""
@@ -63,6 +64,7 @@ class Agreement:
                 if value := _single(link.target.features, name):
                     self._seen[link.key, name][self._by(link, name, link.controller.features)][value] += 1
         self._rules.clear()
+        self._answers.clear()
 
     def names(self, link: Link) -> tuple[str, ...]:
         """Return the features that a link may decide."""
@@ -97,6 +99,13 @@ class Agreement:
         by = self._by(link, name, controller)
         if not value or "," in value or "," in by:
             return True
+        question = (link.key, name, by, value)
+        answer = self._answers.get(question)
+        if answer is None:
+            answer = self._answers[question] = self._is_licensed(link, name, by, value)
+        return answer
+
+    def _is_licensed(self, link: Link, name: str, by: str, value: str) -> bool:
         if by and not link.is_government and not self._rule(link.key, name).agrees:
             return True
         row = self._seen.get((link.key, name), {}).get(by, Counter[str]())

@@ -6,6 +6,7 @@ is found in the treebank, never assumed.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from rodna.evals.pairs.conllu import Sentence, Word
 from rodna.evals.pairs.forms import is_odd
@@ -37,7 +38,7 @@ class Link:
     is_government: bool = False
     reason: str = ""
 
-    @property
+    @cached_property
     def key(self) -> tuple[str, ...]:
         """What kind of words these are: links of one key agree in the same features."""
         controller = self.controller
@@ -149,9 +150,7 @@ def _counts(words: list[Word]) -> bool:
     return any(
         word.upos in ("NUM", "SYM")
         or word.relation.startswith(("nummod", "det:num"))
-        or bool(word.features.get("NumType"))
-        and word.upos in ("DET", "ADV", "PRON")
-        or any(character.isdigit() for character in word.form)
-        and word.relation.startswith(("amod", "nummod", "det"))
+        or (bool(word.features.get("NumType")) and word.upos in ("DET", "ADV", "PRON"))
+        or (any(character.isdigit() for character in word.form) and word.relation.startswith(("amod", "nummod", "det")))
         for word in words
     )

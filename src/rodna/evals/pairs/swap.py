@@ -127,12 +127,18 @@ class Swapper:
     def _why_not(
         self, sentence: Sentence, around: list[Link], links: Sequence[Link], link: Link, name: str, features: Features, form: str
     ) -> str:
-        """Return why a form makes no wrong sentence, as far as is known; empty where it does."""
+        """Return why a form makes no wrong sentence, as far as is known; empty where it does.
+
+        Where a noun is plural, some languages license the first or second person (we, the teachers, ...), and a treebank has few.
+        Reference: Höhn 2016, "Unagreement is an illusion", Natural Language and Linguistic Theory 34.
+        """
         word = link.target
         if form == word.form.lower():
             return "same_form"
         if self.agreement.licenses_value(link, name, features.get(name), link.controller.features):
             return "may_be_licensed"
+        if name == "Person" and not link.controller.features.get(name) and features.get("Number") not in ("", "Sing"):
+            return "unagreement"
         if word.follows_closely and _glued(sentence, word) and form[0] != word.form[0].lower():
             return "attached"
         for upos, analysis in self.forms.analyses(form, word, features):
@@ -168,7 +174,7 @@ class Swapper:
                 yield read
 
 
-_ORDER = ("controller_syncretic", "syncretic", "attached", "same_form", "may_be_licensed")
+_ORDER = ("controller_syncretic", "syncretic", "attached", "unagreement", "same_form", "may_be_licensed")
 """Of several reasons, the one that says how near a candidate came."""
 
 
