@@ -2,9 +2,13 @@ import random
 
 import pytest
 
-from rodna.evals.copies import TrainingText, copied_characters, longest_copy, unseen_windows
+from rodna.evals.copies import TrainingText, copied_characters, unseen_windows
 
 TRAIN = ["the quick brown fox jumps", "над ціхай ракой", "我哋今日去食飯", ""]
+
+
+def longest(train, text):
+    return TrainingText(train).longest([text])[0]
 
 
 def longest_by_trying(train, text):
@@ -12,10 +16,32 @@ def longest_by_trying(train, text):
     return max((piece for piece in pieces if any(piece in document for document in train)), key=len, default="")
 
 
-@pytest.mark.parametrize("text", ["a quick brown bear", "ціхая рака", "聽日去食飯啦", "qqq", "", "the quick brown fox jumps"])
+@pytest.mark.parametrize("text", ["a quick brown bear", "ціхая рака", "聽日去食飯啦", "the quick brown fox jumps", "s над"])
 def test_the_longest_copy_is_the_one_that_trying_every_piece_finds(text):
-    assert len(longest_copy(TrainingText(TRAIN), [text])) == len(longest_by_trying(TRAIN, text))
-    assert longest_copy(TrainingText(TRAIN), [text]) in text
+    found = longest(TRAIN, text)
+    assert len(found.text) == len(longest_by_trying(TRAIN, text))
+    assert text[found.start :].startswith(found.text)
+    assert TRAIN[found.document][found.at :].startswith(found.text)
+    assert found.text in found.around
+    assert found.around in TRAIN[found.document]
+
+
+def test_nothing_is_copied_where_not_one_character_is_there():
+    assert TrainingText(TRAIN).longest(["", "@@", "9"]) == [None, None, None]
+    assert TrainingText([]).longest(["a"]) == [None]
+
+
+def test_the_longest_copies_of_many_texts_are_each_found():
+    draw = random.Random(3)
+    train = ["".join(draw.choices("abc", k=draw.randint(0, 200))) for _ in range(30)]
+    texts = ["".join(draw.choices("abcd", k=draw.randint(0, 60))) for _ in range(60)]
+    texts += [train[4][5:-3], "d" + train[7] + "d"]
+    for text, found in zip(texts, TrainingText(train).longest(texts), strict=True):
+        expected = longest_by_trying(train, text)
+        assert len(expected) == (len(found.text) if found else 0)
+        if found:
+            assert found.text == text[found.start :][: len(found.text)] == train[found.document][found.at :][: len(found.text)]
+            assert found.document == min(number for number, document in enumerate(train) if found.text in document)
 
 
 def test_windows_are_seen_exactly_where_the_training_text_holds_them():
@@ -28,7 +54,8 @@ def test_windows_are_seen_exactly_where_the_training_text_holds_them():
 
 
 def test_a_match_does_not_reach_over_the_border_of_two_training_documents():
-    assert longest_copy(TrainingText(["abcd", "efgh"]), ["abcdefgh"]) in ("abcd", "efgh")
+    assert longest(["abcd", "efgh"], "abcdefgh").text == "abcd"
+    assert longest(["abcd", "efgh"], "cdefgh").text == "efgh"
 
 
 def test_unseen_windows_and_copied_characters_are_counted_by_text():

@@ -3,7 +3,8 @@ import pytest
 from rodna.corpus.documents import Document
 from rodna.evals.config import EvalConfig
 from rodna.evals.data import EvaluationData
-from rodna.evals.generation import beginning, choose_prompts, distinct, evaluate, in_loops, reference_texts
+from rodna.evals.generation import beginning, choose_prompts, evaluate, in_loops, reference_texts
+from rodna.evals.measure import all_results
 
 HELD_OUT = [
     "Над ціхай ракою стаяла старая хата, і ў хаце той жыла бабуля з унукам.",
@@ -16,17 +17,13 @@ CONFIG = EvalConfig(num_samples=4, bootstrap_samples=100)
 
 
 class Parrot:
-    """A language model that says the same to everyone."""
+    """A language model that says the same to everyone, or to each what it was given to say."""
 
-    def __init__(self, text):
-        self.text, self.prompts = text, []
-
-    def score(self, contexts, continuations):
-        raise NotImplementedError
+    def __init__(self, *texts):
+        self.texts, self.description = texts, {"where": "here", "kind": "parrot"}
 
     def generate(self, prompts, sampling):
-        self.prompts += prompts
-        return [self.text] * len(prompts)
+        return [self.texts[index % len(self.texts)] for index in range(len(prompts))]
 
 
 def data(train=TRAIN):
@@ -34,8 +31,9 @@ def data(train=TRAIN):
     return EvaluationData("be", documents, tokens=None, train=train, train_bytes=sum(len(t.encode()) for t in train), validation=[])
 
 
-def measured(text):
-    return {result.metric: result for result in evaluate(Parrot(text), data(), CONFIG).results}
+def measured(*texts, train=TRAIN, config=CONFIG):
+    evaluation = evaluate(Parrot(*texts), data(train), config)
+    return {result.metric: result for result in all_results(evaluation, samples=100, seed=0)}
 
 
 @pytest.mark.parametrize(
@@ -52,12 +50,6 @@ def measured(text):
 )
 def test_characters_in_loops_are_counted(text, looped):
     assert in_loops(text) == looped
-
-
-def test_distinct_ngrams_are_counted_over_all_texts_but_not_across_them():
-    assert distinct(["a b a", "a b"], 1) == (2, 5)
-    assert distinct(["a b a", "a b"], 2) == (2, 3)
-    assert distinct(["a"], 2) == (0, 0)
 
 
 def test_a_beginning_ends_with_a_whole_word_and_is_at_most_half_of_the_text():
@@ -90,6 +82,7 @@ def test_a_model_that_copies_is_found_out():
     assert found["longest_copy"].value == len(TRAIN[0])
     assert found["longest_copy"].detail["copy"] == TRAIN[0]
     assert found["longest_copy"].detail["reference"] < 15
+    assert (found["texts_with_copies"].value, found["texts_with_copies"].n) == (1, 4)
     assert found["unseen_5_grams"].value == 0
     assert found["unseen_5_grams"].detail["reference"] > 0.5
 
@@ -109,6 +102,62 @@ def test_a_model_that_leaves_its_script_and_language_is_found_out():
     assert theirs["in_language"].detail["languages"] == {"en": 4}
 
 
+def test_where_a_copy_is_from_is_listed_beside_what_people_share_with_the_training_text():
+    train = ["першы тэкст", f"Пачатак. {TRAIN[0]} Канец."]
+    copies = evaluate(Parrot("Ён казаў: " + TRAIN[0][7:60] + "!", "так"), data(train), CONFIG).files["copies.json"]
+    longest = copies["written"][0]
+    assert longest["text"] == " " + TRAIN[0][7:60]
+    assert (longest["document"], longest["at"], longest["start"]) == (1, 9 + 6, 9)
+    assert longest["around"] == train[1][: 9 + 60 + 40]
+    assert longest["id"].startswith("document ")
+    assert copies["held_out"][0]["length"] == max(item["length"] for item in copies["held_out"]) < 20
+
+
+def test_made_up_words_are_found_and_listed_beside_those_of_people():
+    train = ["над ціхай ракою стаяла хата. у хаце жыў дзед." * 2, "хлеб з печы і мёд на рынку прадавалі"]
+    found = measured(" ціхай хатушцы, хатушцы стаяла.", train=train)
+    assert found["real_words"].value == 2 / 4
+    assert 0 < found["real_words"].detail["reference"] < 0.5
+    assert found["real_words"].detail["attested_at_least"] == 2
+    words = evaluate(Parrot(" ціхай хатушцы, хатушцы мёд."), data(train), CONFIG).files["non_words.json"]
+    assert words["written"] == [
+        {"word": "хатушцы", "count": 8, "in_training": 0},
+        {"word": "мёд", "count": 4, "in_training": 1},
+    ]
+    assert {"word": "яблыкі", "count": 1, "in_training": 0} in words["held_out"]
+
+
+def test_the_same_text_to_everyone_is_like_itself_and_other_texts_are_not():
+    same, other = measured(HELD_OUT[1]), measured(*HELD_OUT)
+    assert same["self_bleu_8"].value == pytest.approx(1)
+    assert other["self_bleu_8"].value < 0.2
+    assert same["self_bleu_8"].detail["reference"] < 0.2
+
+
+def test_every_item_carries_the_name_of_its_prompt_so_that_two_models_pair():
+    evaluation = evaluate(Parrot("Ліст падае долу, а птушкі ляцяць у вырай."), data(), CONFIG)
+    prompts = evaluation.files["samples.json"]
+    expected = [f"document {prompt['document']}" for prompt in prompts[:2]] + ["nothing 2", "nothing 3"]
+    assert {item.metric: list(item.ids) for item in evaluation.measurements}["copied_characters"] == expected
+    assert len({item.prompt_digest for item in evaluation.measurements}) == 1
+    other = evaluate(Parrot("так"), data(), EvalConfig(num_samples=4, bootstrap_samples=100, temperature=0))
+    assert other.measurements[0].prompt_digest != evaluation.measurements[0].prompt_digest
+
+
+def test_the_reference_has_an_interval_and_a_number_of_texts_too():
+    found = measured("лес і поле, поле і лес")["unseen_3_grams"]
+    low, high = found.detail["reference_interval"]
+    assert low <= found.detail["reference"] <= high
+    assert found.detail["reference_n"] >= 2
+    assert found.low <= found.value <= found.high
+
+
+def test_texts_without_what_is_counted_are_left_out_and_n_says_so():
+    found = measured("", HELD_OUT[1])
+    assert (found["loops"].n, found["in_script"].n, found["in_language"].n) == (4, 2, 2)
+    assert found["empty"].value == 0.5
+
+
 def test_samples_are_kept_with_their_prompts():
     samples = evaluate(Parrot("так"), data(), CONFIG).files["samples.json"]
     assert [sample["text"] for sample in samples] == ["так"] * 4
@@ -117,7 +166,9 @@ def test_samples_are_kept_with_their_prompts():
 
 @pytest.mark.parametrize("text", ["", "1", "\n", "?!"])
 def test_a_model_that_says_nothing_is_no_reason_to_stop(text):
-    assert all(result.n for result in evaluate(Parrot(text), data(), CONFIG).results)
+    found = measured(text)
+    assert all(result.n for result in found.values())
+    assert found["empty"].value == (not text.strip())
 
 
 def test_no_samples_asked_for_means_none_made():
