@@ -148,7 +148,7 @@ def results_of(name: str, split: Split, found: Mapping[str, Predictions], seen: 
     results: list[Result] = []
     measurements: list[Measurement] = []
     for method, item in found.items():
-        task = f"{name}:{method}"
+        task = f"{name}/{method}"
         common: dict[str, Any] = {"task_version": TASK_VERSION, "prompt_digest": digest if method == "few-shot" else ""}
         right_N = (item.classes_RN == gold_N).mean(axis=0)
         measurements.append(Measurement(task, "accuracy", UNIT, "higher", ids, right_N, np.ones(len(ids)), **common))
@@ -163,7 +163,7 @@ def results_of(name: str, split: Split, found: Mapping[str, Predictions], seen: 
             results.append(Result(task, f"macro_f1_minus_{other}", value, UNIT, low, high, len(ids), "higher", seed=config.seed,
                                   detail=detail, **common))  # fmt: skip
     taken = frozenset(identity for identity, is_in in zip(ids, seen_N, strict=True) if is_in)
-    return Evaluation(results, {}, measurements, {f"{name}:{method}": taken for method in found} if taken else {})
+    return Evaluation(results, {}, measurements, {f"{name}/{method}": taken for method in found} if taken else {})
 
 
 def _detail(
