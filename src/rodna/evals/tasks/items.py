@@ -7,6 +7,9 @@ from typing import Any
 
 from rodna.evals.result import Measurement
 
+TEXT_OF = "\x1f"
+"""Parts an item's id from the name of one of its texts."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -41,7 +44,8 @@ class Outcome:
     Attributes:
         measurements: numbers with their items.
         skipped: items that were not scored.
-        texts: item id -> what the training text must not hold for the item to be a fair question.
+        texts: item id -> what the training text must not hold for the item to be a fair question. Of an item with several texts,
+            each by itself: its id, `TEXT_OF` and the text's name.
         files: what else is kept, as file name -> JSON value.
     """
 

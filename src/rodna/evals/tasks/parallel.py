@@ -21,7 +21,7 @@ from rodna.evals.model import LanguageModel
 from rodna.evals.result import Direction, Measurement
 from rodna.evals.tasks.config import TaskConfig
 from rodna.evals.tasks.files import PARALLEL, locate, text_lines
-from rodna.evals.tasks.items import Outcome, Row, Task
+from rodna.evals.tasks.items import TEXT_OF, Outcome, Row, Task
 from rodna.evals.tasks.prompts import UnusableItemError, ask, text_of, usable
 from rodna.evals.text import WORD_RULE, words
 
@@ -66,8 +66,9 @@ def evaluate(model: LanguageModel, task: Task, config: TaskConfig, settings: Eva
         )  # fmt: skip
         detail = {"language": name, "cut": sum(score.is_cut for score in found), "compared_with": config.pivot or MEAN}
         measurements += _measure(language, reference_N, task.name, [row.id for row in rows], groups, digest=digest, detail=detail)
-    seen_by = {row.id: "\n".join(texts[name][place] for name in names) for place, row in enumerate(rows)}
-    return Outcome(measurements, skipped, seen_by)
+    # The training text may hold one language of a sentence alone.
+    by_language = {f"{row.id}{TEXT_OF}{name}": texts[name][place] for place, row in enumerate(rows) for name in names}
+    return Outcome(measurements, skipped, by_language)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from rodna.evals.measure import result_of
 from rodna.evals.model import LanguageModel
 from rodna.evals.result import Evaluation, Measurement, Result
 from rodna.evals.tasks.config import TaskConfig
-from rodna.evals.tasks.items import Outcome, Task
+from rodna.evals.tasks.items import TEXT_OF, Outcome, Task
 from rodna.evals.tasks.reading import read_task
 
 if TYPE_CHECKING:
@@ -99,8 +99,9 @@ def _look_up(texts: Mapping[str, Mapping[str, str]], training: Iterable[str] | N
 
     found: dict[str, dict[str, Seen]] = {}
     for key, what in find_seen(keyed, training).items():
-        task, _, identity = key.partition("\t")
-        found.setdefault(task, {})[identity] = what
+        task, _, identity = key.partition(TEXT_OF)[0].partition("\t")
+        other = found.setdefault(task, {}).get(identity)
+        found[task][identity] = what if other is None or what.share > other.share else other
     return found
 
 
