@@ -16,6 +16,9 @@ class EndpointConfig(Section):
     api: Literal["completions", "chat"] = Field(
         default="completions", description="What texts are generated through; chat, where a server offers nothing else, gives no scores."
     )
+    start_of_text: str = Field(
+        default="", description="What begins a document, such as <s>, where the server adds no such token itself; empty: it does."
+    )
     timeout_s: float = Field(default=120, gt=0, description="Most seconds that one answer may take.")
     max_attempts: int = Field(default=8, ge=1, description="Times that a question is asked before giving up.")
     backoff_s: float = Field(default=1, ge=0, description="Longest wait before the second attempt; it doubles with each further one.")
