@@ -2,5 +2,6 @@
 
 from rodna.testing.extractors import check_extractor
 from rodna.testing.steps import check_step
+from rodna.testing.translators import check_translator
 
-__all__ = ["check_extractor", "check_step"]
+__all__ = ["check_extractor", "check_step", "check_translator"]

@@ -1,0 +1,135 @@
+"""For every text a first translation, and better ones in turn where it fails a check: how an item is repaired."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from rodna.benchmark.config import BenchmarkConfig
+from rodna.benchmark.draft import Masking, draft
+from rodna.benchmark.memory import Answer, Failure, Memory
+from rodna.benchmark.translators import Translator
+from rodna.benchmark.validate import Check, LengthFit, check_empty, check_length, check_numbers, check_placeholders, fit_lengths
+
+
+@dataclass(frozen=True)
+class Translators:
+    """Who translates.
+
+    Attributes:
+        first: whose translations are taken.
+        second: whose translations are compared with them, and stand in where they fail; None: nobody.
+        back: who translates back; None: nobody.
+    """
+
+    first: Translator
+    second: Translator | None = None
+    back: Translator | None = None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A translation of a text, and how it came about.
+
+    Attributes:
+        text: the translation, or why there is none.
+        translator: its name.
+        edits: what was done beyond the first attempt: `numbers_masked`, `unmasked`, `second_translator`.
+        checks: of the text by itself.
+    """
+
+    text: Answer
+    translator: str
+    edits: tuple[str, ...] = ()
+    checks: tuple[Check, ...] = ()
+
+    @property
+    def is_good(self) -> bool:
+        return isinstance(self.text, str) and all(check.passed is not False for check in self.checks)
+
+
+ATTEMPTS: tuple[tuple[Masking, tuple[str, ...]], ...] = (
+    ("placeholders", ()),
+    ("numbers", ("numbers_masked",)),
+    ("nothing", ("unmasked",)),
+)
+
+
+@dataclass
+class Candidates:
+    """Every text's candidates, made when they are needed."""
+
+    memory: Memory
+    translators: Translators
+    config: BenchmarkConfig
+    fit: LengthFit = field(default_factory=lambda: LengthFit(0.0, 0.0, 0.0, 0))
+    first: dict[str, Answer] = field(default_factory=dict)
+    second: dict[str, Answer] = field(default_factory=dict)
+
+    def begin(self, texts: Sequence[str]) -> dict[str, Candidate]:
+        """Return the first translator's candidates, and fit what lengths are usual to them."""
+        self.first = self._draft(self.translators.first, texts, "placeholders")
+        if self.translators.second is not None:
+            self.second = self._draft(self.translators.second, texts, "placeholders")
+        self.fit = fit_lengths([(text, answer) for text, answer in self.first.items() if isinstance(answer, str)], self.config.fence)
+        return {text: self._judged(text, answer, self.translators.first, ()) for text, answer in self.first.items()}
+
+    def repair(self, chosen: dict[str, Candidate]) -> dict[str, Candidate]:
+        """Return the candidates with those that fail replaced by the next attempt that does not; where all fail, the first stays.
+
+        A text that the first translator could not translate at all is not asked of it again: only of the second.
+        """
+        result = dict(chosen)
+        for translator, attempt, masking, edits in self._attempts():
+            failing = [text for text, candidate in result.items() if not candidate.is_good]
+            if translator is self.translators.first:
+                failing = [text for text in failing if isinstance(result[text].text, str)]
+            if not failing:
+                continue
+            answers = self.second if attempt == "second" else self._draft(translator, failing, masking)
+            for text in failing:
+                candidate = self._judged(text, answers[text], translator, edits)
+                if candidate.is_good:
+                    result[text] = candidate
+        return result
+
+    def by_second(self, texts: Sequence[str]) -> dict[str, Candidate]:
+        """Return the second translator's candidates that pass the checks of a text."""
+        second = self.translators.second
+        if second is None:
+            return {}
+        found = {text: self._judged(text, self.second[text], second, ("second_translator",)) for text in texts}
+        return {text: candidate for text, candidate in found.items() if candidate.is_good}
+
+    def back(self, translations: Sequence[str]) -> dict[str, Answer]:
+        """Return translations into the source language; empty where nobody translates back."""
+        if self.translators.back is None:
+            return {}
+        return draft(self.memory, self.translators.back, translations, self.config.language, self.config.source_language, "placeholders")
+
+    def _attempts(self) -> list[tuple[Translator, str, Masking, tuple[str, ...]]]:
+        found: list[tuple[Translator, str, Masking, tuple[str, ...]]] = [
+            (self.translators.first, "again", masking, edits) for masking, edits in ATTEMPTS[1:]
+        ]
+        if self.translators.second is not None:
+            second: tuple[str, ...] = ("second_translator",)
+            found += [(self.translators.second, "second", ATTEMPTS[0][0], second)]
+            found += [(self.translators.second, "again", masking, (*second, *edits)) for masking, edits in ATTEMPTS[1:]]
+        return found
+
+    def _draft(self, translator: Translator, texts: Sequence[str], masking: Masking) -> dict[str, Answer]:
+        return draft(self.memory, translator, texts, self.config.source_language, self.config.language, masking)
+
+    def _judged(self, source: str, answer: Answer, translator: Translator, edits: tuple[str, ...]) -> Candidate:
+        if isinstance(answer, Failure):
+            return Candidate(answer, translator.name, edits)
+        checks = [check(source, answer) for check in SEGMENT_CHECKS]
+        checks.append(check_length(source, answer, self.fit))
+        wanted = tuple(check for check in checks if check.name not in self.config.ignore or check.passed is not False)
+        ignored = tuple(check for check in checks if check not in wanted)
+        return Candidate(answer, translator.name, edits, (*wanted, *(_ignored(check) for check in ignored)))
+
+
+SEGMENT_CHECKS: tuple[Callable[[str, str], Check], ...] = (check_empty, check_placeholders, check_numbers)
+
+
+def _ignored(check: Check) -> Check:
+    return Check(check.name, None, check.value, f"ignored: {check.detail}")

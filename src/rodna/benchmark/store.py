@@ -1,0 +1,223 @@
+"""The folder of a translated benchmark: its files, the verdicts of people, and how one follows from the other.
+
+`items.jsonl` has a line for every item of the source, whatever became of it, and changes only when the benchmark is translated again.
+`verdicts.jsonl` is appended to. `benchmark.jsonl`, `rejected.jsonl`, `harness/` and the manifest follow from these two (`rebuild`).
+"""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from rodna.benchmark.config import BenchmarkConfig
+from rodna.benchmark.errors import BenchmarkError
+from rodna.benchmark.items import Item, translated
+from rodna.benchmark.validate import check_numbers, check_placeholders
+from rodna.core.artifact import MANIFEST, FileEntry, Manifest, code_commit, digest_of, environment
+from rodna.core.files import sha256_of, write_json, write_text
+from rodna.core.log import JsonLines, read_json_lines
+
+ITEMS, BENCHMARK, REJECTED, VERDICTS, MEMORY, ABOUT = (
+    "items.jsonl",
+    "benchmark.jsonl",
+    "rejected.jsonl",
+    "verdicts.jsonl",
+    "memory.jsonl",
+    "about.json",
+)
+KIND, FORMAT_VERSION = "benchmark", 1
+PROVENANCE = "provenance"
+"""The field that every item of `benchmark.jsonl` has beside its source's own."""
+
+Verdict = Literal["accept", "edit", "reject"]
+
+
+def unusable(item: Item) -> dict[str, Any]:
+    """Return the line of `items.jsonl` for an item that could not be read."""
+    reason, detail = item.problem
+    return {
+        "id": item.id, "line": item.line, "status": "rejected", "reasons": [reason], "detail": [detail], "edits": [], "source": item.source,
+        "translation": None, "segments": [], "options": [], "gold": -1, "answer_path": "", "checks": [],
+    }  # fmt: skip
+
+
+def write(folder: Path, records: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the items of a finished translation, and all that follows from them; return the counts."""
+    folder.mkdir(parents=True, exist_ok=True)
+    # Without a manifest the folder is known to be unfinished, whatever happens from here on.
+    (folder / MANIFEST).unlink(missing_ok=True)
+    _write_lines(folder / ITEMS, records)
+    write_json(folder / ABOUT, dict(about))
+    return rebuild(folder)
+
+
+def read_records(folder: Path) -> list[dict[str, Any]]:
+    """Return the lines of `items.jsonl`.
+
+    Raises:
+        BenchmarkError: there is no such file.
+    """
+    if not (folder / ITEMS).is_file():
+        raise BenchmarkError(
+            f"no translated benchmark here: {ITEMS} not found", where=str(folder), fix="make one with `rodna benchmark translate`"
+        )
+    return read_json_lines(folder / ITEMS)
+
+
+def read_verdicts(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return item id -> its last verdict."""
+    return {record["id"]: record for record in read_json_lines(folder / VERDICTS) if isinstance(record.get("id"), str)}
+
+
+def apply_verdict(folder: Path, id: str, verdict: Verdict, text: Mapping[str, str], who: str) -> list[str]:
+    """Write down what a person decided about an item; the last verdict on an item counts. `rebuild` makes it take effect.
+
+    Args:
+        folder: of the translated benchmark.
+        id: of the item.
+        verdict: `accept` or `reject` it as it is, or `edit` it.
+        text: of an edit: path of a segment -> its new text; the other segments stay. Empty for the other verdicts.
+        who: the person, as they want to be named.
+
+    Returns:
+        Warnings about an edit: placeholders and numbers that differ from the source. The verdict stands all the same.
+
+    Raises:
+        BenchmarkError: there is no such item, the verdict is unknown, or the text does not suit it.
+    """
+    record = next((record for record in read_records(folder) if record["id"] == id), None)
+    where = f"{folder}, item {id}"
+    if record is None:
+        raise BenchmarkError(f"no item has the id {id!r}", where=str(folder), fix=f"use one that stands in {ITEMS}")
+    if verdict not in get_args(Verdict):
+        raise BenchmarkError(f"unknown verdict: {verdict!r}", where=where, fix=f"use {', '.join(get_args(Verdict))}")
+    sources = {segment["path"]: segment["source"] for segment in record["segments"]}
+    given = {segment["path"]: text.get(segment["path"], segment["translation"]) for segment in record["segments"]}
+    if (verdict == "edit") != bool(text):
+        raise BenchmarkError("an edit needs a text, and no other verdict has one", where=where, fix="give path -> text with edit only")
+    unknown = [path for path in text if path not in sources]
+    if unknown:
+        raise BenchmarkError(f"the item has no text at {unknown[0]!r}", where=where, fix=f"use {', '.join(sources) or 'reject'}")
+    empty = [path for path, one in given.items() if not one.strip()]
+    if verdict != "reject" and (empty or not sources):
+        what = f"{empty[0]} has no translation" if empty else "the item could not be read, so there is nothing to keep"
+        raise BenchmarkError(what, where=where, fix="edit it, giving every text, or reject it" if empty else "reject it")
+    log = JsonLines(folder / VERDICTS)
+    log.write({"id": id, "verdict": verdict, "text": dict(text), "who": who, "time": datetime.now(UTC).isoformat(timespec="seconds")})
+    log.close()
+    found = [(path, check(sources[path], new)) for path, new in text.items() for check in (check_placeholders, check_numbers)]
+    return [f"{path}: {check.name}: {check.detail}" for path, check in found if not check.passed]
+
+
+def rebuild(folder: Path) -> dict[str, Any]:
+    """Write `benchmark.jsonl`, `rejected.jsonl`, `harness/` and the manifest anew, from the items and the verdicts.
+
+    Returns:
+        Counts. `items` is the sum of `accepted`, `repaired`, `rejected` and `failed`, each after the verdicts.
+
+    Raises:
+        BenchmarkError: the folder holds no translated benchmark, or its items are damaged.
+    """
+    started = time.perf_counter()
+    records, verdicts = read_records(folder), read_verdicts(folder)
+    about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    (folder / MANIFEST).unlink(missing_ok=True)
+    final = [judged(record, verdicts.get(record["id"])) for record in records]
+    kept = [record for record in final if record["status"] in ("accepted", "repaired")]
+    config = BenchmarkConfig.model_validate(about["config"])
+    lines = [_with_provenance(record, about) for record in kept]
+    _write_lines(folder / BENCHMARK, lines)
+    _write_lines(folder / REJECTED, [_rejected(record) for record in final if record not in kept])
+    from rodna.benchmark.harness_tasks import write_harness_tasks
+
+    write_harness_tasks(folder, kept, config)
+    counts = count(final, verdicts)
+    _write_manifest(folder, about, counts, time.perf_counter() - started)
+    return counts
+
+
+def judged(record: Mapping[str, Any], verdict: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return an item as it is after a person's verdict: `human` names the verdict, "" where nobody saw the item."""
+    result = {**record, "human": verdict["verdict"] if verdict else "", "who": verdict["who"] if verdict else ""}
+    if verdict is None:
+        return result
+    if verdict["verdict"] == "reject":
+        return {**result, "status": "rejected", "reasons": ["human"], "detail": [f"rejected by {verdict['who']}"]}
+    texts = {segment["path"]: segment["translation"] for segment in record["segments"]} | dict(verdict["text"])
+    if not texts or not all(text.strip() for text in texts.values()):
+        return result
+    edits = sorted({*record["edits"], "human"}) if verdict["verdict"] == "edit" else record["edits"]
+    result["segments"] = [{**segment, "translation": texts[segment["path"]]} for segment in record["segments"]]
+    status = "repaired" if edits else "accepted"
+    answer = record.get("answer_path")
+    if answer:
+        texts[answer] = texts[record["options"][record["gold"]]]
+    return {**result, "status": status, "reasons": [], "detail": [], "edits": edits, "translation": translated(record["source"], texts)}
+
+
+def count(final: Sequence[Mapping[str, Any]], verdicts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what became of the items: the four outcomes add up to all of them."""
+    status = Counter(record["status"] for record in final)
+    reasons = Counter(reason for record in final for reason in record["reasons"])
+    edits = Counter(edit for record in final for edit in record["edits"])
+    human = Counter(record["human"] for record in final if record["human"])
+    result = {
+        "items": len(final),
+        **{name: status[name] for name in ("accepted", "repaired", "rejected", "failed")},
+        "reasons": dict(sorted(reasons.items())),
+        "edits": dict(sorted(edits.items())),
+        "human": {"seen": sum(human.values()), **{name: human[name] for name in get_args(Verdict)}},
+    }
+    assert sum(result[name] for name in ("accepted", "repaired", "rejected", "failed")) == len(final), "every item has an outcome"
+    return result
+
+
+def _with_provenance(record: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an item in its source's shape, with where it is from; texts only, so that every reader of tables takes it."""
+    config = about["config"]
+    provenance = {
+        "id": record["id"],
+        "source": about["source"]["file"],
+        "from": config["source_language"],
+        "to": config["language"],
+        "status": record["status"],
+        "edits": ", ".join(record["edits"]),
+        "translators": ", ".join(dict.fromkeys(segment["translator"] for segment in record["segments"])),
+        "human": record["human"],
+    }
+    return {**record["translation"], PROVENANCE: provenance}
+
+
+def _rejected(record: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("id", "line", "status", "reasons", "detail", "human", "source", "translation")
+    return {name: record[name] for name in names}
+
+
+def _write_lines(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    write_text(path, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
+
+
+def _write_manifest(folder: Path, about: Mapping[str, Any], counts: Mapping[str, Any], seconds: float) -> None:
+    """Write the manifest of a benchmark: what it was made from, its counts, and the digest of each file but the two that grow."""
+    inputs = {"source": about["source"]["sha256"], **about["translators"]}
+    growing = {VERDICTS, MEMORY, MANIFEST}
+    found = (path for path in folder.rglob("*") if path.is_file() and path.name not in growing)
+    files = sorted(path for path in found if not any(part.startswith((".", "__")) for part in path.relative_to(folder).parts))
+    manifest = Manifest(
+        kind=KIND,
+        name=folder.name,
+        digest=digest_of(KIND, format_version=FORMAT_VERSION, inputs=inputs, config=about["config"]),
+        format_version=FORMAT_VERSION,
+        inputs=inputs,
+        config=about["config"],
+        counts=dict(counts),
+        files={path.relative_to(folder).as_posix(): FileEntry(size_bytes=path.stat().st_size, sha256=sha256_of(path)) for path in files},
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=round(seconds, 3),
+        code_commit=code_commit(),
+        environment=environment(),
+    )
+    write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
