@@ -97,7 +97,8 @@ class Forms:
             # Where one form for both is the rule, another that is attested is a mere variant of it.
             if is_rule or (other not in own and form[-ENDING:] in self._endings[upos, other]):
                 found[upos, other] = None
-        return list(found)
+        # One that only says less is the same reading, annotated with less care.
+        return [item for item in found if not (item[0] == upos and item[1].values.items() < features.values.items())]
 
     def _may_share(self, upos: str, features: Features) -> list[tuple[Features, bool]]:
         """Return other features whose form may be the same, and whether it mostly is."""

@@ -52,7 +52,13 @@ def sheet_page(pairs: Sequence[Pair], *, language: str) -> str:
     import jinja2
 
     rows = [
-        {"id": pair.id, "uid": pair.UID, "good": pair.sentence_good, "bad": pair.sentence_bad, **_places(pair.sentence_good, pair.sentence_bad)}
+        {
+            "id": pair.id,
+            "uid": pair.UID,
+            "good": pair.sentence_good,
+            "bad": pair.sentence_bad,
+            **_places(pair.sentence_good, pair.sentence_bad),
+        }
         for pair in pairs
     ]
     # Inside a script element only these characters could end it.
@@ -122,7 +128,9 @@ def read_sheet(path: Path) -> dict[str, str]:
             )
         if verdict and verdicts.get(name, verdict) != verdict:
             raise EvaluationError(
-                f"pair {name[:40]} has two verdicts", where=f"{path}:{reader.line_num}", fix="keep one; each speaker has a sheet of their own"
+                f"pair {name[:40]} has two verdicts",
+                where=f"{path}:{reader.line_num}",
+                fix="keep one; each speaker has a sheet of their own",
             )
         if name and verdict:
             verdicts[name] = verdict

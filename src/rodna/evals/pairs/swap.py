@@ -24,6 +24,7 @@ class Pair:
 
     Attributes:
         UID: the phenomenon.
+        linguistics_term: the words that agree, whatever the feature.
         field: of grammar.
         from_value, to_value: of the feature, in the good and in the bad sentence.
     """
@@ -32,6 +33,7 @@ class Pair:
     sentence_good: str
     sentence_bad: str
     UID: str
+    linguistics_term: str
     field: str
     relation: str
     feature: str
@@ -139,6 +141,8 @@ class Swapper:
             return "may_be_licensed"
         if name == "Person" and not link.controller.features.get(name) and features.get("Number") not in ("", "Sing"):
             return "unagreement"
+        if link.is_subject and self._has_other_subject(sentence, link, features):
+            return "object_may_be_subject"
         if word.follows_closely and _glued(sentence, word) and form[0] != word.form[0].lower():
             return "attached"
         for upos, analysis in self.forms.analyses(form, word, features):
@@ -147,6 +151,18 @@ class Swapper:
             if all(self._is_open(other, word, analysis, links) for other in around):
                 return "controller_syncretic" if analysis == features else "syncretic"
         return ""
+
+    def _has_other_subject(self, sentence: Sentence, link: Link, features: Features) -> bool:
+        """Return whether the object could be the subject: where word order is free, the woman see the girls may be what girls do."""
+        target, subject = link.target, link.controller
+        for other in sentence.words:
+            if other.head not in (target.number, subject.head) or other.relation.partition(":")[0] not in ("obj", "iobj"):
+                continue
+            for upos, read in self.forms.analyses(other.form.lower(), other, other.features):
+                may_be_subject = upos == other.upos and read.get("Case") in ("", subject.features.get("Case"))
+                if may_be_subject and self.agreement.licenses(link, features, read):
+                    return True
+        return False
 
     def _is_open(self, link: Link, word: Word, analysis: Features, links: Sequence[Link]) -> bool:
         """Return whether a link may hold if `word` is read with other features; the other word may then be read anew, too."""
@@ -174,7 +190,7 @@ class Swapper:
                 yield read
 
 
-_ORDER = ("controller_syncretic", "syncretic", "attached", "unagreement", "same_form", "may_be_licensed")
+_ORDER = ("controller_syncretic", "syncretic", "object_may_be_subject", "attached", "unagreement", "same_form", "may_be_licensed")
 """Of several reasons, the one that says how near a candidate came."""
 
 
@@ -200,6 +216,7 @@ def _made(sentence: Sentence, link: Link, name: str, value: str, bad: str, uid: 
         sentence_good=good_text,
         sentence_bad=bad_text,
         UID=uid,
+        linguistics_term=f"{link.phenomenon}_{'government' if link.is_government else 'agreement'}",
         field="morphology",
         relation=link.relation,
         feature=name,
