@@ -1,4 +1,4 @@
-"""`rodna train`, `rodna eval` and `rodna report`."""
+"""`rodna train` and `rodna report`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -94,20 +94,6 @@ def _up_to(stage: "StageName", preset: str, workspace: Path, overrides: list[str
     stage_verb(names[: names.index(stage) + 1], workspace=workspace, overrides=overrides, dry_run=dry_run, as_json=as_json)
     if preset and not dry_run:
         say(f"note: `rodna run`, eval and chat use it once project.yaml has `distill: {{preset: {preset}}}`")
-
-
-def evaluate(
-    of_ensemble: Annotated[
-        bool, typer.Option("--ensemble", help="Measure the ensemble as one model, its members averaged, instead of the model.")
-    ] = False,
-    workspace: WorkspaceOption = HERE,
-    set_: SetOption = NOTHING,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Measure the model on the held-out test split."""
-    name: StageName = "evaluate_ensemble" if of_ensemble else "evaluate"
-    stage_verb((name,), workspace=workspace, overrides=set_, dry_run=dry_run, as_json=as_json)
 
 
 def report(

@@ -1,0 +1,133 @@
+"""`rodna eval`: what a model can do, on held-out text and on tasks, in a workspace or anywhere."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rodna.cli.classify import classify
+from rodna.cli.make_pairs import make_pairs
+from rodna.cli.classify import classify
+from rodna.cli.make_pairs import make_pairs
+from rodna.cli.options import HERE, NOTHING, DryRunOption, JsonOption, SetOption, WorkspaceOption
+
+if TYPE_CHECKING:
+    from rodna.cli.elsewhere import Found
+    from rodna.cli.stages import StageName
+    from rodna.core.artifact import Artifact
+
+app = typer.Typer(help="Measure a model on held-out text and on tasks.")
+app.command()(classify)
+app.command("make-pairs")(make_pairs)
+app.command()(classify)
+app.command("make-pairs")(make_pairs)
+OTHER = "Other models and tasks"
+
+
+@app.callback(invoke_without_command=True)
+def evaluate(
+    ctx: typer.Context,
+    of_ensemble: Annotated[
+        bool, typer.Option("--ensemble", help="Measure the ensemble as one model, its members averaged, instead of the model.")
+    ] = False,
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model", "-m", metavar="WHERE", rich_help_panel=OTHER,
+            help="Any checkpoint folder, ours or Hugging Face's, or http://host:port/v1#model; without it, the workspace's model.",
+        ),
+    ] = "",
+    task: Annotated[
+        list[str],
+        typer.Option(
+            "--task", "-t", metavar="FILE[:KIND]", rich_help_panel=OTHER,
+            help="Items to ask, a file or a folder of them, instead of the workspace's eval.tasks; repeatable.",
+        ),
+    ] = NOTHING,
+    out: Annotated[
+        str, typer.Option("--out", "-o", metavar="FOLDER", rich_help_panel=OTHER, help="Where to write; by default below evaluations/.")
+    ] = "",
+    corpus: Annotated[
+        bool,
+        typer.Option(
+            "--corpus/--no-corpus", rich_help_panel=OTHER,
+            help="Measure held-out text of the workspace, too, and look items up in its training text.",
+        ),
+    ] = True,
+    checkpoints: Annotated[
+        str,
+        typer.Option(
+            "--checkpoints", metavar="FOLDER", rich_help_panel=OTHER,
+            help="Measure every checkpoint in a folder, such as runs/<run>, each into a folder of its own below --out.",
+        ),
+    ] = "",
+    show_all: Annotated[bool, typer.Option("--all", help="Show every result, not only the whole of each task and its groups.")] = False,
+    seed: Annotated[int, typer.Option("--seed", help="Of intervals and of every draw; by default eval.seed.", show_default=False)] = -1,
+    workspace: WorkspaceOption = HERE,
+    set_: SetOption = NOTHING,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Measure a model on held-out text and on tasks.
+
+    In a workspace: the project's model, on the text that training never saw and on eval.tasks. With --model or --task: any model on
+    any tasks, with or without a workspace.
+
+    For example: rodna eval --model my-model --task blimp --task questions.jsonl:multiple_choice --out my-model-evaluation
+    """
+    if ctx.invoked_subcommand:
+        return
+    overrides = [*set_, *([f"eval.seed={seed}"] if seed >= 0 else [])]
+    if not (model or task or checkpoints):
+        _project(workspace, overrides, of_ensemble=of_ensemble, show_all=show_all, dry_run=dry_run, as_json=as_json)
+        return
+    from rodna.cli.elsewhere import find, look, measure
+
+    found = find(model, checkpoints, task, out, workspace=workspace, overrides=overrides, with_corpus=corpus, of_ensemble=of_ensemble)
+    if dry_run:
+        _announce(look(found), as_json=as_json)
+        return
+    made = [measure(found, one) for one in found.models]
+    _print(made, found, show_all=show_all, as_json=as_json)
+
+
+def _project(workspace: Path, overrides: list[str], *, of_ensemble: bool, show_all: bool, dry_run: bool, as_json: bool) -> None:
+    """Make the workspace's own evaluation."""
+    from rodna.cli.eval_table import print_evaluation
+    from rodna.cli.verbs import print_json, stage_verb
+
+    name: StageName = "evaluate_ensemble" if of_ensemble else "evaluate"
+    results = stage_verb((name,), workspace=workspace, overrides=overrides, dry_run=dry_run, as_json=dry_run and as_json, quiet=True)
+    if not results:
+        return
+    path = Path(results[name]["path"])
+    if as_json:
+        print_json(results)
+    else:
+        print_evaluation(path, show_all=show_all)
+        print(path)
+
+
+def _announce(steps: Sequence[dict[str, Any]], *, as_json: bool) -> None:
+    from rodna.cli.verbs import print_json
+    from rodna.core.log import say
+
+    if as_json:
+        print_json(list(steps))
+        return
+    for step in steps:
+        say(f"{step['model']}: {'unchanged' if step['state'] == 'done' else 'would be measured'}, in {step['path']}")
+
+
+def _print(made: Sequence["Artifact"], found: "Found", *, show_all: bool, as_json: bool) -> None:
+    from rodna.cli.eval_table import as_records, print_evaluation
+    from rodna.cli.verbs import print_json
+
+    if as_json:
+        records = [{"model": one, "path": str(item.path), **as_records(item.path)} for one, item in zip(found.models, made, strict=True)]
+        print_json(records if found.is_ladder else records[0])
+        return
+    for item in made:
+        print_evaluation(item.path, show_all=show_all)
+        print(item.path)
