@@ -76,7 +76,7 @@ def test_of_a_question_with_options_the_right_ones_text_is_the_answer():
 
 def test_real_exams_cost_something_in_each_subject(shared_data):
     path = str(shared_data / "eval" / "qa" / "exams_lt" / "Lithuanian.test.jsonl")
-    more = {"path": path, "max_items": 60, "fields": {"answer": "answerKey", "choices": "question.choices", "question": "question.stem"}}
+    more = {"path": path, "max_items": 60}
     task = read_task(config(KIND, **more), shared_data, anywhere=True)
     outcome = evaluate(Letters(), task, config(KIND, **more), SETTINGS)
     assert {"task", "task/History", "task/Geology"} == {name for name, _ in found(outcome)}

@@ -27,7 +27,13 @@ NAMES: dict[str, dict[str, tuple[str, ...]]] = {
         "category": ("category", "subject", "info.subject"),
     },
     "exact_match": {"question": ("question", "instruction"), "answer": ("answer",), "category": ("category",)},
-    "question_answer": {"question": ("question", "instruction", "prompt"), "answer": ("answer", "response"), "category": ("category",)},
+    # Of a question with options the right one's text is the answer.
+    "question_answer": {
+        "question": ("question.stem", "question", "instruction", "prompt"),
+        "choices": ("choices", "question.choices"),
+        "answer": ("answer", "answerKey", "response"),
+        "category": ("category", "subject", "info.subject"),
+    },
     "text": {"text": ("text",), "source": ("source",), "category": ("category",)},
 }
 """Kind -> our name of a field -> what benchmarks call it, the first that an item has; `TaskConfig.fields` comes before."""
