@@ -8,8 +8,6 @@ import typer
 
 from rodna.cli.classify import classify
 from rodna.cli.make_pairs import make_pairs
-from rodna.cli.classify import classify
-from rodna.cli.make_pairs import make_pairs
 from rodna.cli.options import HERE, NOTHING, DryRunOption, JsonOption, SetOption, WorkspaceOption
 
 if TYPE_CHECKING:
@@ -21,7 +19,6 @@ app = typer.Typer(help="Measure a model on held-out text and on tasks.")
 app.command()(classify)
 app.command("make-pairs")(make_pairs)
 app.command()(classify)
-app.command("make-pairs")(make_pairs)
 OTHER = "Other models and tasks"
 
 
