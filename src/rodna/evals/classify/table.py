@@ -107,7 +107,7 @@ def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Mapping[str
 
 
 def _json_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
-    names: Counter[str] = Counter()
+    names: dict[str, None] = {}
     with path.open(encoding="utf-8-sig") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
@@ -120,7 +120,7 @@ def _json_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Mappin
             if not isinstance(row, dict):
                 yield number, "the line is not a JSON object"
                 continue
-            names.update(row)
+            names |= dict.fromkeys(row)
             yield number, row
     missing = [name for name in columns if name not in names]
     if missing and names:
