@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from rodna.core.config import Section
+from rodna.core.openai_config import EndpointConfig
 from rodna.evals.tasks.config import TaskConfig
 
 FORMAT_VERSION = 2
@@ -35,6 +36,8 @@ class EvalConfig(Section):
     prompt_characters: int = Field(default=48, ge=1, description="Of a held-out document's beginning that are given as a prompt.")
     temperature: float = Field(default=0.8, ge=0, description="Of the generated texts.")
     top_p: float = Field(default=0.95, gt=0, le=1, description="Of the generated texts.")
+    speed: bool = Field(default=False, description="Also measure how fast the model writes, into speed.json; no other number changes.")
     tasks: list[TaskConfig] = Field(
         default_factory=list, description="What the model is asked beside the held-out text; see docs/evaluation.md."
     )
+    endpoint: EndpointConfig = Field(default_factory=EndpointConfig, description="How a server is asked, where the model is behind one.")
