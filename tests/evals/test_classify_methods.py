@@ -12,9 +12,11 @@ from rodna.evals.classify.backbone import Backbone, backbone_of, features
 from rodna.evals.classify.config import ClassifyConfig
 from rodna.evals.classify.few_shot import few_shot, make_prompt, split_template
 from rodna.evals.classify.fine_tune import fine_tune
-from rodna.evals.classify.linear import compact, linear, majority, ngrams
+from rodna.evals.classify.linear import Predictions, compact, linear, majority, ngrams
+from rodna.evals.classify.run import results_of
 from rodna.evals.classify.split import split_table
-from rodna.evals.classify.table import Example, Table
+from rodna.evals.classify.table import Example, Table, as_numbers
+from rodna.evals.contamination import Seen
 from rodna.evals.model import DecoderModel, Score
 from rodna.models.config import ModelConfig
 from rodna.models.decoder import Decoder
@@ -230,3 +232,20 @@ def test_features_of_a_transformers_model_are_those_of_its_own_padded_or_not():
         own = whole.model(torch.tensor([[0, *Letters().encode_batch(["а"])[0]]]), output_hidden_states=True)
     assert found["last layer, last token"][1] == pytest.approx(own.last_hidden_state[0, -1].numpy(), abs=1e-5)
     assert found["middle layer, last token"][1] == pytest.approx(own.hidden_states[1][0, -1].numpy(), abs=1e-5)
+
+
+def test_test_texts_that_stand_in_the_training_text_are_counted_apart():
+    examples = [Example(f"t:{n}", f"text {n}", "ab"[n % 2]) for n in range(40)]
+    split = split_table(Table(examples, []), test_share=0.5, seed=0)
+    gold = as_numbers(split.test, split.labels)
+    answer = gold.copy()
+    answer[4:] = 1 - answer[4:]
+    seen = {example.id: Seen("seen" if place < 4 else "unseen", 1.0, "", 0) for place, example in enumerate(split.test)}
+    found = {name: Predictions(answer[None]) for name in ("majority", "ngram", "few-shot")}
+    evaluation = results_of("t", split, found, seen, CONFIG)
+    detail = next(result.detail for result in evaluation.results if result.task == "t/few-shot" and result.metric == "macro_f1")
+    assert (detail["seen"]["n"], detail["seen"]["value"]) == (4, 1.0)
+    assert (detail["unseen"]["n"], detail["unseen"]["value"]) == (16, 0.0)
+    assert evaluation.seen["t/few-shot"] == {example.id for example in split.test[:4]}
+    same = next(result for result in evaluation.results if result.metric == "macro_f1_minus_ngram")
+    assert (same.value, same.low, same.high, same.detail["verdict"]) == (0.0, 0.0, 0.0, "no difference shown")
