@@ -151,10 +151,13 @@ def test_what_the_model_wrote_is_kept():
     assert outcome.texts == {"0": "question 0;\n#### 5"}
 
 
-def test_a_prompt_cannot_show_the_answer():
-    model = Letters()
-    evaluate(model, task_of(WORKED), config(KIND, prompt="{question} {answer}="), SETTINGS)
-    assert model.prompts == ["2 and 3? ="]
+@pytest.mark.parametrize(
+    ("prompt", "reason"),
+    [("{question} {answer}=", r"tells the model the answer: \{answer\}"), ("Q?", "names no field, so every item would be")],
+)
+def test_a_prompt_that_cannot_ask_is_an_error(prompt, reason):
+    with pytest.raises(EvaluationError, match=reason):
+        evaluate(Letters(), task_of(WORKED), config(KIND, prompt=prompt), SETTINGS)
 
 
 def test_a_model_that_answers_too_few_prompts_is_an_error():

@@ -155,6 +155,12 @@ def test_a_category_that_no_item_has_is_an_error():
         ask(BIRDS, category="grade")
 
 
+@pytest.mark.parametrize("more", [{"prompt": "{question} {answer} "}, {"premise": "{answerKey}"}])
+def test_neither_prompt_nor_premise_may_tell_the_answer(more):
+    with pytest.raises(EvaluationError, match="tells the model the answer"):
+        ask(BIRDS, **more)
+
+
 def test_a_template_field_that_an_item_lacks_skips_it():
     outcome = ask({**BIRDS, "hint": "w"}, {**BIRDS, "id": "2"}, prompt="{hint} {question} ")
     assert [skipped.reason for skipped in outcome.skipped] == ["missing field: hint"]

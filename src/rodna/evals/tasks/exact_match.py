@@ -21,7 +21,18 @@ from rodna.evals.result import Measurement
 from rodna.evals.tasks.config import TaskConfig
 from rodna.evals.tasks.items import Outcome, Row, Task
 from rodna.evals.tasks.numbers import MARK, is_number, is_same_number, last_number, marked_number
-from rodna.evals.tasks.prompts import BETWEEN_SHOTS, UnusableItemError, categories, fill, find, make_shots, parts_of, text_of, usable
+from rodna.evals.tasks.prompts import (
+    BETWEEN_SHOTS,
+    UnusableItemError,
+    categories,
+    checked_template,
+    fill,
+    find,
+    make_shots,
+    parts_of,
+    text_of,
+    usable,
+)
 
 FIELDS = frozenset({"question", "answer"})
 VERSION = 1
@@ -110,12 +121,12 @@ def evaluate(model: LanguageModel, task: Task, config: TaskConfig, settings: Eva
     """
     from rodna.models.generate import Sampling
 
-    template, stop = config.prompt or PROMPT, tuple(config.stop) or STOP
+    template, stop = checked_template(config, PROMPT), tuple(config.stop) or STOP
     category_of = dict(zip((row.id for row in task.rows), categories(task.rows, config), strict=True))
 
     def asked(row: Row) -> tuple[Problem, str]:
         problem = read_problem(row)
-        return problem, fill(template, {**row.fields, "answer": ""})
+        return problem, fill(template, row.fields)
 
     def solve(row: Row) -> tuple[str, str]:
         problem, prompt = asked(row)

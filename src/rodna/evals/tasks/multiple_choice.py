@@ -25,6 +25,7 @@ from rodna.evals.tasks.prompts import (
     UnusableItemError,
     ask,
     categories,
+    checked_template,
     fill,
     find,
     make_shots,
@@ -215,7 +216,7 @@ def evaluate(model: LanguageModel, task: Task, config: TaskConfig, settings: Eva
             without question and options; `shots`.
         settings: the seed that draws solved items.
     """
-    template = config.prompt or PROMPT
+    template = checked_template(config, PROMPT)
     by_label = "options" in placeholders(template)
     category_of = dict(zip((row.id for row in task.rows), categories(task.rows, config), strict=True))
 

@@ -22,6 +22,8 @@ BETWEEN_SHOTS = "\n\n"
 """Parts solved items from one another, as lm-evaluation-harness' `fewshot_delimiter` does."""
 CATEGORY_FIELDS = ("category", "subject", "info.subject")
 """Where an item's category is looked for unless the task names a field."""
+ANSWERS = frozenset({"answer", "answerKey"})
+"""Fields that no prompt may hold."""
 _PLACE = regex.compile(r"\{([\p{L}_][\p{L}\p{N}_]*(?:\.[\p{L}\p{N}_]+)*)\}")
 
 
@@ -76,6 +78,26 @@ def fill(template: str, fields: Mapping[str, Any]) -> str:
 def placeholders(template: str) -> set[str]:
     """Return the names of a template's fields."""
     return {match[1] for match in _PLACE.finditer(template)}
+
+
+def checked_template(config: TaskConfig, default: str) -> str:
+    """Return the task's template, or the kind's own where it has none.
+
+    Raises:
+        EvaluationError: it is the same for every item, or it or the premise tells the answer.
+    """
+    template = config.prompt or default
+    where = f"task {config.name}: prompt"
+    if not placeholders(template):
+        raise EvaluationError(
+            f"the prompt names no field, so every item would be asked the same: {template!r}",
+            where=where,
+            fix="name one, such as {question}",
+        )
+    told = sorted(name for name in placeholders(template) | placeholders(config.premise) if name.split(".")[0] in ANSWERS)
+    if told:
+        raise EvaluationError(f"the prompt tells the model the answer: {{{told[0]}}}", where=where, fix="take that field out of it")
+    return template
 
 
 def usable(rows: Sequence[Row], parse: Callable[[Row], T]) -> tuple[list[T], list[Skipped]]:

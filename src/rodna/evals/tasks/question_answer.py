@@ -19,7 +19,7 @@ from rodna.evals.result import Measurement
 from rodna.evals.tasks.config import TaskConfig
 from rodna.evals.tasks.items import Outcome, Row, Task
 from rodna.evals.tasks.multiple_choice import read_question
-from rodna.evals.tasks.prompts import ask, categories, fill, find, make_shots, parts_of, text_of, usable
+from rodna.evals.tasks.prompts import ask, categories, checked_template, fill, find, make_shots, parts_of, text_of, usable
 
 FIELDS = frozenset({"question", "answer"})
 VERSION = 1
@@ -51,7 +51,7 @@ def evaluate(model: LanguageModel, task: Task, config: TaskConfig, settings: Eva
         config: `prompt`, with {question} and any other field; `shots` precede the answer's question, never the whole pair.
         settings: the seed that draws solved items.
     """
-    template = config.prompt or PROMPT
+    template = checked_template(config, PROMPT)
     category_of = dict(zip((row.id for row in task.rows), categories(task.rows, config), strict=True))
 
     def read(row: Row) -> _Pair:
@@ -61,7 +61,7 @@ def evaluate(model: LanguageModel, task: Task, config: TaskConfig, settings: Eva
             # `B` tells nothing: the text of the right option is the answer.
             item = read_question(row)
             question, answer = item.question, item.options[item.gold]
-        return _Pair(row, question, fill(template, {**row.fields, "question": question, "answer": ""}), answer)
+        return _Pair(row, question, fill(template, {**row.fields, "question": question}), answer)
 
     def solve(row: Row) -> tuple[str, str]:
         pair = read(row)
