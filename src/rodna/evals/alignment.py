@@ -16,7 +16,7 @@ _ESCAPED = re.compile(r"\\x([0-9a-fA-F]{2})")
 def token_starts(tokens: Sequence[str], offsets: Sequence[int] | None, text: str) -> list[int] | None:
     """Return the character at which each token begins, or None where the tokens are not those of the text.
 
-    A token of half a character begins where that character does. Tokens may go on beyond the text.
+    A token of half a character begins where that character does.
 
     Args:
         tokens: as the server spells them.
@@ -36,7 +36,7 @@ def token_starts(tokens: Sequence[str], offsets: Sequence[int] | None, text: str
 
 
 def _by_bytes(tokens: Sequence[str], text: str) -> list[int] | None:
-    """Trust the letters; OpenAI spells half a character as `bytes:\\xd0`."""
+    """Trust the letters, and the bytes that OpenAI spells for half a character."""
     parts = [
         bytes(int(digits, 16) for digits in _ESCAPED.findall(token)) if token.startswith("bytes:\\x") else token.encode("utf-8", "replace")
         for token in tokens
@@ -63,11 +63,13 @@ def _by_offsets(tokens: Sequence[str], offsets: Sequence[int], text: str) -> lis
     starts = [offset - offsets[0] for offset in offsets]
     if any(later < earlier for earlier, later in pairwise(starts)):
         return None
+    if any(start >= len(text) and token for token, start in zip(tokens, starts, strict=True)):
+        # Where offsets count what half characters are spelled as, they run beyond the text.
+        return None
     for token, start in zip(tokens, starts, strict=True):
-        if UNFINISHED not in token and not token.startswith("bytes:") and not (text[start:]).startswith(token[: max(0, len(text) - start)]):
+        if UNFINISHED not in token and not token.startswith("bytes:") and not text.startswith(token, start):
             return None
-    covered = starts[-1] + max(1, len(tokens[-1])) >= len(text)
-    return [min(start, len(text)) for start in starts] if covered else None
+    return starts if starts[-1] + max(1, len(tokens[-1])) >= len(text) else None
 
 
 def _by_spelling(tokens: Sequence[str], text: str) -> list[int] | None:

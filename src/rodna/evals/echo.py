@@ -43,7 +43,7 @@ class Cost(NamedTuple):
     num_before: int
 
 
-def read_echo(answer: dict[str, Any], text: str) -> list[Token]:
+def read_echo(answer: dict[str, Any], text: str, *, num_written: int = 0) -> list[Token]:
     """Return the tokens of a text that was sent with `echo` and `logprobs`.
 
     What the server writes after the text is left out.
@@ -51,6 +51,7 @@ def read_echo(answer: dict[str, Any], text: str) -> list[Token]:
     Args:
         answer: with one choice.
         text: what was sent.
+        num_written: how many tokens the server was told to write after it.
 
     Raises:
         NoEchoError: the answer has no such numbers, or they are of another text.
@@ -66,13 +67,18 @@ def read_echo(answer: dict[str, Any], text: str) -> list[Token]:
         raise NoEchoError("`logprobs` has no `tokens` and `token_logprobs` of one length")
     offsets = _list(logprobs, "text_offset")
     are_numbers = len(offsets) == len(tokens) and all(isinstance(offset, int) for offset in offsets)
-    starts = token_starts(tokens, offsets if are_numbers else None, text)
+    # Some servers do not list what they have written, so all tokens may be the text's.
+    starts = None
+    for size in dict.fromkeys((len(tokens) - num_written, len(tokens))):
+        starts = token_starts(tokens[:size], offsets[:size] if are_numbers else None, text)
+        if starts is not None:
+            break
     if starts is None:
         raise NoEchoError("its tokens are not those of the text that was sent")
     ends = [*starts[1:], len(text)]
     return [
         Token(start, max(start, end), _nats(cost, is_first=not index))
-        for index, (start, end, cost) in enumerate(zip(starts, ends, costs, strict=True))
+        for index, (start, end, cost) in enumerate(zip(starts, ends, costs, strict=False))
         if start < len(text)
     ]
 

@@ -136,11 +136,13 @@ class EndpointModel:
 
     def _echo(self, text: str) -> list[Token]:
         """Return the tokens of a text with their costs."""
+        # Read once: another thread may find out meanwhile.
+        max_tokens = self._max_tokens
         try:
             try:
-                return self._ask(text, self._max_tokens)
+                return self._ask(text, max_tokens)
             except EndpointError as error:
-                if self._max_tokens or error.status not in REFUSED or (len(text) > 1 and TOO_LONG.search(error.what)):
+                if max_tokens or error.status not in REFUSED or (len(text) > 1 and TOO_LONG.search(error.what)):
                     raise
                 # Some servers do not answer without writing at least one token.
                 tokens = self._ask(text, 1)
@@ -155,7 +157,7 @@ class EndpointModel:
 
     def _ask(self, text: str, max_tokens: int) -> list[Token]:
         payload = {"prompt": text, "max_tokens": max_tokens, "echo": True, "logprobs": 1, "temperature": 0}
-        return read_echo(self.client.complete(payload, partial(_is_sound, text=text)), text)
+        return read_echo(self.client.complete(payload, partial(_is_sound, text=text, num_written=max_tokens)), text, num_written=max_tokens)
 
     def generate(self, prompts: Sequence[str], sampling: "Sampling") -> list[str]:
         """Return what the model writes after each prompt; the n-th asks for the seed + n.
@@ -195,10 +197,10 @@ def _no_scores(where: str, what: str) -> EvaluationError:
     return EvaluationError(what, where=where, fix=f"{REMAINING}; to score texts, serve the model with vLLM, or give its folder")
 
 
-def _is_sound(answer: dict[str, Any], *, text: str) -> None:
+def _is_sound(answer: dict[str, Any], *, text: str, num_written: int) -> None:
     """Refuse numbers that make no sense, so that the server is asked again and nothing of them is kept."""
     try:
-        read_echo(answer, text)
+        read_echo(answer, text, num_written=num_written)
     except NoEchoError:
         return
 

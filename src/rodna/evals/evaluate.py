@@ -152,17 +152,6 @@ def open_model(model: Artifact, config: EvalConfig) -> "DecoderModel | EnsembleM
         ArtifactError: a file is missing or damaged.
         ModelError: a checkpoint cannot be used, or the members' tokenizers differ.
     """
-    import torch
+    from rodna.evals.open import open_decoder, open_ensemble
 
-    from rodna.evals.ensemble import MEMBERS, EnsembleModel
-    from rodna.models.checkpoint import load
-    from rodna.models.ensemble import load_ensemble
-
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    dtype = getattr(torch, config.compute_dtype)
-    settings: dict[str, Any] = {"where": str(model.path), "stride": config.stride, "batch_size": config.batch_size, "compute_dtype": dtype}
-    if model.kind == "ensemble":
-        ensemble, tokenizer = load_ensemble(sorted(model.path.glob(MEMBERS)), device=device)
-        return EnsembleModel(ensemble, tokenizer, **settings)
-    decoder, tokenizer = load(model.path, device=device)
-    return DecoderModel(decoder, tokenizer, **settings)
+    return (open_ensemble if model.kind == "ensemble" else open_decoder)(model.path, config)

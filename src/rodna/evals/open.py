@@ -26,7 +26,7 @@ def open_language_model(where: str, config: EvalConfig) -> "LanguageModel":
     Args:
         where: a checkpoint or an ensemble of ours, any folder that Hugging Face transformers opens, or the address of an OpenAI-compatible
             server with the model's name: `http://127.0.0.1:8000/v1#name`.
-        config: windows, batch size and compute dtype.
+        config: windows, batch size and compute dtype; how a server is asked.
 
     Raises:
         ArtifactError: no such folder, or a file is missing or damaged.
@@ -37,12 +37,12 @@ def open_language_model(where: str, config: EvalConfig) -> "LanguageModel":
     if where.startswith(ADDRESSES):
         from rodna.evals.endpoint import EndpointModel
 
-        return EndpointModel.open(where)
+        return EndpointModel.open(where, config.endpoint)
     folder = Path(where)
     if any((member / "config.json").is_file() for member in folder.glob(MEMBERS)):
-        return _open_ensemble(folder, config)
+        return open_ensemble(folder, config)
     if _is_ours(folder):
-        return _open_decoder(folder, config)
+        return open_decoder(folder, config)
     from rodna.evals.hf_model import TransformersModel
 
     return TransformersModel.open(folder, device=_device(), **_settings(config))
@@ -60,7 +60,8 @@ def _settings(config: EvalConfig) -> dict[str, Any]:
     return {"stride": config.stride, "batch_size": config.batch_size, "compute_dtype": getattr(torch, config.compute_dtype)}
 
 
-def _open_ensemble(folder: Path, config: EvalConfig) -> "EnsembleModel":
+def open_ensemble(folder: Path, config: EvalConfig) -> "EnsembleModel":
+    """Open the members of an ensemble's folder as one model."""
     from rodna.evals.ensemble import EnsembleModel
     from rodna.models.ensemble import load_ensemble
 
@@ -68,7 +69,8 @@ def _open_ensemble(folder: Path, config: EvalConfig) -> "EnsembleModel":
     return EnsembleModel(ensemble, tokenizer, where=str(folder), **_settings(config))
 
 
-def _open_decoder(folder: Path, config: EvalConfig) -> "DecoderModel":
+def open_decoder(folder: Path, config: EvalConfig) -> "DecoderModel":
+    """Open a checkpoint that our own decoder runs."""
     from rodna.evals.model import DecoderModel
     from rodna.models.checkpoint import load
 
