@@ -8,7 +8,22 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "rodna"
-ROOMS = ("core", "corpus", "tokenizer", "data", "models", "evals", "plan", "train", "serve", "publish", "benchmark", "sweep", "cli", "testing")
+ROOMS = (
+    "core",
+    "corpus",
+    "tokenizer",
+    "data",
+    "models",
+    "evals",
+    "plan",
+    "train",
+    "serve",
+    "publish",
+    "benchmark",
+    "sweep",
+    "cli",
+    "testing",
+)
 ROOMS_WITH_TORCH = ("models", "evals", "train")
 LIGHT = frozenset({"pydantic", "rodna"})
 FILES = sorted(SOURCE.rglob("*.py"))

@@ -1,7 +1,7 @@
 """For every text a first translation, and better ones in turn where it fails a check: how an item is repaired."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rodna.benchmark.config import BenchmarkConfig
 from rodna.benchmark.draft import Masking, draft
@@ -34,16 +34,24 @@ class Candidate:
         translator: its name.
         edits: what was done beyond the first attempt: `numbers_masked`, `unmasked`, `second_translator`.
         checks: of the text by itself.
+        because: what was wrong with the first attempt, where this is another.
     """
 
     text: Answer
     translator: str
     edits: tuple[str, ...] = ()
     checks: tuple[Check, ...] = ()
+    because: str = ""
 
     @property
     def is_good(self) -> bool:
-        return isinstance(self.text, str) and all(check.passed is not False for check in self.checks)
+        return isinstance(self.text, str) and not self.problems
+
+    @property
+    def problems(self) -> str:
+        """What its checks, or its translator, complain about."""
+        failed = [f"{check.name}: {check.detail}" for check in self.checks if check.passed is False]
+        return self.text.reason if isinstance(self.text, Failure) else "; ".join(failed)
 
 
 ATTEMPTS: tuple[tuple[Masking, tuple[str, ...]], ...] = (
@@ -88,7 +96,7 @@ class Candidates:
             for text in failing:
                 candidate = self._judged(text, answers[text], translator, edits)
                 if candidate.is_good:
-                    result[text] = candidate
+                    result[text] = replace(candidate, because=chosen[text].problems)
         return result
 
     def by_second(self, texts: Sequence[str]) -> dict[str, Candidate]:

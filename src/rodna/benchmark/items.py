@@ -18,6 +18,7 @@ LABELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 LABEL_FIELDS = ("label", "key")
 """Beside an option's text, what it is called."""
 _SERIES = re.compile(r"(.*?)([^\W\d_]|\d+)")
+STARTS = ("a", "A", "0", "1")
 MISSING = object()
 
 
@@ -176,13 +177,26 @@ def _option_paths(by_field: Mapping[str, Sequence[Segment]], config: BenchmarkCo
     lists = [found for found in by_field.values() if len(found) > 1]
     if lists:
         return tuple(segment.path for segment in max(lists, key=len))
-    series: dict[str, list[str]] = {}
-    for name in by_field:
-        match = _SERIES.fullmatch(name)
-        if match and (match[1] == "" or not match[1][-1].isalnum()):
-            series.setdefault(match[1], []).append(name)
-    longest = max(series.values(), key=len, default=[])
+    longest = max(_runs(list(by_field)), key=len, default=[])
     return tuple(longest) if len(longest) > 1 else ()
+
+
+def _runs(names: Sequence[str]) -> list[list[str]]:
+    """Return names that follow each other as `option_a`, `option_b` or `1`, `2` do."""
+    runs: list[list[str]] = []
+    wanted: tuple[str, str] = ("", "")
+    for name in names:
+        match = _SERIES.fullmatch(name)
+        if not match or (match[1] and match[1][-1].isalnum()):
+            continue
+        if (match[1], match[2]) == wanted:
+            runs[-1].append(name)
+        elif match[2] in STARTS:
+            runs.append([name])
+        else:
+            continue
+        wanted = (match[1], str(int(match[2]) + 1) if match[2].isdecimal() else chr(ord(match[2]) + 1))
+    return runs
 
 
 def key_of(record: Any, item: Item, config: BenchmarkConfig) -> Key:

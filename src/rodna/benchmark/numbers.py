@@ -28,19 +28,19 @@ def numbers(text: str, *, spaced: bool = False) -> list[str]:
         text: of any script.
         spaced: take a space between groups of three digits for a part of the number.
     """
-    return (_WITH_SPACES if spaced else NUMBER).findall(text)
+    found: list[str] = (_WITH_SPACES if spaced else NUMBER).findall(text)
+    # Marks that make no number, as in `1,2,3` or a date, part several.
+    return [number for written in found for number in ([written] if value_of(written) else re.findall(r"\d+", written))]
 
 
 def value_of(written: str) -> Value:
-    """Return what a written number may mean, in plain decimal notation."""
+    """Return what a written number may mean, in plain decimal notation; nothing where it is several numbers."""
     if len(written) == 1 and not written.isdecimal():
         return frozenset({str(Fraction(unicodedata.numeric(written)).limit_denominator(1000))})
     sign = "-" if written[0] in "-−" else ""
     plain = "".join(str(unicodedata.decimal(character)) if character.isdecimal() else character for character in written.lstrip("-−"))
     parts = _PART.split(plain)
-    digits, marks = parts[::2], parts[1::2]
-    readings = set(_readings(digits, marks)) or {"|".join(digits)}
-    return frozenset(reading if reading in ("0", "") else sign + reading for reading in readings)
+    return frozenset(reading if reading == "0" else sign + reading for reading in _readings(parts[::2], parts[1::2]))
 
 
 def _readings(digits: Sequence[str], marks: Sequence[str]) -> list[str]:

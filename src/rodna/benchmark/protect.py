@@ -22,7 +22,8 @@ _PLACEHOLDER = re.compile(
     | (?<![\d%]) % (?:\(\w+\))? [-+0\#]* \d* (?:\.\d+)? [sdifeEgGxXcr] (?!\w)     # %s, %(name)d, %.2f
     | (?:https?|ftp):// [^\s<>"]+ (?<![.,;:!?)])     # addresses
     | [\w.+-]+ @ [\w-]+ (?:\.[\w-]+)+
-    | \\[nrt] (?![A-Za-z])                           # line breaks and tabs written out
+    | \\[nrt] (?![a-z])                              # line breaks and tabs written out, but not \nabla
+    | \\[A-Za-z]+                                    # \times
     | _{2,} | \.{4,} | …{2,}                         # gaps to fill in
     | \#{2,} (?=\s*\S)                               # what parts the answer from the way to it
     """,

@@ -1,7 +1,7 @@
 """From a benchmark to its translation: translate every text, check every item, repair what can be, and say what became of each."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +142,8 @@ def _part_equal_options(works: Sequence[Work], candidates: Candidates) -> None:
         found = candidates.by_second([sources[path] for path in work.item.options])
         if len(found) < len(work.item.options):
             continue
-        changed = {**work.chosen, **{path: found[sources[path]] for path in work.item.options}}
+        problem = f"distinct_options: {check_distinct(work.item, work.texts).detail}"
+        changed = {**work.chosen, **{path: replace(found[sources[path]], because=problem) for path in work.item.options}}
         if check_distinct(work.item, Work(work.item, changed, {}, {}).texts).passed:
             work.chosen = changed
 
@@ -165,7 +166,8 @@ def _replace_by_second(works: Sequence[Work], candidates: Candidates) -> None:
         found = candidates.by_second(list(sources.values()))
         if len(found) < len(set(sources.values())):
             continue
-        other = Work(work.item, {path: found[text] for path, text in sources.items()}, {}, work.second)
+        problem = f"round_trip: {value:.1f}"
+        other = Work(work.item, {path: replace(found[text], because=problem) for path, text in sources.items()}, {}, work.second)
         _go_back([other], candidates)
         again = _round_trip(other)
         if again is not None and again >= limit:
@@ -263,6 +265,7 @@ def _segment(work: Work, path: str, source: str, texts: Mapping[str, str]) -> di
         "translation": texts.get(path, ""),
         "translator": candidate.translator,
         "edits": list(candidate.edits),
+        "because": candidate.because,
         "back": work.back.get(path, ""),
         "second": work.second.get(path, ""),
     }

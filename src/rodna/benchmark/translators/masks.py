@@ -11,8 +11,7 @@ def write_masks(text: str) -> tuple[str, str]:
     """Return a text whose masks are written in a style that it does not use for anything else, and that style; "" without masks."""
     if not any(map(is_mask, text)):
         return text, ""
-    numbers = [ord(character) - FIRST_MASK for character in text if is_mask(character)]
-    style = next((style for style in STYLES if not any(style.format(number) in text for number in numbers)), STYLES[0])
+    style = next((style for style in STYLES if read_masks(text, style) == text), STYLES[0])
     return "".join(style.format(ord(character) - FIRST_MASK) if is_mask(character) else character for character in text), style
 
 
