@@ -74,7 +74,7 @@ def _report(artifact: "Artifact") -> None:
         share = (
             ""
             if said["share_right"] is None
-            else f" ({said['share_right']:.0%}, 95% {said['interval'][0]:.0%} to {said['interval'][1]:.0%})"
+            else f" ({said['share_right']:.0%}, 95% interval {said['interval'][0]:.0%} to {said['interval'][1]:.0%})"
         )
         say(f"speakers saw {said['seen']:,} of {said['pairs']:,} pairs: {said['right']:,} of {said['judged']:,} judged are right{share}")
         if agreement := said["agreement"]:

@@ -112,7 +112,9 @@ class Agreement:
         total = row.total()
         base = self._base.get((kind_of(link.target), name), Counter[str]())
         due = total * base[value] / base.total() if base.total() else 0.0
-        return total < MIN_LINKS or row[value] > MAX_EXCEPTIONS * total or due < MIN_EXPECTED
+        # Where the feature agrees on the whole, a single exception is a slip even among few links.
+        exceptions = max(MAX_EXCEPTIONS * total, 1 if by and not link.is_government else 0)
+        return total < MIN_LINKS or row[value] > exceptions or due < MIN_EXPECTED
 
 
 def _single(features: Features, name: str) -> str:

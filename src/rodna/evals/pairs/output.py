@@ -45,8 +45,8 @@ def write_pairs(
     protect(out)
     files, more = find_files(treebank), find_files(forms)
     sheets = {str(path): read_sheet(path) for path in confirmed}
-    inputs = {f"treebank/{file.name}": sha256_of(file) for file in files}
-    inputs |= {f"forms/{file.name}": sha256_of(file) for file in more}
+    inputs = {f"treebank/{number}/{file.name}": sha256_of(file) for number, file in enumerate(files, start=1)}
+    inputs |= {f"forms/{number}/{file.name}": sha256_of(file) for number, file in enumerate(more, start=1)}
     inputs |= {f"sheet/{number}": sha256_of(path) for number, path in enumerate(confirmed, start=1)}
     made = make_pairs(files, features=features, max_per_lemma=max_per_lemma, more_forms=more)
     judged = judge(sheets, made.pairs) if sheets else None

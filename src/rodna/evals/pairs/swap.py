@@ -82,7 +82,7 @@ class Swapper:
         if not value or (name == "Gender" and target.upos in LEXICAL):
             return False
         others = agreement.values(target, name)
-        return any(not agreement.licenses_value(link, name, other, link.controller.features) for other in others if other != value)
+        return any(not agreement.licenses_value(link, name, other, link.controller.features) for other in others)
 
     def _pair(self, sentence: Sentence, links: Sequence[Link], link: Link, name: str) -> Pair | Dropped:
         uid = f"{link.phenomenon}_{name.lower()}"
