@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Measure a model on held-out text and on tasks.")
 app.command()(classify)
 app.command("make-pairs")(make_pairs)
-app.command()(classify)
 OTHER = "Other models and tasks"
 
 
