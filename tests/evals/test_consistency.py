@@ -142,7 +142,8 @@ def test_a_model_that_leaves_prompts_unanswered_is_an_error():
 
 def test_items_are_read_from_a_file(tmp_path):
     (tmp_path / "items.jsonl").write_text('{"id": "a", "prompts": ["p1", "p2"]}\n{"id": "b"}\n', encoding="utf-8")
-    task = read_task(config(KIND), tmp_path)
+    task = read_task(config("by_fields"), tmp_path)
+    assert task.kind == KIND
     assert [row.id for row in task.rows] == ["a"]
     assert isinstance(task.rows[0], Row)
     assert "prompts" in task.skipped[0].reason

@@ -26,9 +26,10 @@ class Parrot:
         return [self.texts[index % len(self.texts)] for index in range(len(prompts))]
 
 
-def data(train=TRAIN):
+def data(train=TRAIN, train_ids=()):
     documents = [Document(str(n), text, "s", "be") for n, text in enumerate(HELD_OUT)]
-    return EvaluationData("be", documents, tokens=None, train=train, train_bytes=sum(len(t.encode()) for t in train), validation=[])
+    num_bytes = sum(len(t.encode()) for t in train)
+    return EvaluationData("be", documents, tokens=None, train=train, train_bytes=num_bytes, validation=[], train_ids=train_ids)
 
 
 def measured(*texts, train=TRAIN, config=CONFIG):
@@ -104,10 +105,10 @@ def test_a_model_that_leaves_its_script_and_language_is_found_out():
 
 def test_where_a_copy_is_from_is_listed_beside_what_people_share_with_the_training_text():
     train = ["першы тэкст", f"Пачатак. {TRAIN[0]} Канец."]
-    copies = evaluate(Parrot("Ён казаў: " + TRAIN[0][7:60] + "!", "так"), data(train), CONFIG).files["copies.json"]
+    copies = evaluate(Parrot("Ён казаў: " + TRAIN[0][7:60] + "!", "так"), data(train, ["адзін", "два"]), CONFIG).files["copies.json"]
     longest = copies["written"][0]
     assert longest["text"] == " " + TRAIN[0][7:60]
-    assert (longest["document"], longest["at"], longest["start"]) == (1, 9 + 6, 9)
+    assert (longest["document"], longest["at"], longest["start"]) == ("два", 9 + 6, 9)
     assert longest["around"] == train[1][: 9 + 60 + 40]
     assert longest["id"].startswith("document ")
     assert copies["held_out"][0]["length"] == max(item["length"] for item in copies["held_out"]) < 20

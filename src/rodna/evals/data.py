@@ -38,6 +38,8 @@ class EvaluationData:
     train: list[str]
     train_bytes: int
     validation: list[str]
+    train_ids: Sequence[str] = ()
+    """Of the documents in `train`, in the same order; empty where they are not known."""
 
     @property
     def sampled_train_bytes(self) -> int:
@@ -64,13 +66,16 @@ def load_data(corpus: Artifact, tokens: Artifact | None, *, train_bytes: int, se
             fix="raise corpus.split.test, or add text, and run `rodna run` again",
         )
     train_sizes, validation_sizes = _sizes(corpus, tokens, "train"), _sizes(corpus, tokens, "validation")
+    train = _sample(corpus, "train", train_sizes, limit=train_bytes, seed=seed)
+    validation = _sample(corpus, "validation", validation_sizes, limit=MAX_VALIDATION_BYTES, seed=seed)
     return EvaluationData(
         language=documents[0].language,
         documents=documents,
         tokens=None if tokens is None else _held_out_tokens(tokens, documents),
-        train=_sample(corpus, "train", train_sizes, limit=train_bytes, seed=seed),
+        train=[text for _, text in train],
         train_bytes=int(train_sizes.sum()),
-        validation=_sample(corpus, "validation", validation_sizes, limit=MAX_VALIDATION_BYTES, seed=seed),
+        validation=[text for _, text in validation],
+        train_ids=[identity for identity, _ in train],
     )
 
 
@@ -103,12 +108,16 @@ def _sizes(corpus: Artifact, tokens: Artifact | None, split: Split) -> "NDArray[
     return np.asarray(Tokens.open(tokens.path, split).document_bytes, dtype=np.int64)
 
 
-def _sample(corpus: Artifact, split: Split, size_D: "NDArray[np.int64]", *, limit: int, seed: int) -> list[str]:
-    """Return the documents of a split, or as many, drawn at random, as fit the limit; the last is cut where it must be."""
+def _sample(corpus: Artifact, split: Split, size_D: "NDArray[np.int64]", *, limit: int, seed: int) -> list[tuple[str, str]]:
+    """Return id and text of the documents of a split, or as many, drawn at random, as fit the limit; the last is cut where it must be."""
     if int(size_D.sum()) <= limit:
-        return [document.text for document in read_documents(corpus.path, split)]
+        return [(document.id, document.text) for document in read_documents(corpus.path, split)]
     order = np.random.default_rng(seed).permutation(len(size_D))
     before = np.cumsum(size_D[order]) - size_D[order]
     room = {int(index): limit - int(used) for index, used in zip(order, before, strict=True) if used < limit}
     documents = enumerate(read_documents(corpus.path, split))
-    return [document.text.encode("utf-8")[: room[index]].decode("utf-8", "ignore") for index, document in documents if index in room]
+    return [
+        (document.id, document.text.encode("utf-8")[: room[index]].decode("utf-8", "ignore"))
+        for index, document in documents
+        if index in room
+    ]

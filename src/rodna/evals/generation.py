@@ -285,7 +285,7 @@ def _list_copies(written: Written, train: TrainingText, data: EvaluationData, se
 def _listed(copies: Sequence[Copy | None], ids: Sequence[str], data: EvaluationData) -> list[dict[str, Any]]:
     """Return the longest copies, each with where in the training text it stands."""
     pairs = sorted(((copy, name) for copy, name in zip(copies, ids, strict=True) if copy), key=lambda pair: -len(pair[0].text))
-    names = getattr(data, "train_ids", ())
+    names = data.train_ids
     return [
         {"id": name, "length": len(copy.text), **asdict(copy), "document": names[copy.document] if names else copy.document}
         for copy, name in pairs[:LISTED_COPIES]

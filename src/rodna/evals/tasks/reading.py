@@ -113,6 +113,8 @@ def _kind(config: TaskConfig, items: Sequence[Mapping[str, Any]], skipped: Seque
         has = _Names(item, config.fields)
         if has("minimal_pairs", "good", "bad"):
             return "minimal_pairs"
+        if has("consistency", "prompts"):
+            return "consistency"
         if has("multiple_choice", "question", "choices") or (has("multiple_choice", "question") and OPTIONS[0] in item):
             return "multiple_choice"
         if has("exact_match", "question", "answer"):
@@ -136,9 +138,12 @@ def _possible() -> str:
         "minimal_pairs": ("good", "bad"),
         "multiple_choice": ("question", "choices", "answer"),
         "question_answer": ("question", "answer"),
+        "consistency": ("prompts",),
         "text": ("text",),
     }
-    kinds = [f"{kind}: " + ", ".join(" or ".join(NAMES[kind][name]) for name in names) for kind, names in needed.items()]
+    kinds = [
+        f"{kind}: " + ", ".join(" or ".join(NAMES.get(kind, {}).get(name, (name,))) for name in names) for kind, names in needed.items()
+    ]
     return "; ".join([*kinds, f"parallel: a folder of aligned {PARALLEL} files"])
 
 
