@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_server import Reaction, TinyModel, serve
+from tiny_server import TinyModel
 
+from local_server import Reaction, serve
 from rodna.core.errors import EvaluationError
 from rodna.core.openai_client import EndpointError
 from rodna.core.openai_config import EndpointConfig

@@ -10,7 +10,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, CancelledError, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -157,19 +157,31 @@ class OpenAIClient:
         Raises:
             EndpointError: one of them failed; says how many are done, whose answers are kept.
         """
+        stop = threading.Event()
+
+        def run_one(job: Callable[[], Any]) -> Any:
+            if stop.is_set():
+                raise CancelledError
+            try:
+                return job()
+            except BaseException:
+                # Before this thread takes the next job: no further question is paid for.
+                stop.set()
+                raise
+
         with ThreadPoolExecutor(min(self.config.max_concurrency, max(1, len(jobs)))) as pool:
-            futures: list[Future[Any]] = [pool.submit(job) for job in jobs]
+            futures: list[Future[Any]] = [pool.submit(run_one, job) for job in jobs]
             try:
                 wait(futures, return_when=FIRST_EXCEPTION)
             finally:
-                for future in futures:
-                    future.cancel()
-        failed = next((error for future in futures if not future.cancelled() and (error := future.exception()) is not None), None)
+                stop.set()
+        errors = [future.exception() for future in futures]
+        failed = next((error for error in errors if error is not None and not isinstance(error, CancelledError)), None)
         if failed is None:
             return [future.result() for future in futures]
         if not isinstance(failed, EndpointError):
             raise failed
-        done = sum(not future.cancelled() and future.exception() is None for future in futures)
+        done = sum(error is None for error in errors)
         raise EndpointError(
             f"gave up after {done:,} of {len(jobs):,} questions: {failed.what}", where=failed.where, status=failed.status,
             fix=f"{failed.fix}; then run the same command again: answers so far are kept in {self.cache.path}",
