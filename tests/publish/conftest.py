@@ -117,14 +117,14 @@ def results() -> list[Result]:
         ("zstd_given_train", 2.31, 0.0, "zstd -19, given 2.9 MB of training text first"),
         ("ngram", 1.98, 0.04, "byte 6-gram, Kneser-Ney smoothing, given 2.9 MB of training text first; both chosen on validation"),
     ):
-        detail = {"baseline": name, "description": words}
-        found.append(Result(f"baseline:{name}", "bits_per_byte", value, bits, value - interval, value + interval, 412, "lower", 1, detail))
+        more = {"detail": {"baseline": name, "description": words}}
+        found.append(Result(f"baseline:{name}", "bits_per_byte", value, bits, value - interval, value + interval, 412, "lower", **more))
         found.append(
-            Result(f"baseline:{name}", "model_minus_baseline", 1.653 - value, bits, 1.62 - value, 1.69 - value, 412, "lower", 1, detail)
+            Result(f"baseline:{name}", "model_minus_baseline", 1.653 - value, bits, 1.62 - value, 1.69 - value, 412, "lower", **more)
         )
     return [
         *found,
-        Result("generation", "loops", 0.042, "share of texts caught in a loop", 0.0, 0.125, 24, "lower", 1, {"reference": 0.0}),
+        Result("generation", "loops", 0.042, "share of texts caught in a loop", 0.0, 0.125, 24, "lower", 1, detail={"reference": 0.0}),
         Result(
             "generation",
             "distinct_3",
@@ -134,8 +134,7 @@ def results() -> list[Result]:
             0.914,
             24,
             "none",
-            1,
-            {"reference": 0.97},
+            detail={"reference": 0.97},
         ),
     ]
 

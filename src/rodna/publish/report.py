@@ -20,13 +20,14 @@ from rodna.publish.facts.prediction import prediction_facts
 from rodna.publish.facts.reproduce import reproduce_facts
 from rodna.publish.facts.results import headline_facts, results_facts, results_of
 from rodna.publish.facts.samples import samples_facts
+from rodna.publish.facts.tasks import is_of, task_names, tasks_facts
 from rodna.publish.facts.text import statistics_of, text_facts
 from rodna.publish.facts.tokenizer import tokenizer_facts
 from rodna.publish.facts.training import training_facts
 from rodna.publish.facts.view import amount, get, read_json
 from rodna.publish.page import Section, render_page
 
-REPORT_FORMAT_VERSION = 1
+REPORT_FORMAT_VERSION = 2
 PAGE = "index.html"
 
 
@@ -99,6 +100,8 @@ def sections_of(artifacts: Mapping[str, Artifact], config: ReportConfig) -> list
     """
     corpus, tokenizer, plan, model, evaluation = (artifacts.get(role) for role in ("corpus", "tokenizer", "plan", "model", "evaluation"))
     statistics, results = statistics_of(corpus), results_of(evaluation)
+    asked, names = tasks_facts(evaluation, results), task_names(evaluation)
+    others = [result for result in results if not is_of(result, names)]
     taught = ensemble_facts(artifacts.get("ensemble"), model)
     # What a student of teachers reaches was not predicted.
     predicted = None if taught else prediction_facts(plan, model, results)
@@ -117,7 +120,8 @@ def sections_of(artifacts: Mapping[str, Artifact], config: ReportConfig) -> list
         ),
         *([Section("prediction", "Prediction", "What was foreseen, and what came", predicted, "")] if predicted else []),
         *([Section("ensemble", "Teachers", "Ensemble and student", taught, "")] if taught else []),
-        Section("results", "All results", "Everything measured", results_facts(results), "Nothing was measured yet: run `rodna eval`."),
+        *([Section("tasks", "Tasks", "What it was asked", asked, "")] if asked else []),
+        Section("results", "All results", "Everything measured", results_facts(others), "Nothing was measured yet: run `rodna eval`."),
         Section("cost", "Cost", "What it cost", cost_facts(artifacts), "Nothing is known about the cost."),
         Section("reproduce", "Reproduce", "How to get the same again", reproduce_facts(artifacts), "There is nothing to reproduce yet."),
     ]

@@ -151,7 +151,8 @@ def _cells(result: Result) -> list[str]:
     name = result.task.partition(":")[2]
     label = f"{name}: {result.metric.replace('_', ' ')}" if name else words_of(result.metric)
     arrow = {"lower": ", lower is better", "higher": ", higher is better"}.get(result.direction, "")
-    return [label, written(result, result.value), interval_of(result), f"{result.n:,}", f"{result.unit}{arrow}"]
+    warning = f"; {result.detail['warning']}" if result.detail.get("warning") else ""
+    return [label, written(result, result.value), interval_of(result), f"{result.n:,}", f"{result.unit}{arrow}{warning}"]
 
 
 def _baselines(title: str, members: Sequence[Result]) -> Group:
