@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from rodna.evals.encoding import Encoded
+from rodna.evals.reader import Reader
 from rodna.evals.scoring import continuation_nats, document_nats, validation_bits_per_byte
 from rodna.models.decoder import Decoder
 
@@ -88,7 +89,7 @@ def test_bfloat16_is_close_to_float32(decoder, tokens):
 def test_a_text_costs_its_beginning_plus_the_rest_after_it(decoder):
     text = [5, 9, 9, 31, 4, 7, 20]
     pairs = [Encoded([END], text), Encoded([END], text[:3]), Encoded([END, *text[:3]], text[3:])]
-    (whole, start, rest), _ = continuation_nats(decoder, pairs, stride=0.5, batch_size=4, compute_dtype=FLOAT)
+    (whole, start, rest), _ = continuation_nats(Reader(decoder, FLOAT), pairs, stride=0.5, batch_size=4)
     np.testing.assert_allclose(whole, [*start, *rest], rtol=1e-5)
     np.testing.assert_allclose(whole, [cost_of_one_token(decoder, [END, *text[:n]], text[n]) for n in range(7)], rtol=1e-5)
 
@@ -96,7 +97,7 @@ def test_a_text_costs_its_beginning_plus_the_rest_after_it(decoder):
 def test_a_long_context_is_seen_up_to_the_window_and_an_empty_continuation_is_free(decoder):
     context = np.random.default_rng(0).integers(1, 50, size=57).tolist()
     pairs = [Encoded(context, [8]), Encoded(context, []), Encoded(context[:CONTEXT], [8])]
-    nats, cut = continuation_nats(decoder, pairs, stride=0.5, batch_size=4, compute_dtype=FLOAT)
+    nats, cut = continuation_nats(Reader(decoder, FLOAT), pairs, stride=0.5, batch_size=4)
     np.testing.assert_allclose(nats[0], cost_of_one_token(decoder, context[-CONTEXT:], 8), rtol=1e-5)
     assert len(nats[1]) == 0
     assert cut == [True, False, False]

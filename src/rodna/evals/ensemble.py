@@ -6,6 +6,7 @@ Shapes: N tokens, S documents, M members.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from rodna.evals.config import EvalConfig
 from rodna.evals.data import EvaluationData
 from rodna.evals.encoding import Encoded, encode_pairs
 from rodna.evals.model import LanguageModel, Score, describe_tokenizer
+from rodna.evals.processes import ReaderPool, make_reader
+from rodna.evals.reader import Reader
 from rodna.evals.result import Direction, Evaluation, Result
 from rodna.evals.scoring import continuation_nats, split_windows, sum_documents, token_nats
 from rodna.models.ensemble import Ensemble, EnsembleEngine
@@ -64,6 +67,7 @@ class EnsembleModel:
         stride: of the windows over texts longer than a member's context, as a fraction of it.
         batch_size: full-length windows scored at once.
         compute_dtype: of matrix products.
+        processes: for each member, that score continuations side by side, on a CPU.
 
     Raises:
         EvaluationError: the ensemble averages logits.
@@ -78,6 +82,7 @@ class EnsembleModel:
         stride: float = 0.5,
         batch_size: int = 16,
         compute_dtype: torch.dtype = torch.float32,
+        processes: int = 1,
     ) -> None:
         if ensemble.average != "probabilities":
             raise EvaluationError(
@@ -86,6 +91,7 @@ class EnsembleModel:
             )
         self.ensemble, self.tokenizer, self.where = ensemble, tokenizer, where
         self.stride, self.batch_size, self.compute_dtype = stride, batch_size, compute_dtype
+        self.processes = processes
         self._scored: tuple[Tokens, EnsembleNats] | None = None
 
     def document_nats(self, tokens: "Tokens") -> NDArray[np.float64]:
@@ -103,6 +109,15 @@ class EnsembleModel:
             ]
             self._scored = tokens, self._nats(tokens, windows)
         return self._scored[1]
+
+    @cached_property
+    def readers(self) -> list[Reader | ReaderPool]:
+        """Return the members laid out for scoring.
+
+        Raises:
+            EvaluationError: several processes are asked for on another device than a CPU.
+        """
+        return [make_reader(member, self.compute_dtype, self.processes) for member in self.ensemble.members]
 
     @property
     def description(self) -> dict[str, Any]:
@@ -127,8 +142,7 @@ class EnsembleModel:
         return self._score([Encoded((end,), (*tokens, end)) for tokens in self.tokenizer.encode_batch(list(texts))])
 
     def _score(self, pairs: Sequence[Encoded]) -> list[Score]:
-        settings: dict[str, Any] = {"stride": self.stride, "batch_size": self.batch_size, "compute_dtype": self.compute_dtype}
-        found = [continuation_nats(member, pairs, **settings) for member in self.ensemble.members]
+        found = [continuation_nats(reader, pairs, stride=self.stride, batch_size=self.batch_size) for reader in self.readers]
         scores: list[Score] = []
         for index in range(len(pairs)):
             log_total = np.logaddexp.reduce([-nats[index] for nats, _ in found], axis=0)

@@ -3,12 +3,15 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 
 from rodna.evals.encoding import Encoded, encode_pairs
-from rodna.evals.scoring import continuation_nats, document_nats
+from rodna.evals.processes import ReaderPool, make_reader
+from rodna.evals.reader import Reader
+from rodna.evals.scoring import continuation_nats, document_nats, pooled_document_nats
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,6 +70,7 @@ class DecoderModel:
         stride: of the windows over texts longer than the context, as a fraction of it.
         batch_size: full-length windows scored at once.
         compute_dtype: of matrix products.
+        processes: that score side by side, on a CPU.
     """
 
     def __init__(
@@ -78,9 +82,20 @@ class DecoderModel:
         stride: float = 0.5,
         batch_size: int = 16,
         compute_dtype: torch.dtype = torch.float32,
+        processes: int = 1,
     ) -> None:
         self.decoder, self.tokenizer, self.where = decoder, tokenizer, where
         self.stride, self.batch_size, self.compute_dtype = stride, batch_size, compute_dtype
+        self.processes = processes
+
+    @cached_property
+    def reader(self) -> Reader | ReaderPool:
+        """Return the decoder laid out for scoring.
+
+        Raises:
+            EvaluationError: several processes are asked for on another device than a CPU.
+        """
+        return make_reader(self.decoder, self.compute_dtype, self.processes)
 
     @property
     def description(self) -> dict[str, Any]:
@@ -97,6 +112,8 @@ class DecoderModel:
 
     def document_nats(self, tokens: "Tokens") -> "NDArray[np.float64]":
         """Return what each document of a split costs, its end included."""
+        if self.processes > 1 and isinstance(self.reader, ReaderPool):
+            return pooled_document_nats(self.reader, tokens, stride=self.stride, batch_size=self.batch_size)
         return document_nats(self.decoder, tokens, stride=self.stride, batch_size=self.batch_size, compute_dtype=self.compute_dtype)
 
     def score(self, contexts: Sequence[str], continuations: Sequence[str]) -> list[Score]:
@@ -110,7 +127,7 @@ class DecoderModel:
         return self._score([Encoded((end,), (*tokens, end)) for tokens in self.tokenizer.encode_batch(list(texts))])
 
     def _score(self, pairs: Sequence[Encoded]) -> list[Score]:
-        nats, cut = continuation_nats(self.decoder, pairs, stride=self.stride, batch_size=self.batch_size, compute_dtype=self.compute_dtype)
+        nats, cut = continuation_nats(self.reader, pairs, stride=self.stride, batch_size=self.batch_size)
         return [Score(float(part.sum()), len(part), is_cut) for part, is_cut in zip(nats, cut, strict=True)]
 
     def generate(self, prompts: Sequence[str], sampling: "Sampling") -> list[str]:

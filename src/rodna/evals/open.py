@@ -66,7 +66,7 @@ def open_ensemble(folder: Path, config: EvalConfig) -> "EnsembleModel":
     from rodna.models.ensemble import load_ensemble
 
     ensemble, tokenizer = load_ensemble(sorted(folder.glob(MEMBERS)), device=_device())
-    return EnsembleModel(ensemble, tokenizer, where=str(folder), **_settings(config))
+    return EnsembleModel(ensemble, tokenizer, where=str(folder), processes=config.processes, **_settings(config))
 
 
 def open_decoder(folder: Path, config: EvalConfig) -> "DecoderModel":
@@ -77,7 +77,7 @@ def open_decoder(folder: Path, config: EvalConfig) -> "DecoderModel":
     decoder, tokenizer = load(folder, device=_device())
     # Said now, not after an hour of scoring.
     _ = tokenizer.end_of_text_id
-    return DecoderModel(decoder, tokenizer, where=str(folder), **_settings(config))
+    return DecoderModel(decoder, tokenizer, where=str(folder), processes=config.processes, **_settings(config))
 
 
 def _is_ours(folder: Path) -> bool:

@@ -1,0 +1,109 @@
+"""A decoder laid out for scoring: it reads rows that are trees, and only what is scored goes through the output head.
+
+The layers are the engine's, whose weights are joined so that there are few operations; only attention differs.
+
+Shapes: B rows, T positions, N rows times positions, D width, H query heads, K key/value heads, W head width, V vocabulary.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rodna.evals.prefixes import TreeBatch
+from rodna.models.config import ModelConfig
+from rodna.models.decoder import Decoder, soft_cap
+from rodna.models.engine import Attend, Engine
+from rodna.models.layout import Layer, Matrix, rotations
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+LOGITS_AT_ONCE = 2 * 1024 * 1024
+"""Most logits held at once: 8 MB in float32; four times as many are 8% (float32) to 18% (bfloat16) slower by the CPU time of one thread."""
+ATTENTION_SLOWNESS = 4.0
+"""How much longer attention takes for an operation than a matrix product; measured on a CPU with AVX-512."""
+
+
+class RoundedMatrix(Matrix):
+    """A linear layer whose product is taken in its weight's dtype; everything around it stays in float32."""
+
+    def __call__(self, x_ND: Tensor) -> Tensor:
+        product = torch.mm(x_ND.to(self.weight.dtype), self.weight).float()
+        return product if self.bias is None else product.add_(self.bias)
+
+
+class Reader(Engine):
+    """A copy of a decoder's weights that tells what tokens cost.
+
+    Args:
+        decoder: copied; later changes to it are not seen.
+        compute_dtype: of matrix products; sums and the softmax are float32.
+    """
+
+    def __init__(self, decoder: Decoder, compute_dtype: torch.dtype) -> None:
+        super().__init__(decoder, num_tokens=decoder.config.vocabulary_size, capacity=1)
+        self.turns_SR = rotations(self.config, self.config.context_length, self.device)
+        if compute_dtype != torch.float32:
+            self.layers = [_rounded_layer(layer, compute_dtype) for layer in self.layers]
+            self.head = _rounded(self.head, compute_dtype)
+        self.rows = max(1, LOGITS_AT_ONCE // self.config.vocabulary_size)
+
+    def map(self, batches: Iterable[TreeBatch]) -> "Iterator[NDArray[np.float64]]":
+        """Yield the nats of each batch's scored nodes, shape (C,)."""
+        return map(self.nats, batches)
+
+    @torch.inference_mode()
+    def nats(self, batch: TreeBatch) -> "NDArray[np.float64]":
+        """Return the nats of a batch's scored nodes, shape (C,)."""
+        shape = batch.inputs_BT.shape
+        tokens_N, positions_N, places_H, head_C, targets_C = (
+            torch.from_numpy(part).to(self.device).flatten()
+            for part in (batch.inputs_BT, batch.positions_BT, batch.places_H, batch.head_C, batch.targets_C)
+        )
+        attend = self._attend_rows(shape, None if batch.end_BT is None else torch.from_numpy(batch.end_BT).to(self.device))
+        x_ND = self._run(self._embed(tokens_N, positions_N), self.turns_SR[positions_N, None], attend)
+        return self._nats(self._normalise(x_ND[places_H]), head_C, targets_C).double().cpu().numpy()
+
+    def _nats(self, normed_HD: Tensor, head_C: Tensor, targets_C: Tensor) -> Tensor:
+        nats_C = torch.zeros(len(targets_C), device=self.device)
+        for first in range(0, len(normed_HD), self.rows):
+            logits = soft_cap(self.head(normed_HD[first : first + self.rows]).float(), self.config.logit_softcap)
+            here = ((head_C >= first) & (head_C < first + len(logits))).nonzero().squeeze(1)
+            rows = head_C[here] - first
+            nats_C[here] = logits.logsumexp(-1)[rows] - logits[rows, targets_C[here]]
+        return nats_C
+
+    def _attend_rows(self, shape: tuple[int, ...], end_BT: Tensor | None) -> Attend:
+        heads, kv_heads = self.config.num_heads, self.config.num_kv_heads
+        seen_B1TT = None
+        if end_BT is not None:
+            places_T = torch.arange(shape[1], device=self.device)
+            seen_B1TT = ((places_T <= places_T[:, None]) & (places_T[:, None] < end_BT[:, None, :]))[:, None]
+
+        def attend(layer: int, qkv_NHW: Tensor) -> Tensor:
+            queries, keys, values = qkv_NHW.unflatten(0, shape).transpose(1, 2).split((heads, kv_heads, kv_heads), dim=1)
+            attended_BHTW = F.scaled_dot_product_attention(
+                queries, keys, values, attn_mask=seen_B1TT, is_causal=seen_B1TT is None, scale=1.0, enable_gqa=heads != kv_heads
+            )
+            return attended_BHTW.transpose(1, 2).reshape(len(qkv_NHW), -1)
+
+        return attend
+
+
+def token_in_pairs(config: ModelConfig) -> float:
+    """Return how many pairs of positions attention compares in the time of one token's matrix products."""
+    return config.layer_matrices / (2 * config.num_heads * config.head_width) / ATTENTION_SLOWNESS
+
+
+def _rounded(matrix: Matrix, dtype: torch.dtype) -> RoundedMatrix:
+    return RoundedMatrix(matrix.weight.to(dtype), None if matrix.bias is None else matrix.bias.float())
+
+
+def _rounded_layer(layer: Layer, dtype: torch.dtype) -> Layer:
+    return Layer(
+        _rounded(layer.qkv, dtype), layer.qk_scale, _rounded(layer.output, dtype), _rounded(layer.up, dtype), _rounded(layer.down, dtype)
+    )
