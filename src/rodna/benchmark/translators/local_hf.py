@@ -41,6 +41,8 @@ class LocalModel:
     def translate(self, texts: Sequence[str], source: str, target: str) -> list[str]:
         import torch
 
+        if not texts:
+            return []
         model, tokenizer = self._load()
         masked = [write_masks(text) for text in texts]
         codes = _code(tokenizer, source), _code(tokenizer, target)
