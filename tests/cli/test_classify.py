@@ -88,6 +88,36 @@ def test_a_table_becomes_an_evaluation_that_says_whether_the_model_is_better(rod
     assert (task["num_items"], task["num_train"], task["contamination"]["is_checked"]) == (12, 48, False)
     again = as_json(rodna("eval", "classify", reviews, *options, "--out", tmp_path / "again", "--workspace", tmp_path, "--json"))
     assert again["results"] == json.loads((made.path / "results.json").read_text(encoding="utf-8"))
+    before = (made.path / "manifest.json").read_text(encoding="utf-8")
+    unchanged = rodna("eval", "classify", reviews, *options, "--out", tmp_path / "out", "--workspace", tmp_path)
+    assert (unchanged.exit_code, (made.path / "manifest.json").read_text(encoding="utf-8")) == (0, before)
+    other = rodna("eval", "classify", reviews, *options, "--out", tmp_path / "out", "--workspace", tmp_path, "--seed", 1)
+    assert other.exit_code == 1
+    assert "another evaluation is in the way" in other.stderr
+
+
+def test_in_a_workspace_texts_are_looked_up_in_its_training_text(rodna, as_json, go_through, workspace, checkpoint):
+    go_through(workspace, ["corpus build"])
+    rows = [
+        (line, name)
+        for name in ("cyrillic", "devanagari")
+        for line in (workspace / "texts" / f"{name}.txt").read_text(encoding="utf-8").splitlines()[:20]
+        if line
+    ]
+    rows += [(f"{'абвгджзк'[n % 8] * 30} {n}", "cyrillic") for n in range(20)]
+    data = workspace / "lines.jsonl"
+    data.write_text("".join(json.dumps({"line": line, "script": name}) + "\n" for line, name in rows), encoding="utf-8")
+    options = ("--model", checkpoint, "--text", "line", "--label", "script", "--language", "be", "--method", "few-shot", "--runs", 1)
+    found = as_json(rodna("eval", "classify", data, *options, "--workspace", workspace, "--json"))
+    assert found["path"].startswith(str(workspace / "evaluations" / "lines-"))
+    counts = found["tasks"]["lines"]["contamination"]
+    assert counts["is_checked"]
+    assert counts["seen"] > 0
+    assert counts["unseen"] > 0
+    seen = found["tasks"]["lines"]["seen"]
+    assert all(item["share"] >= 0.8 and item["passage"] for item in seen.values())
+    (result,) = [item for item in found["results"] if (item["task"], item["metric"]) == ("lines/few-shot", "macro_f1")]
+    assert (result["detail"]["seen"]["n"], result["detail"]["unseen"]["n"]) == (counts["seen"], result["n"] - counts["seen"])
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rodna.evals.classify.config import ClassifyConfig
 
 HOW = "How texts are classified"
+FOLDER = "evaluations"
 
 
 def classify(
@@ -44,6 +45,7 @@ def classify(
     ] = True,
     runs: Annotated[int, typer.Option("--runs", help="few-shot, fine-tune: with other shots or weights each.", rich_help_panel=HOW)] = 3,
     epochs: Annotated[int, typer.Option("--epochs", help="fine-tune: the most.", rich_help_panel=HOW)] = 8,
+    learning_rate: Annotated[float, typer.Option("--learning-rate", help="fine-tune: the highest.", rich_help_panel=HOW)] = 1e-4,
     seed: Annotated[int, typer.Option("--seed", help="Of the split and everything else drawn.", rich_help_panel=HOW)] = 0,
     workspace: WorkspaceOption = HERE,
     as_json: JsonOption = False,
@@ -63,12 +65,16 @@ def classify(
         "text": text, "label": label, "language": parse_language(language).tag, "test_share": test_share,
         "methods": tuple(name.strip() for name in method.split(",") if name.strip()), "shots": shots,
         "template": template.replace("\\n", "\n"), "words": _words(word), "runs": runs, "epochs": epochs, "seed": seed,
+        "learning_rate": learning_rate,
         "calibration": "contextual" if calibrate else "none",
     }  # fmt: skip
     config = validate(ClassifyConfig, values)
-    asked, corpus = Path(test) if test else None, _corpus(workspace)
-    folder = Path(out) if out else _folder(model, data, asked, config, corpus)
-    _print(classify_texts(model, data, config, folder, test=asked, corpus=corpus), as_json=as_json)
+    asked = Path(test) if test else None
+    root, corpus = _workspace(workspace)
+    digest = _digest(model, data, asked, config, corpus)
+    folder = Path(out) if out else root / FOLDER / f"{data.stem}-{digest[:8]}"
+    made = _existing(folder, digest) or classify_texts(model, data, config, folder, test=asked, corpus=corpus)
+    _print(made, as_json=as_json)
 
 
 def _words(given: list[str]) -> dict[str, str]:
@@ -85,8 +91,8 @@ def _words(given: list[str]) -> dict[str, str]:
     return dict((label, word) for label, _, word in (item.partition("=") for item in given))
 
 
-def _corpus(workspace: Path) -> "Artifact | None":
-    """Return the corpus whose training text the texts are looked up in: the workspace's, where there is one."""
+def _workspace(workspace: Path) -> tuple[Path, "Artifact | None"]:
+    """Return the workspace's folder and the corpus whose training text the texts are looked up in; here and none without a workspace."""
     from rodna.cli.verbs import open_stages
     from rodna.core.errors import ArtifactError
     from rodna.core.log import say
@@ -94,22 +100,41 @@ def _corpus(workspace: Path) -> "Artifact | None":
 
     start = workspace.resolve()
     if not any((folder / PROJECT_FILE).is_file() for folder in (start, *start.parents)):
-        return None
+        return Path(), None
+    stages = open_stages(workspace, [])
     try:
-        return open_stages(workspace, []).artifact("corpus")
+        return stages.workspace.root, stages.artifact("corpus")
     except ArtifactError as error:
         say(f"note: texts are not looked up in the training text: {error.what}")
-        return None
+        return stages.workspace.root, None
 
 
-def _folder(model: str, data: Path, test: Path | None, config: "ClassifyConfig", corpus: "Artifact | None") -> Path:
+def _digest(model: str, data: Path, test: Path | None, config: "ClassifyConfig", corpus: "Artifact | None") -> str:
     from rodna.core.artifact import digest_of
     from rodna.evals.classify.run import classification_inputs
     from rodna.evals.config import FORMAT_VERSION
 
     inputs = classification_inputs(model, data, test, corpus)
     digests = {role: item if isinstance(item, str) else item.digest for role, item in inputs.items()}
-    return Path("evaluations") / f"{data.stem}-{digest_of('evaluation', format_version=FORMAT_VERSION, inputs=digests, config=config)[:8]}"
+    return digest_of("evaluation", format_version=FORMAT_VERSION, inputs=digests, config=config)
+
+
+def _existing(folder: Path, digest: str) -> "Artifact | None":
+    """Return the very same evaluation, where it is there already.
+
+    Raises:
+        ArtifactError: something else is in its place.
+    """
+    from rodna.core.artifact import MANIFEST, Artifact
+    from rodna.core.errors import ArtifactError
+
+    if not (folder / MANIFEST).is_file():
+        return None
+    found = Artifact.open(folder, kind="evaluation")
+    if found.digest != digest:
+        raise ArtifactError("another evaluation is in the way: of another model, other texts or settings", where=str(folder),
+                            fix="choose another --out, or delete that folder")  # fmt: skip
+    return found
 
 
 def _print(made: "Artifact", *, as_json: bool) -> None:

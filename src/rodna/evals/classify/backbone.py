@@ -92,6 +92,9 @@ def features(backbone: Backbone, texts: Sequence[str]) -> dict[str, NDArray[np.f
     Args:
         backbone: used in evaluation mode, and left in the mode it was in.
         texts: any number.
+
+    Raises:
+        EvaluationError: a feature is not finite.
     """
     rows = [(number, piece) for number, text in enumerate(texts) for piece in backbone.pieces(text)]
     # The rows of one text keep their order; the stable sort by length is of batches only, so results are the same up to rounding.
@@ -119,7 +122,7 @@ def features(backbone: Backbone, texts: Sequence[str]) -> dict[str, NDArray[np.f
                     counts[rows[index][0]] += float(counted_BT[row].sum())
     finally:
         backbone.module.train(was_training)
-    return {
+    found = {
         f"{layer}, {pooling}": np.array(values)
         for layer in sums
         for pooling, values in (
@@ -127,6 +130,13 @@ def features(backbone: Backbone, texts: Sequence[str]) -> dict[str, NDArray[np.f
             (FINAL, [vector for _, vector in finals[layer]]),
         )
     }
+    if not all(np.isfinite(values).all() for values in found.values()):
+        raise EvaluationError(
+            "the model's features are not finite numbers",
+            where="linear-probe",
+            fix="choose another checkpoint: the weights of this one are broken, or its compute dtype overflows",
+        )
+    return found
 
 
 def padded(rows: Sequence[Sequence[int]], num_start: int, device: torch.device) -> tuple[Tensor, Tensor]:

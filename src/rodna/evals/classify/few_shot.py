@@ -55,7 +55,7 @@ def few_shot(model: LanguageModel, train: Sequence[Example], test: Sequence[Exam
         config: template, shots, calibration, runs.
 
     Raises:
-        EvaluationError: the template lacks a field, or two labels are the same word.
+        EvaluationError: the template lacks a field, two labels are the same word, or a cost is not finite.
     """
     words = label_words(labels, config)
     classes, scores, cut = [], [], set()
@@ -66,10 +66,17 @@ def few_shot(model: LanguageModel, train: Sequence[Example], test: Sequence[Exam
         cut |= set(np.flatnonzero(is_cut_N).tolist())
         if config.calibration == "contextual":
             nats_NC = nats_NC - _costs(model, prompt, [""], words)[0]
+        if not np.isfinite(nats_NC).all():
+            raise EvaluationError(
+                "the model's costs of labels are not finite numbers",
+                where="few-shot",
+                fix="choose another checkpoint: the weights of this one are broken, or its compute dtype overflows",
+            )
         classes.append(nats_NC.argmin(axis=1))
         scores.append([dict(zip(labels, map(float, row), strict=True)) for row in nats_NC])
     detail = {"shots_per_class": config.shots, "calibration": config.calibration, "template": config.template}
-    return Predictions(np.array(classes, dtype=np.int64), detail, len(cut), scores)
+    warning = f"{len(cut):,} of {len(test):,} prompts are longer than the context: the first shots were lost" if cut else ""
+    return Predictions(np.array(classes, dtype=np.int64), detail, len(cut), scores, warning)
 
 
 def make_prompt(train: Sequence[Example], labels: Sequence[str], config: ClassifyConfig, *, seed: int) -> Prompt:

@@ -59,7 +59,9 @@ def fine_tune(backbone: Backbone, train: Sequence[Example], test: Sequence[Examp
         epochs.append(_train(tuned, learn, stop, config, seed=config.seed + run))
         classes.append(tuned.logits(asked.tokens, config.batch_size).argmax(dim=1).numpy())
     detail = {"epochs": epochs, "learning_rate": config.learning_rate, "batch_size": config.batch_size}
-    return Predictions(np.array(classes, dtype=np.int64), detail, cut)
+    failed = epochs.count(0)
+    warning = f"{failed} of {config.runs} runs learned nothing: lower the learning rate" if failed else ""
+    return Predictions(np.array(classes, dtype=np.int64), detail, cut, warning=warning)
 
 
 def _rows(backbone: Backbone, examples: Sequence[Example], labels: Sequence[str]) -> tuple[_Rows, int]:
@@ -112,7 +114,7 @@ def _width(backbone: Backbone) -> int:
 
 
 def _train(tuned: _Classifier, learn: _Rows, stop: _Rows, config: ClassifyConfig, *, seed: int) -> int:
-    """Train, and return after how many epochs the weights that are left were reached."""
+    """Train, and return after how many epochs the weights that are left were reached; 0 where no epoch did better than none."""
     rate = config.learning_rate
     groups = [
         {"params": list(tuned.backbone.module.parameters()), "lr": rate},
@@ -123,7 +125,7 @@ def _train(tuned: _Classifier, learn: _Rows, stop: _Rows, config: ClassifyConfig
     total = per_epoch * config.epochs
     warmup = max(1, round(WARMUP_SHARE * total))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min((step + 1) / warmup, (total - step) / max(1, total - warmup)))
-    best, best_loss, best_epoch = tuned.state(), math.inf, 0
+    best, best_loss, best_epoch = tuned.state(), _loss(tuned, stop, config.batch_size), 0
     random = np.random.default_rng(seed)
     # Dropout draws from torch's own generators: they are put back afterwards.
     with torch.random.fork_rng():

@@ -35,12 +35,14 @@ class Predictions:
         detail: what was chosen on the way; JSON values.
         cut: how many test texts were longer than what the model can read at once.
         scores: for each run, whatever is kept beside an answer; empty where there is nothing.
+        warning: what has to be known to read the numbers.
     """
 
     classes_RN: NDArray[np.int64]
     detail: dict[str, Any] = field(default_factory=dict)
     cut: int = 0
     scores: list[list[dict[str, float]]] = field(default_factory=list)
+    warning: str = ""
 
 
 def majority(train_N: NDArray[np.int64], num_test: int) -> Predictions:

@@ -186,6 +186,7 @@ def _detail(
         "confusion": {"labels": split.labels, "rows_are": "the right class", "counts": np.asarray(table_CC).tolist(), "runs": runs},
         "chosen": item.detail,
         "cut": item.cut,
+        **({"warning": item.warning} if item.warning else {}),
     }
     for name, part_N in (("seen", seen_N), ("unseen", ~seen_N)) if seen_N.any() else ():
         detail[name] = {"n": int(part_N.sum()), "value": None, "low": None, "high": None}
