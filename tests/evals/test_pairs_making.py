@@ -189,6 +189,7 @@ SUBJECT, ROOT = "nsubj", (verb("lez", "Sing"), 0, "root")
         (((noun("tor", "Sing"), 2, SUBJECT), ROOT, (("pjat", "pjat", "NUM", "_"), 1, "nummod")), "numeral"),
         (((noun("tor", "Sing"), 2, SUBJECT), ROOT, (noun("gir", "Sing"), 2, SUBJECT)), "several_subjects"),
         (((noun("tor", "Plur"), 2, SUBJECT), ROOT), "does_not_agree"),
+        (((noun("tor", "Sing"), 2, SUBJECT), ROOT, (noun("gir", "Plur", "Ins"), 1, "nmod")), "quantity"),
         (((("Tor1a", "tora", "NOUN", noun("tor", "Sing")[3]), 2, SUBJECT), ROOT), "subject_is_odd"),
         (
             ((noun("tor", "Sing"), 2, SUBJECT), (("lezet", "lezat", "VERB", verb("lez", "Sing")[3] + "|Typo=Yes"), 0, "root")),

@@ -141,6 +141,8 @@ class Swapper:
             return "may_be_licensed"
         if name == "Person" and not link.controller.features.get(name) and features.get("Number") not in ("", "Sing"):
             return "unagreement"
+        if link.is_subject and name == "Number" and _is_quantity(sentence, link.controller, features.get(name)):
+            return "quantity"
         if link.is_subject and self._has_other_subject(sentence, link, features):
             return "object_may_be_subject"
         if word.follows_closely and _glued(sentence, word) and form[0] != word.form[0].lower():
@@ -190,7 +192,16 @@ class Swapper:
                 yield read
 
 
-_ORDER = ("controller_syncretic", "syncretic", "object_may_be_subject", "attached", "unagreement", "same_form", "may_be_licensed")
+_ORDER = (
+    "controller_syncretic",
+    "syncretic",
+    "quantity",
+    "object_may_be_subject",
+    "attached",
+    "unagreement",
+    "same_form",
+    "may_be_licensed",
+)
 """Of several reasons, the one that says how near a candidate came."""
 
 
@@ -200,6 +211,12 @@ def _unusable(word: Word, name: str) -> str:
     if is_odd(word):
         return "odd_word"
     return "several_values" if "," in word.features.get(name) else ""
+
+
+def _is_quantity(sentence: Sentence, subject: Word, number: str) -> bool:
+    """Return whether the verb may agree with what the subject is a quantity of: a number of people are."""
+    below = sentence.children(subject.number)
+    return any(word.relation.startswith("nmod") and word.features.get("Number") == number for word in below)
 
 
 def _glued(sentence: Sentence, word: Word) -> bool:
