@@ -120,6 +120,22 @@ def test_in_a_workspace_texts_are_looked_up_in_its_training_text(rodna, as_json,
     assert (result["detail"]["seen"]["n"], result["detail"]["unseen"]["n"]) == (counts["seen"], result["n"] - counts["seen"])
 
 
+def test_lines_of_two_real_books_are_told_apart_by_ngrams_and_by_no_fresh_model_better(rodna, as_json, checkpoint, shared_data, tmp_path):
+    rows = [
+        (line.strip(), name)
+        for name in ("grettir", "klim")
+        for line in (shared_data / "corpora" / "is" / f"{name}.txt").read_text(encoding="utf-8").split(". ")[:120]
+        if len(line) > 20
+    ]
+    data = tmp_path / "books.tsv"
+    data.write_text("line\tbook\n" + "".join(f"{' '.join(line.split())}\t{name}\n" for line, name in rows), encoding="utf-8")
+    options = ("--model", checkpoint, "--text", "line", "--label", "book", "--language", "is", "--method", "linear-probe")
+    found = as_json(rodna("eval", "classify", data, *options, "--out", tmp_path / "out", "--workspace", tmp_path, "--json"))
+    results = {(item["task"], item["metric"]): item for item in found["results"]}
+    assert results["books/ngram", "macro_f1"]["low"] > results["books/majority", "macro_f1"]["high"]
+    assert results["books/linear-probe", "macro_f1_minus_ngram"]["detail"]["verdict"] != "better"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -106,3 +106,15 @@ def _slowly(text: str, training: list[str]) -> tuple[float, int]:
     }
     stretches = (text[start:end] for start in range(len(text)) for end in range(start + size, len(text) + 1))
     return len(covered) / len(text), max((len(part) for part in stretches if any(part in document for document in training)), default=0)
+
+
+@pytest.mark.parametrize(("language", "news"), [("lt", "newstest2019-ref.lit.txt"), ("yue", "newstest2019-ref.yue.txt")])
+def test_of_real_text_what_was_planted_is_found_and_unrelated_news_is_not(shared_data, language, news):
+    training = [path.read_text(encoding="utf-8") for path in sorted((shared_data / "corpora" / language).glob("*.txt"))]
+    lines = (shared_data / "eval" / "ntrex" / news).read_text(encoding="utf-8").splitlines()
+    planted = [line for text in training for line in text.splitlines()[:500:5] if len(line) > 40]
+    items = {f"news {number}": line for number, line in enumerate(lines)}
+    items |= {f"planted {number}": line.upper().replace(" ", "") for number, line in enumerate(planted)}
+    found = find_seen(items, training)
+    assert planted
+    assert {key for key, what in found.items() if what.verdict == "seen"} == {key for key in items if key.startswith("planted")}
