@@ -32,7 +32,12 @@ def read(folder: Path, *items: Any, fields: str, **more: Any) -> list[Item]:
         ({"question": "Q", "choices": ["x", "y"], "answer": 1}, "question,choices", ["choices.0", "choices.1"], 1),
         ({"question": "Q", "choices": ["x", "y"], "answer": "x"}, "question,choices", ["choices.0", "choices.1"], 0),
         ({"question": "Q", "choices": {"text": ["x", "y"], "label": ["1", "2"]}, "answerKey": "2"}, "question,choices.text", None, 1),
-        ({"instruction": "Q", "option_a": "x", "option_b": "y", "answer": "B"}, "instruction,option_a,option_b", ["option_a", "option_b"], 1),
+        (
+            {"instruction": "Q", "option_a": "x", "option_b": "y", "answer": "B"},
+            "instruction,option_a,option_b",
+            ["option_a", "option_b"],
+            1,
+        ),
         ({"q": "Q", "A": "x", "B": "y", "C": "z", "answer": "C"}, "q,A,B,C", None, 2),
         ({"q": "Q", "choices": ["2", "1"], "answer": 1}, "q,choices", None, 1),
         ({"q": "Q", "choices": ["2", "1"], "answer": "1"}, "q,choices", None, 1),

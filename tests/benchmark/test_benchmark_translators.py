@@ -111,7 +111,7 @@ def test_a_missing_program_is_an_error_that_says_how_to_install_it():
 
 def program(folder: Path, script: str) -> apertium.Apertium:
     file = folder / "apertium"
-    file.write_text(f"#!/bin/sh\nif [ \"$1\" = -l ]; then echo eng-cat; exit 0; fi\n{script}\n", encoding="utf-8")
+    file.write_text(f'#!/bin/sh\nif [ "$1" = -l ]; then echo eng-cat; exit 0; fi\n{script}\n', encoding="utf-8")
     file.chmod(file.stat().st_mode | stat.S_IXUSR)
     return apertium.make(str(file), CONFIG, folder)
 

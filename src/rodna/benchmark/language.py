@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import regex
 
 from rodna.benchmark import protect
 from rodna.benchmark.config import BenchmarkConfig
-from rodna.benchmark.validate import Check
+from rodna.benchmark.validate import Check, num_letters
 
 KNOWN_SHARE, SUBSTANTIAL_SHARE = 0.5, 0.05
 """As in `LanguageConfig`: an identifier that finds the language in less than half of the batch does not know it well, and what it takes
 a substantial part of the batch for is then no error."""
-_LETTERS = regex.compile(r"[\p{L}\p{M}]")
+SOURCE_LETTERS = 40
+"""Letters from which an item that looks like the source language is judged: what was not translated at all is the likeliest mistake."""
 
 
 def check_languages(texts: Sequence[str], config: BenchmarkConfig) -> list[Check]:
@@ -35,7 +35,7 @@ def check_languages(texts: Sequence[str], config: BenchmarkConfig) -> list[Check
     right = np.array([means_relative(label, target) for label in identifier.labels], dtype=bool)
     is_source = np.array([means(label, source) and not means(label, target) for label in identifier.labels], dtype=bool)
     labels = rows["label"].astype(np.int64)
-    letters = np.array([len(_LETTERS.findall(text)) for text in plain])
+    letters = np.array([num_letters(text) for text in plain])
     weight = np.bincount(labels[labels >= 0], weights=letters[labels >= 0], minlength=len(right))
     if weight[right].sum() < KNOWN_SHARE * weight.sum():
         right |= (weight >= SUBSTANTIAL_SHARE * weight.sum()) & ~is_source
@@ -45,7 +45,7 @@ def check_languages(texts: Sequence[str], config: BenchmarkConfig) -> list[Check
         value = f"{identifier.labels[label]} {confidence:.2f}" if label >= 0 else ""
         if label >= 0 and right[label]:
             checks.append(Check("language", True, value))
-        elif label < 0 or count < config.min_letters or confidence < config.min_confidence:
+        elif label < 0 or confidence < config.min_confidence or count < (SOURCE_LETTERS if is_source[label] else config.min_letters):
             checks.append(Check("language", None, value, "too short or too uncertain to tell"))
         else:
             checks.append(Check("language", False, value, f"looks like {name_of(identifier.labels[label])}"))

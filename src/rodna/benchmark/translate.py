@@ -23,6 +23,7 @@ from rodna.benchmark.validate import (
     chrf,
     copied_share,
     fences,
+    num_letters,
 )
 from rodna.core.files import sha256_of
 from rodna.core.log import warn
@@ -200,7 +201,8 @@ def _check(works: Sequence[Work], config: BenchmarkConfig) -> dict[str, list[Che
     texts = {work.item.id: [work.texts[segment.path] for segment in work.item.segments] for work in done}
     languages = dict(zip(texts, check_languages(["\n".join(found) for found in texts.values()], config), strict=True))
     copied = {work.item.id: copied_share(sources[work.item.id], texts[work.item.id]) for work in done}
-    most_copied = max(MIN_COPIED, fences(list(copied.values()), config.fence)[1]) if len(copied) else MIN_COPIED
+    # Where the batch is too small to say what is usual, nothing is unusual.
+    most_copied = max(MIN_COPIED, fences(list(copied.values()), config.fence)[1])
     trips = {work.item.id: _round_trip(work) for work in done}
     least_trip = _limit(list(trips.values()), config.min_round_trip, config.fence)
     agreements = {work.item.id: _agreement(work) for work in done}
@@ -212,7 +214,7 @@ def _check(works: Sequence[Work], config: BenchmarkConfig) -> dict[str, list[Che
             *_of_texts(work),
             languages[identity],
             check_untranslated(sources[identity], texts[identity]),
-            check_copied(copied[identity], most_copied),
+            check_copied(copied[identity], most_copied, num_letters("".join(texts[identity]))),
             check_options(work.item, work.texts),
             check_distinct(work.item, work.texts),
             check_answer_key(work.item, work.texts, work.back, work.second, config),

@@ -20,13 +20,17 @@ from rodna.benchmark.items import Item, key_of, translated
 
 MIN_TO_FIT = 20
 """Fewer values than this say nothing about what is usual."""
-SHORT = 20
-"""Characters at which the length of a text varies about 1.4 times as much as that of a long one; measured on English-Catalan."""
+SHORT = 70
+"""Characters at which the length of a text varies about 1.4 times as much as that of a long one; measured on 1,097 lines of English in
+Catalan and in Galician: the standard deviation of the log ratio is 0.3 at 4 characters, 0.11 at 37 and 0.065 above 200."""
 MIN_SPREAD = 0.05
 """Quartile distance of log length ratios that is assumed at least: batches of near-copies would reject everything else."""
 MIN_LETTERS_TO_COPY = 20
+MIN_LETTERS_TO_COUNT = 100
+"""Of a translated item, for the share of copied words to mean something: `triangle` and `rectangle` are Catalan too."""
 NEARER = 5.0
 """Points of chrF by which another option must be nearer to count: options of a word or two differ by chance."""
+_LETTER = regex.compile(r"[\p{L}\p{M}]")
 _WORD = regex.compile(r"[\p{L}\p{M}]{3,}")
 
 
@@ -93,7 +97,8 @@ def fit_lengths(pairs: Sequence[tuple[str, str]], fence: float) -> LengthFit:
 
     Reference: Tukey 1977, Exploratory Data Analysis: fences. Residuals of short texts are scaled down first: their ratio varies more.
     """
-    usable = [(len(source), len(translation)) for source, translation in pairs if source.strip() and translation.strip()]
+    worded = [(source, translation) for source, translation in pairs if protect.protect(source).has_words and translation.strip()]
+    usable = [(len(source), len(translation)) for source, translation in worded]
     if len(usable) < MIN_TO_FIT:
         return LengthFit(0.0, 0.0, 0.0, len(usable))
     ratios = np.array([math.log(after / before) for before, after in usable])
@@ -143,6 +148,11 @@ def copied_share(sources: Sequence[str], translations: Sequence[str]) -> float:
     return sum(len(word) for word in words if word in known) / letters if letters else 0.0
 
 
+def num_letters(text: str) -> int:
+    """Return how many letters a text has."""
+    return len(_LETTER.findall(text))
+
+
 def fences(values: Sequence[float], fence: float) -> tuple[float, float]:
     """Return below and above which values are far from the batch's; infinite where the batch is too small to say."""
     if len(values) < MIN_TO_FIT:
@@ -151,8 +161,10 @@ def fences(values: Sequence[float], fence: float) -> tuple[float, float]:
     return low - fence * (high - low), high + fence * (high - low)
 
 
-def check_copied(share: float, limit: float) -> Check:
-    """Fail an item that keeps far more of the source's words than others of the batch do."""
+def check_copied(share: float, limit: float, num_letters: int) -> Check:
+    """Fail an item that keeps far more of the source's words than others of the batch do; not judged where it has few letters."""
+    if num_letters < MIN_LETTERS_TO_COUNT:
+        return Check("copied_words", None, round(share, 3), "too short to tell")
     return Check("copied_words", share <= limit, round(share, 3), "" if share <= limit else f"usual are at most {limit:.2f}")
 
 
@@ -193,7 +205,8 @@ def check_answer_key(
     """Fail an item whose right answer is no longer the right one.
 
     The key is read from the translated item as it was from the source. A number must be the same. Of an option, what it says in a second
-    translation must be nearer to it than to any other option, and so must what it says when translated back.
+    translation must be nearer to it than to any other option, and so must what it says when translated back; unless that other option
+    has a better claim: `the roots` that come back as `the stems` beside `the stem` that comes back as itself.
 
     Args:
         item: the source.
@@ -215,21 +228,23 @@ def check_answer_key(
         return Check("answer_key", False, key.gold, f"option {item.key.gold} was right")
     gold = item.options[key.gold]
     sources = {segment.path: segment.text for segment in item.segments}
-    for text, options, what in (
-        (back.get(gold), [sources[path] for path in item.options], "translated back"),
-        (second.get(gold), [translations[path] for path in item.options], "in the second translation"),
+    for texts, options, what in (
+        (back, [sources[path] for path in item.options], "translated back"),
+        (second, [translations[path] for path in item.options], "in the second translation"),
     ):
-        nearer = _nearer(text, options, key.gold) if text else ""
+        nearer = _nearer([texts.get(path, "") for path in item.options], options, key.gold) if texts.get(gold) else ""
         if nearer:
             return Check("answer_key", False, key.gold, f"{what}, the right answer is nearer to {nearer[:60]!r}")
     return Check("answer_key", True, key.gold)
 
 
-def _nearer(text: str, options: Sequence[str], gold: int) -> str:
-    """Return the option that a text is nearer to than to the right one, "" where there is none."""
-    scores = [chrf(text, option) for option in options]
+def _nearer(texts: Sequence[str], options: Sequence[str], gold: int) -> str:
+    """Return the option that the right one's text is nearer to than to its own, and nearer than that option's own text; or ""."""
+    scores = [chrf(texts[gold], option) for option in options]
     best = int(np.argmax(scores))
-    return options[best] if scores[best] > scores[gold] + NEARER else ""
+    if scores[best] <= scores[gold] + NEARER or chrf(texts[best], options[best]) >= scores[best]:
+        return ""
+    return options[best]
 
 
 @cache
