@@ -81,6 +81,19 @@ def test_a_document_longer_than_a_piece_is_searched_across_the_cuts(monkeypatch)
     assert all(found[key].passage == text and found[key].document == 1 for key, text in items.items())
 
 
+def test_a_set_phrase_of_many_items_counts_without_being_followed(monkeypatch):
+    monkeypatch.setattr(contamination, "_PAIRS_AT_ONCE", 100)
+    source = random.Random(4)
+    phrase = "which of the following answers is the right one "
+    items = {str(number): phrase + "".join(source.choices("абвгдежз", k=40)) for number in range(50)}
+    found = find_seen(items, [phrase, f"{phrase} {items['7']}"])
+    assert {key for key, what in found.items() if what.verdict == "seen"} == {"7"}
+    assert found["7"].share == 1.0
+    # Windows that begin in the phrase and end in the item's own letters are no other item's.
+    assert (found["7"].passage, found["7"].document) == (f"ing answers is the right one {items['7'][-40:]}", 1)
+    assert 0.4 < found["8"].share < 0.6
+
+
 def test_shares_and_passages_equal_those_of_a_plain_search():
     source = random.Random(3)
     training = ["".join(source.choices("abc", k=source.randint(0, 400))) for _ in range(40)]

@@ -28,8 +28,9 @@ SEEN_SHARE = 0.8
 _BUCKET_BITS = 20
 _PIECE, _OVERLAP = 1 << 20, 1 << 12
 """Longer documents are read in pieces of so many characters, which overlap by so many."""
-_MOST_ITEMS = 1000
-"""A window that more items share is a set phrase of the task: it counts, but no passage is followed through it."""
+_PAIRS_AT_ONCE = 1 << 20
+"""Most pairs, of a place in some training text and a place in an item, that passages are followed through at once. Where there are more, a
+set phrase of many items is repeated there: the windows that most items share count, but no passage is followed through them."""
 
 
 @dataclass(frozen=True)
@@ -114,8 +115,9 @@ class _Passages:
     def add(self, index: _Index, begins_P: NDArray[np.int64], number_P: NDArray[np.int64], document_P: NDArray[np.int64]) -> None:
         """Follow matches that go on side by side in a training document and in an item."""
         counts_P = index.bounds[number_P + 1] - index.bounds[number_P]
-        common = counts_P <= _MOST_ITEMS
-        begins_P, number_P, document_P, counts_P = begins_P[common], number_P[common], document_P[common], counts_P[common]
+        rarest = np.argsort(counts_P, kind="stable")
+        kept = rarest[np.cumsum(counts_P[rarest]) <= _PAIRS_AT_ONCE]
+        begins_P, number_P, document_P, counts_P = begins_P[kept], number_P[kept], document_P[kept], counts_P[kept]
         if not len(begins_P):
             return
         steps = np.arange(counts_P.sum()) - np.repeat(np.cumsum(counts_P) - counts_P, counts_P)
