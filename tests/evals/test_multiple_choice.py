@@ -145,6 +145,13 @@ def test_categories_are_reported_apart():
     assert found(outcome)["task/sea", "acc"].ids == ["0", "2"]
 
 
+@pytest.mark.parametrize(("number", "level"), [(8, "group"), (9, "part")])
+def test_many_categories_are_details(number, level):
+    outcome = ask(*[{**BIRDS, "id": str(place), "subject": f"s{place}"} for place in range(number)])
+    assert found(outcome)["task", "acc"].detail["level"] == "task"
+    assert found(outcome)["task/s1", "acc"].detail["level"] == level
+
+
 def test_ids_such_as_mmlus_name_the_category():
     outcome = ask(*[{**BIRDS, "id": f"{subject}/dev/{place}"} for subject in ("anatomy", "law") for place in range(3)])
     assert {task for task, _ in found(outcome)} == {"task", "task/anatomy", "task/law"}
@@ -222,7 +229,10 @@ def test_prompt_digests_differ_whenever_the_model_reads_something_else():
 
 def test_a_context_that_was_cut_is_counted():
     outcome = ask(BIRDS, {**BIRDS, "id": "2", "question": "a" * 50}, model=Letters(context_length=20))
-    assert found(outcome)["task", "acc"].detail["cut"] == 1
+    detail = found(outcome)["task", "acc"].detail
+    assert detail["cut"] == 1
+    assert "1 of 2 items of task are longer than the model's context" in detail["warning"]
+    assert "warning" not in found(outcome)["task", "acc_norm"].detail
 
 
 def test_likelihoods_that_are_not_numbers_are_an_error():

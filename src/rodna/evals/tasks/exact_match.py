@@ -28,6 +28,7 @@ from rodna.evals.tasks.prompts import (
     checked_template,
     fill,
     find,
+    level_of,
     make_shots,
     parts_of,
     text_of,
@@ -147,10 +148,13 @@ def evaluate(model: LanguageModel, task: Task, config: TaskConfig, settings: Eva
         seed=settings.seed if config.shots else 0,
     )  # fmt: skip
     detail = {"shots": config.shots, "max_tokens": config.max_tokens, "stop": list(stop)}
+    parts = parts_of(task.name, [category_of[problem.row.id] for problem in problems])
     measurements = [
         measurement
-        for name, index in parts_of(task.name, [category_of[problem.row.id] for problem in problems])
-        for measurement in _measure(name, [problems[i] for i in index], [grades[i] for i in index], digest=digest, detail=detail)
+        for name, i in parts
+        for measurement in _measure(
+            name, [problems[k] for k in i], [grades[k] for k in i], digest=digest, detail={**detail, **level_of(name, parts)}
+        )
     ]
     records = [
         {"id": problem.row.id, "written": answer, "wanted": list(problem.answers), "right": right}

@@ -26,8 +26,10 @@ from rodna.evals.tasks.prompts import (
     ask,
     categories,
     checked_template,
+    cut_warning,
     fill,
     find,
+    level_of,
     make_shots,
     parts_of,
     placeholders,
@@ -242,10 +244,11 @@ def evaluate(model: LanguageModel, task: Task, config: TaskConfig, settings: Eva
         seed=settings.seed if config.shots else 0,
     )  # fmt: skip
     detail = {"compared": "labels" if by_label else "texts", "shots": config.shots}
+    parts = parts_of(task.name, [category_of[item.question.row.id] for item in asked])
     measurements = [
         measurement
-        for name, index in parts_of(task.name, [category_of[item.question.row.id] for item in asked])
-        for measurement in _measure(name, [scored[place] for place in index], digest=digest, detail=detail)
+        for name, index in parts
+        for measurement in _measure(name, [scored[place] for place in index], digest=digest, detail={**detail, **level_of(name, parts)})
     ]
     texts = {item.question.row.id: f"{item.question.question}\n{item.question.options[item.question.gold]}" for item in asked}
     example = {"prompt": contexts[0], "answers": list(asked[0].answers)} if asked else {}
@@ -272,17 +275,15 @@ def _measure(name: str, scored: Sequence[_Scored], *, digest: str, detail: Mappi
         return []
     questions = [item.asked.question for item in scored]
     chance = float(np.mean([1 / len(question.options) for question in questions]))
+    num_cut = sum(item.is_cut for item in scored)
     found: list[Measurement] = []
     for metric, about in ABOUT.items():
         if metric in ("acc_norm", "acc_bytes") and detail["compared"] == "labels":
             continue
         outcomes = [credit(item.likelihoods()[metric], question.gold) for item, question in zip(scored, questions, strict=True)]
-        more = {
-            "chance": chance,
-            "ties": sum(is_tied for _, is_tied in outcomes),
-            "cut": sum(item.is_cut for item in scored),
-            "about": about,
-        }
+        more: dict[str, Any] = {"chance": chance, "ties": sum(is_tied for _, is_tied in outcomes), "cut": num_cut, "about": about}
+        if metric == "acc" and detail["level"] == "task":
+            more |= cut_warning(num_cut, len(scored), name)
         found.append(
             Measurement(
                 name, metric, "share of questions", "higher", [question.row.id for question in questions],

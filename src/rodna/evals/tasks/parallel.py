@@ -110,8 +110,8 @@ def _measure(
     ]
     if language.tokens_N.sum():
         rows += [
-            ("tokens_per_sentence", "tokens per sentence", "lower", language.tokens_N, one_N, {}),
-            ("tokens_per_character", "tokens per character", "lower", language.tokens_N, characters_N, {}),
+            ("tokens_per_sentence", "tokens per sentence", "lower", language.tokens_N, one_N, {"level": "part"}),
+            ("tokens_per_character", "tokens per character", "lower", language.tokens_N, characters_N, {"level": "part"}),
             ("tokens_per_word", "tokens per word", "lower", language.tokens_N, words_N, {"words_are": WORD_RULE}),
         ]
     return [

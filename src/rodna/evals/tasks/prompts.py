@@ -24,6 +24,8 @@ CATEGORY_FIELDS = ("category", "subject", "info.subject")
 """Where an item's category is looked for unless the task names a field."""
 ANSWERS = frozenset({"answer", "answerKey"})
 """Fields that no prompt may hold."""
+MOST_GROUPS = 8
+"""Categories that are shown beside the whole without being asked for; MMLU has 57."""
 _PLACE = regex.compile(r"\{([\p{L}_][\p{L}\p{N}_]*(?:\.[\p{L}\p{N}_]+)*)\}")
 
 
@@ -251,6 +253,21 @@ def parts_of(name: str, category_N: Sequence[str]) -> list[tuple[str, list[int]]
     if len(names) > 1 or (names and "" in category_N):
         parts += [(f"{name}/{part}", [index for index, category in enumerate(category_N) if category == part]) for part in names]
     return parts
+
+
+def level_of(name: str, parts: Sequence[tuple[str, list[int]]]) -> dict[str, str]:
+    """Return the `level` of a part of `parts_of`: of many categories, each is a detail that is shown only when asked for."""
+    if name == parts[0][0]:
+        return {"level": "task"}
+    return {"level": "group" if len(parts) <= MOST_GROUPS + 1 else "part"}
+
+
+def cut_warning(num_cut: int, num_items: int, task: str) -> dict[str, str]:
+    """Return a `warning` where the model did not see all of some items."""
+    if not num_cut:
+        return {}
+    what = f"{num_cut:,} of {num_items:,} items of {task} are longer than the model's context and lost their beginning"
+    return {"warning": f"{what}: show fewer solved items, or leave such items out"}
 
 
 def ask(model: LanguageModel, contexts: Sequence[str], continuations: Sequence[str], *, task: str) -> list[Score]:

@@ -19,7 +19,19 @@ from rodna.evals.result import Measurement
 from rodna.evals.tasks.config import TaskConfig
 from rodna.evals.tasks.items import Outcome, Row, Task
 from rodna.evals.tasks.multiple_choice import read_question
-from rodna.evals.tasks.prompts import ask, categories, checked_template, fill, find, make_shots, parts_of, text_of, usable
+from rodna.evals.tasks.prompts import (
+    ask,
+    categories,
+    checked_template,
+    cut_warning,
+    fill,
+    find,
+    level_of,
+    make_shots,
+    parts_of,
+    text_of,
+    usable,
+)
 
 FIELDS = frozenset({"question", "answer"})
 VERSION = 1
@@ -77,10 +89,13 @@ def evaluate(model: LanguageModel, task: Task, config: TaskConfig, settings: Eva
     digest = prompt_digest(
         "question_answer", VERSION, prompt=template, shots=config.shots, solved=shots.digest, seed=settings.seed if config.shots else 0
     )
+    parts = parts_of(task.name, [category_of[pair.row.id] for pair in pairs])
     measurements = [
         measurement
-        for name, index in parts_of(task.name, [category_of[pair.row.id] for pair in pairs])
-        for measurement in _measure(name, [scored[i] for i in index], digest=digest, detail={"shots": config.shots})
+        for name, index in parts
+        for measurement in _measure(
+            name, [scored[i] for i in index], digest=digest, detail={"shots": config.shots, **level_of(name, parts)}
+        )
     ]
     return Outcome(measurements, skipped, {pair.row.id: f"{pair.question}\n{pair.answer}" for pair in pairs})
 
@@ -93,13 +108,15 @@ def _measure(name: str, scored: Sequence[_Scored], *, digest: str, detail: Mappi
     answer_bytes = np.array([_num_bytes(item.pair.answer) for item in scored], dtype=np.float64)
     whole_bytes = answer_bytes + np.array([_num_bytes(item.pair.prompt) for item in scored], dtype=np.float64)
     tokens = np.array([item.whole.num_tokens for item in scored], dtype=np.float64)
-    more = {**detail, "cut": sum(item.answer.is_cut for item in scored)}
+    num_cut = sum(item.answer.is_cut for item in scored)
+    more = {**detail, "cut": num_cut}
+    warning = cut_warning(num_cut, len(scored), name) if detail["level"] == "task" else {}
     common: dict[str, Any] = {"task_version": VERSION, "prompt_digest": digest}
     unit = "bits per UTF-8 byte"
     found = [
         Measurement(
             name, "answer_bits_per_byte", unit, "lower", ids, nats["answer"] / math.log(2), answer_bytes,
-            detail={**more, "about": "the answer, given the question"}, **common,
+            detail={**more, "about": "the answer, given the question", **warning}, **common,
         ),
         Measurement(
             name, "pair_bits_per_byte", unit, "lower", ids, nats["whole"] / math.log(2), whole_bytes,
