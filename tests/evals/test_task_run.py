@@ -5,7 +5,7 @@ import json
 import pytest
 from tests.evals.letters import Letters
 
-from rodna.core.errors import EvaluationError
+from rodna.core.errors import CannotScoreError, EvaluationError
 from rodna.evals.config import EvalConfig
 from rodna.evals.tasks.config import TaskConfig
 from rodna.evals.tasks.run import TASKS, run_tasks
@@ -99,3 +99,30 @@ def test_the_same_again_gives_the_same(root):
     first, second = (run_tasks(Letters(), tasks("pairs", "texts"), SETTINGS, root=root, training=SENTENCES[:1]) for _ in range(2))
     assert first.results == second.results
     assert first.files == second.files
+
+
+class Silent(Letters):
+    """A server's model that writes, but says nothing of costs."""
+
+    def score(self, contexts, continuations):
+        raise CannotScoreError("the server gives no log-probabilities", where="http://somewhere", fix="serve it otherwise")
+
+
+def test_what_a_model_can_be_asked_is_not_lost_with_what_it_cannot(root, capsys):
+    (root / "sums.jsonl").write_text(json.dumps({"question": "2 + 2?", "answer": "#### 4"}) + "\n")
+    found = run_tasks(Silent(writes={"": "#### 4"}), tasks("pairs", "sums"), SETTINGS, root=root)
+    assert {item.task for item in found.results} == {"sums"}
+    records = found.files[TASKS]["tasks"]
+    assert records["pairs"]["refused"] == "the server gives no log-probabilities"
+    assert records["sums"]["refused"] == ""
+    assert "warning: pairs was not asked: the server gives no log-probabilities" in capsys.readouterr().err
+
+
+def test_the_first_thing_that_the_model_was_given_is_kept(root):
+    (root / "sums.jsonl").write_text(json.dumps({"question": "2 + 2?", "answer": "#### 4"}) + "\n")
+    found = run_tasks(Letters(writes={"": "#### 4"}), tasks("pairs", "texts", "sums"), SETTINGS, root=root)
+    examples = {name: record["example"] for name, record in found.files[TASKS]["tasks"].items()}
+    assert examples["pairs"] == {"context": "", "continuation": SENTENCES[0]}
+    assert examples["texts"] == {"context": "", "continuation": SENTENCES[0]}
+    assert "2 + 2?" in examples["sums"]["prompt"]
+    assert examples["sums"]["written"] == "#### 4"

@@ -60,6 +60,9 @@ def evaluate(
     ] = "",
     show_all: Annotated[bool, typer.Option("--all", help="Show every result, not only the whole of each task and its groups.")] = False,
     seed: Annotated[int, typer.Option("--seed", help="Of intervals and of every draw; by default eval.seed.", show_default=False)] = -1,
+    processes: Annotated[
+        int, typer.Option("--processes", min=0, help="That score side by side on a CPU; by default eval.processes.", show_default=False)
+    ] = 0,
     workspace: WorkspaceOption = HERE,
     set_: SetOption = NOTHING,
     dry_run: DryRunOption = False,
@@ -75,6 +78,7 @@ def evaluate(
     if ctx.invoked_subcommand:
         return
     overrides = [*set_, *([f"eval.seed={seed}"] if seed >= 0 else [])]
+    overrides += [f"eval.processes={processes}"] if processes else []
     if not (model or task or checkpoints):
         _project(workspace, overrides, of_ensemble=of_ensemble, show_all=show_all, dry_run=dry_run, as_json=as_json)
         return

@@ -55,6 +55,9 @@ def warnings(results: Sequence[Result], tasks: Mapping[str, Mapping[str, Any]]) 
         if warning := result.detail.get("warning"):
             found.append(f"warning: {result.metric}: {warning}")
     for name, task in tasks.items():
+        if task.get("refused"):
+            found.append(f"warning: {name}: not asked: {task['refused']}")
+            continue
         if task.get("num_skipped"):
             reasons = "; ".join(f"{item['where']}: {item['reason']}" for item in task["skipped"][:2])
             more = ", ..." if task["num_skipped"] > 2 else ""

@@ -60,6 +60,10 @@ class EvaluationError(RodnaError):
     """The evaluation cannot be carried out."""
 
 
+class CannotScoreError(EvaluationError):
+    """The model writes text, but does not say what a given text costs."""
+
+
 class DiskError(RodnaError):
     """The disk is full, read-only or otherwise refuses to be written."""
 

@@ -25,7 +25,10 @@ class EvalConfig(Section):
     )
     batch_size: int = Field(default=16, ge=1, description="Full-length windows scored at once.")
     processes: int = Field(
-        default=1, ge=1, description="That score side by side on a CPU, each with its copy of the model; the numbers are the same."
+        default=1,
+        ge=1,
+        exclude=True,
+        description="That score side by side on a CPU, each with its copy of the model; the numbers are the same.",
     )
     compute_dtype: Literal["float32", "bfloat16"] = Field(
         default="float32", description="Of matrix products while scoring; bfloat16 is faster where the machine has it."

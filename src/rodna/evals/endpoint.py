@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from rodna.core.errors import EvaluationError
+from rodna.core.errors import CannotScoreError, EvaluationError
 from rodna.core.openai_client import EndpointError, OpenAIClient, parse_address, whole_characters
 from rodna.core.openai_config import EndpointConfig
 from rodna.core.openai_transport import BrokenAnswerError
@@ -194,7 +194,7 @@ def cache_folder(config: EndpointConfig) -> Path:
 
 
 def _no_scores(where: str, what: str) -> EvaluationError:
-    return EvaluationError(what, where=where, fix=f"{REMAINING}; to score texts, serve the model with vLLM, or give its folder")
+    return CannotScoreError(what, where=where, fix=f"{REMAINING}; to score texts, serve the model with vLLM, or give its folder")
 
 
 def _is_sound(answer: dict[str, Any], *, text: str, num_written: int) -> None:

@@ -1,13 +1,15 @@
 """The evaluation stage: every evaluator that is installed, and the user's tasks, on one model."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rodna.core import registry
 from rodna.core.artifact import Artifact, Draft, create
+from rodna.core.errors import CannotScoreError, EvaluationError
 from rodna.core.files import write_json
+from rodna.core.log import warn
 from rodna.corpus.documents import read_documents
 from rodna.evals.config import FORMAT_VERSION, EvalConfig
 from rodna.evals.data import EvaluationData, load_data
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from rodna.evals.model import LanguageModel
 
 GROUP = "rodna.evaluators"
+Evaluator = Callable[["LanguageModel", EvaluationData, EvalConfig], Evaluation]
 RESULTS, SAMPLES, ITEMS = "results.json", "samples.json", "items.parquet"
 
 
@@ -63,7 +66,7 @@ def evaluate_model(model: Artifact, tokens: Artifact, corpus: Artifact, config: 
     with create(out, kind="evaluation", format_version=FORMAT_VERSION, inputs=inputs, config=config, seed=config.seed) as draft:
         data = load_data(corpus, tokens, train_bytes=config.baseline_bytes, seed=config.seed)
         language_model = open_model(model, config)
-        parts = _all_evaluators(language_model, data, config)
+        parts = [evaluator(language_model, data, config) for evaluator in _evaluators()]
         parts.append(run_tasks(language_model, config.tasks, config, root=root, training=_training(corpus)))
         write_evaluation(draft, parts, config)
     return draft.result
@@ -95,11 +98,26 @@ def evaluate_any(
         parts: list[Evaluation] = []
         if corpus is not None:
             data = load_data(corpus, None, train_bytes=config.baseline_bytes, seed=config.seed)
-            parts += [held_out(model, data, config)] if is_quick else _all_evaluators(model, data, config)
+            evaluators = [held_out] if is_quick else _evaluators()
+            parts += [part for evaluator in evaluators for part in _unless_refused(evaluator, model, data, config)]
         training = None if corpus is None else _training(corpus)
         parts.append(run_tasks(model, config.tasks, config, root=root, training=training, anywhere=anywhere))
+        if not any(part.results for part in parts):
+            raise EvaluationError(
+                "nothing could be measured: the model does not say what a text costs", where=where,
+                fix="serve it with vLLM, give its folder, or ask tasks that have it write: exact_match, consistency",
+            )  # fmt: skip
         write_evaluation(draft, parts, config)
     return draft.result
+
+
+def _unless_refused(evaluator: Evaluator, model: "LanguageModel", data: EvaluationData, config: EvalConfig) -> list[Evaluation]:
+    """Return what an evaluator finds; nothing, and a warning, where the model does not say what a text costs."""
+    try:
+        return [evaluator(model, data, config)]
+    except CannotScoreError as error:
+        warn(f"held-out text was not measured by {evaluator.__module__.rpartition('.')[2]}: {error.what}")
+        return []
 
 
 def identity_of(where: str) -> str:
@@ -137,8 +155,8 @@ def _counts(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
             "skipped": sum(task["num_skipped"] for task in tasks.values())}  # fmt: skip
 
 
-def _all_evaluators(model: "LanguageModel", data: EvaluationData, config: EvalConfig) -> list[Evaluation]:
-    return [registry.load(GROUP, name)(model, data, config) for name in registry.names(GROUP)]
+def _evaluators() -> list[Evaluator]:
+    return [registry.load(GROUP, name) for name in registry.names(GROUP)]
 
 
 def _training(corpus: Artifact) -> Iterator[str]:

@@ -3,14 +3,15 @@
 import importlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rodna.core.errors import EvaluationError
+from rodna.core.errors import CannotScoreError, EvaluationError
+from rodna.core.log import warn
 from rodna.evals.config import EvalConfig
 from rodna.evals.measure import result_of
-from rodna.evals.model import LanguageModel
+from rodna.evals.model import LanguageModel, Score
 from rodna.evals.result import Evaluation, Measurement, Result
 from rodna.evals.tasks.config import TaskConfig
 from rodna.evals.tasks.items import TEXT_OF, Outcome, Task
@@ -18,6 +19,7 @@ from rodna.evals.tasks.reading import read_task
 
 if TYPE_CHECKING:
     from rodna.evals.contamination import Seen
+    from rodna.models.generate import Sampling
 
 TASKS = "tasks.json"
 
@@ -47,23 +49,23 @@ def run_tasks(
     _check_names(tasks)
     # All are read before the first is scored: a misspelt path shows at once, not after hours.
     read = [read_task(config, root, seed=settings.seed, anywhere=anywhere) for config in tasks]
-    outcomes = [_ask(model, task, config, settings) for task, config in zip(read, tasks, strict=True)]
-    seen = _look_up({task.name: outcome.texts for task, outcome in zip(read, outcomes, strict=True)}, training)
+    asked = [_ask(model, task, config, settings) for task, config in zip(read, tasks, strict=True)]
+    seen = _look_up({one.task.name: one.outcome.texts for one in asked}, training)
     results: list[Result] = []
     measurements: list[Measurement] = []
     files: dict[str, Any] = {}
     seen_of: dict[str, frozenset[str]] = {}
     records: dict[str, Any] = {}
-    for task, config, outcome in zip(read, tasks, outcomes, strict=True):
-        ids = frozenset(identity for identity, what in seen.get(task.name, {}).items() if what.verdict == "seen")
-        for item in outcome.measurements:
+    for one in asked:
+        found = seen.get(one.task.name, {})
+        ids = frozenset(identity for identity, what in found.items() if what.verdict == "seen")
+        for item in one.outcome.measurements:
             results.append(result_of(item, samples=settings.bootstrap_samples, seed=settings.seed, seen=ids))
             if ids:
                 seen_of[item.task] = ids
-        measurements += outcome.measurements
-        clash = sorted(files.keys() & outcome.files)
-        files |= {f"{task.name}-{name}" if name in clash else name: value for name, value in outcome.files.items()}
-        records[task.name] = _record(task, config, outcome, seen.get(task.name, {}), is_checked=training is not None)
+        measurements += one.outcome.measurements
+        files |= {f"{one.task.name}-{name}" if name in files else name: value for name, value in one.outcome.files.items()}
+        records[one.task.name] = _record(one, found, is_checked=training is not None)
     return Evaluation(results, {**files, TASKS: {"model": model.description, "tasks": records}}, measurements, seen_of)
 
 
@@ -76,9 +78,34 @@ def _check_names(tasks: Sequence[TaskConfig]) -> None:
         )
 
 
-def _ask(model: LanguageModel, task: Task, config: TaskConfig, settings: EvalConfig) -> Outcome:
+@dataclass(frozen=True)
+class _Asked:
+    """A task, and what came of it.
+
+    Attributes:
+        task: as it was read.
+        config: with the kind that was found.
+        outcome: empty where the model cannot be asked.
+        example: the first thing the model was given, as JSON.
+        refused: why the model cannot be asked this; empty where it can.
+    """
+
+    task: Task
+    config: TaskConfig
+    outcome: Outcome
+    example: dict[str, str]
+    refused: str = ""
+
+
+def _ask(model: LanguageModel, task: Task, config: TaskConfig, settings: EvalConfig) -> _Asked:
+    """Ask one task; a model that says nothing of costs is no reason to lose what it wrote for the others."""
     kind = importlib.import_module(f"rodna.evals.tasks.{task.kind}")
-    outcome: Outcome = kind.evaluate(model, task, config.model_copy(update={"kind": task.kind}), settings)
+    known, watched = config.model_copy(update={"kind": task.kind}), _Watched(model)
+    try:
+        outcome: Outcome = kind.evaluate(watched, task, known, settings)
+    except CannotScoreError as error:
+        warn(f"{task.name} was not asked: {error.what}")
+        return _Asked(task, known, Outcome([]), {}, error.what)
     if not outcome.measurements:
         skipped = [*task.skipped, *outcome.skipped]
         raise EvaluationError(
@@ -87,7 +114,35 @@ def _ask(model: LanguageModel, task: Task, config: TaskConfig, settings: EvalCon
             where=f"task {task.name}",
             fix="correct the items, or map their fields with `fields`",
         )
-    return outcome
+    return _Asked(task, known, outcome, watched.example)
+
+
+class _Watched:
+    """A model that remembers the first thing it was given, so that the evaluation can show what a prompt looked like."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        self._model = model
+        self.example: dict[str, str] = {}
+
+    @property
+    def description(self) -> dict[str, Any]:
+        return self._model.description
+
+    def score(self, contexts: Sequence[str], continuations: Sequence[str]) -> list[Score]:
+        if contexts and not self.example:
+            self.example = {"context": contexts[0], "continuation": continuations[0]}
+        return self._model.score(contexts, continuations)
+
+    def score_documents(self, texts: Sequence[str]) -> list[Score]:
+        if texts and not self.example:
+            self.example = {"context": "", "continuation": texts[0]}
+        return self._model.score_documents(texts)
+
+    def generate(self, prompts: Sequence[str], sampling: "Sampling") -> list[str]:
+        written = self._model.generate(prompts, sampling)
+        if prompts and not self.example:
+            self.example = {"prompt": prompts[0], "written": written[0]}
+        return written
 
 
 def _look_up(texts: Mapping[str, Mapping[str, str]], training: Iterable[str] | None) -> dict[str, dict[str, "Seen"]]:
@@ -105,14 +160,16 @@ def _look_up(texts: Mapping[str, Mapping[str, str]], training: Iterable[str] | N
     return found
 
 
-def _record(task: Task, config: TaskConfig, outcome: Outcome, found: Mapping[str, "Seen"], *, is_checked: bool) -> dict[str, Any]:
-    skipped = [*task.skipped, *outcome.skipped]
+def _record(one: _Asked, found: Mapping[str, "Seen"], *, is_checked: bool) -> dict[str, Any]:
+    skipped = [*one.task.skipped, *one.outcome.skipped]
     verdicts = Counter(what.verdict for what in found.values())
     return {
-        "kind": task.kind,
-        "config": config.model_dump(mode="json"),
-        "digest": task.digest,
-        "num_items": len(task.rows),
+        "kind": one.task.kind,
+        "config": one.config.model_dump(mode="json"),
+        "digest": one.task.digest,
+        "refused": one.refused,
+        "example": one.example,
+        "num_items": len(one.task.rows),
         "num_skipped": len(skipped),
         "skipped": [asdict(item) for item in skipped],
         "contamination": {"is_checked": is_checked, **{verdict: verdicts[verdict] for verdict in ("seen", "unseen", "unknown")}},
