@@ -17,6 +17,8 @@ DEFAULT_CONTEXT = 2048
 CAUSAL_TOLERANCE = 1e-3
 """Largest difference that a later token may make to an earlier position's scores, in any unit: what rounding does stays far below."""
 
+COPY_TOKENIZER = "copy the tokenizer's files (tokenizer.json, or tokenizer.model and tokenizer_config.json) from where the model came from"
+
 
 @dataclass(frozen=True)
 class Opened:
@@ -154,8 +156,7 @@ def _open_tokenizer(folder: Path) -> Any:
     except Exception as error:  # the tokenizers library raises bare Exception for whatever is wrong with a file
         raise TokenizerError(
             f"the model has no tokenizer that can be opened: {_first_line(error)}", where=str(folder),
-            fix="copy the tokenizer's files (tokenizer.json, or tokenizer.model and tokenizer_config.json) from where the model came from; "
-            "a SentencePiece file needs `pip install sentencepiece`",
+            fix=f"{COPY_TOKENIZER}; a SentencePiece file needs `pip install sentencepiece`",
         ) from error  # fmt: skip
 
 
@@ -168,8 +169,10 @@ def _first_line(error: BaseException) -> str:
 def _check_vocabulary(folder: Path, model: Any, tokenizer: Any) -> None:
     rows = int(model.get_input_embeddings().weight.shape[0])
     vocabulary: dict[str, int] = tokenizer.get_vocab()
-    if not vocabulary:
-        raise TokenizerError("the tokenizer is empty", where=str(folder), fix="copy its files again")
+    if not vocabulary.keys() - set(tokenizer.all_special_tokens) - tokenizer.get_added_vocab().keys():
+        # Where files are missing, transformers makes a tokenizer of special tokens alone, for which every text is empty.
+        raise TokenizerError(f"the model has no tokenizer: that of its family, {type(tokenizer).__name__}, finds no vocabulary here",
+                             where=str(folder), fix=COPY_TOKENIZER)  # fmt: skip
     token, largest = max(vocabulary.items(), key=lambda item: item[1])
     if largest >= rows:
         raise TokenizerError(
