@@ -128,6 +128,21 @@ def test_made_up_words_are_found_and_listed_beside_those_of_people():
     assert {"word": "яблыкі", "count": 1, "in_training": 0} in words["held_out"]
 
 
+def test_in_a_script_without_spaces_neighbouring_characters_are_looked_up_and_foreign_words_are_not():
+    texts = ["我哋今日去食飯,你去唔去呀?佢話佢都想去食飯,不過今日好忙 OK.", "佢今日好忙,唔去食飯喇.我哋聽日再去啦,好唔好?"] * 2
+    documents = [Document(str(n), text, "s", "yue") for n, text in enumerate(texts)]
+    train = ["我哋今日去食飯,佢今日好忙."] * 2
+    known = EvaluationData("yue", documents, tokens=None, train=train, train_bytes=200, validation=[])
+    evaluation = evaluate(Parrot("我哋今日食忙哋"), known, CONFIG)
+    found = {result.metric: result for result in all_results(evaluation, samples=100, seed=0)}
+    assert "real_words" not in found
+    # 我哋 哋今 今日 are known; 日食 食忙 忙哋 are not.
+    assert found["attested_2_grams"].value == 3 / 6
+    assert found["attested_3_grams"].value == 2 / 5
+    assert found["attested_2_grams"].detail["reference"] == 1
+    assert not any(name.startswith("attested") for name in measured("食飯"))
+
+
 def test_the_same_text_to_everyone_is_like_itself_and_other_texts_are_not():
     same, other = measured(HELD_OUT[1]), measured(*HELD_OUT)
     assert same["self_bleu_8"].value == pytest.approx(1)

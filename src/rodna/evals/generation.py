@@ -37,6 +37,8 @@ LISTED_COPIES = 20
 LOOP_PERIOD = 100
 LOOP_REPEATS = 4
 LOOP_CHARACTERS = 24
+LEAST_SHARE = 0.05
+"""Of held-out words and character pairs that must be of a kind for it to be looked up."""
 MIN_LETTERS = 20
 """A text with fewer letters says too little about its language."""
 
@@ -95,9 +97,10 @@ class Written:
         """Return what `measure` does, counting the model's and people's texts in the same way."""
         return self.measure(metric, unit, direction, count(self.texts), count(self.reference), **detail)
 
-    def result(self, metric: str, unit: str, direction: Direction, value: tuple[float, float, float], **detail: Any) -> Result:
-        """Return a number that has no items."""
-        return Result(TASK, metric, value[0], unit, value[1], value[2], len(self.texts), direction, TASK_VERSION, self.digest, 0, detail)
+    def result(self, metric: str, unit: str, direction: Direction, *value: float, **detail: Any) -> Result:
+        """Return a number that has no items: its value, and low and high where they are known."""
+        low, high = value[1:] or value * 2
+        return Result(TASK, metric, value[0], unit, low, high, len(self.texts), direction, TASK_VERSION, self.digest, 0, detail)
 
 
 @dataclass
@@ -218,13 +221,13 @@ def _diversity(written: Written, data: EvaluationData, found: _Found) -> None:
             continue
         detail = {"reference": other / other_total, "different": different, "total": total, "n_grams_of": UNIT_RULE}
         unit = f"share of {length}-grams that are different; shorter texts have more"
-        found.results.append(written.result(f"distinct_{length}", unit, "none", _point(different / total), **detail))
+        found.results.append(written.result(f"distinct_{length}", unit, "none", different / total, **detail))
         size = common_size(SIZES, fits=min(total, other_total) // 2)
         value, human = (distinct_of(texts, length, size) if size else None for texts in (ours, theirs))
         if value and human:
             detail = {"reference": human[0], "reference_interval": list(human[1:]), "n_grams_of": UNIT_RULE}
             unit = f"share of {length}-grams that are different, among {size} drawn"
-            found.results.append(written.result(f"distinct_{length}_of_{size}", unit, "none", value, **detail))
+            found.results.append(written.result(f"distinct_{length}_of_{size}", unit, "none", *value, **detail))
     for length in (1, 4):
         unit = f"share of {length}-grams that stood before within {WINDOW}"
         counts = repeated(ours, length), repeated(theirs, length)
@@ -274,7 +277,7 @@ def _list_copies(written: Written, train: TrainingText, data: EvaluationData, se
     longest = next((copy.text for copy in ours if copy and len(copy.text) == size), "")
     unit = "characters that stand so in the training text"
     detail = {"searched": searched, "reference": other, "copy": longest}
-    found.results.append(written.result("longest_copy", unit, "lower", _point(size), **detail))
+    found.results.append(written.result("longest_copy", unit, "lower", float(size), **detail))
     found.files["copies.json"] = {
         "searched": searched,
         "written": _listed(ours, written.ids, data),
@@ -297,7 +300,11 @@ def _real_words(written: Written, prompts: Sequence[str], data: EvaluationData, 
     ours = [whole_words(text, continues=bool(prompt)) for text, prompt in zip(written.texts, prompts, strict=True)]
     theirs = [whole_words(text, continues=False) for text in written.reference]
     attested = {"attested_at_least": known.attested, "searched": searched}
-    if any(theirs):
+    num_words = sum(map(len, theirs))
+    num_sequences = int(known.count_sequences(written.reference, SEQUENCES[0])[1].sum())
+    # A few foreign words in a text without spaces say nothing of it, nor a few foreign characters in one with spaces.
+    least = LEAST_SHARE * (num_words + num_sequences)
+    if num_words > least:
         unit = f"share of words that stand {known.attested} times or more in the training text"
         counts = known.count_words(ours), known.count_words(theirs)
         found.measurements += written.measure("real_words", unit, "higher", *counts, **attested)
@@ -339,8 +346,3 @@ def _script_and_language(written: Written, language: str, found: _Found) -> None
 
 def _lengths(texts: Sequence[str]) -> NDArray[np.int64]:
     return np.array([len(text) for text in texts], dtype=np.int64)
-
-
-def _point(value: float) -> tuple[float, float, float]:
-    """Return a number whose interval is not known."""
-    return float(value), float(value), float(value)
