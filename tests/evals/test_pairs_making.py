@@ -256,3 +256,33 @@ def test_the_pairs_are_a_task_of_the_kind_minimal_pairs(tmp_path, made):
     assert task.kind == "minimal_pairs"
     assert len(task.rows) == len(made.pairs)
     assert not task.skipped
+
+
+def determined(number, determiner_case, *, adposition):
+    """Return `(with) that thing falls`, the thing no subject, the determiner in a case that agrees or does not."""
+    case = ("s", "s", "ADP", "_") if adposition else ("vot", "vot", "ADV", "_")
+    form = {"Nom": "toj", "Ins": "tym"}[determiner_case] + ("" if number == "Sing" else "i")
+    that = (form, "toj", "DET", f"Case={determiner_case}|Number={number}")
+    return lambda n, v, noun_case: sentence(
+        (case, 3 if adposition else 4, "case" if adposition else "advmod"), (that, 3, "det"), (noun(n, number, noun_case), 4, "obl"),
+        (verb(v, "Sing"), 0, "root"),
+    )  # fmt: skip
+
+
+def test_a_determiner_that_could_be_a_part_of_the_clause_of_its_own_keeps_its_case(tmp_path):
+    path = tmp_path / "toy.conllu"
+    blocks = [
+        determined(number, case, adposition=adposition)(n, v, case)
+        for adposition in (True, False)
+        for number in ("Sing", "Plur")
+        for case in ("Nom", "Ins")
+        for n in NOUNS
+        for v in VERBS
+        if not (adposition and case == "Nom")
+    ]
+    path.write_text("".join([*treebank(), *blocks]), encoding="utf-8")
+    made = make_pairs([path], max_per_lemma=1000)
+    shown = [pair for pair in made.pairs if pair.UID == "noun_determiner_case"]
+    assert shown
+    assert all(pair.sentence_good.startswith("S ") for pair in shown)
+    assert made.account.dropped["noun_determiner_case"]["may_stand_alone"] > 0

@@ -141,6 +141,8 @@ class Swapper:
             return "may_be_licensed"
         if name == "Person" and not link.controller.features.get(name) and features.get("Number") not in ("", "Sing"):
             return "unagreement"
+        if name == "Case" and word.upos in ("DET", "PRON") and _may_stand_alone(sentence, link.controller):
+            return "may_stand_alone"
         if link.is_subject and name == "Number" and _is_quantity(sentence, link.controller, features.get(name)):
             return "quantity"
         if link.is_subject and self._has_other_subject(sentence, link, features):
@@ -193,15 +195,9 @@ class Swapper:
 
 
 _ORDER = (
-    "controller_syncretic",
-    "syncretic",
-    "quantity",
-    "object_may_be_subject",
-    "attached",
-    "unagreement",
-    "same_form",
+    "controller_syncretic", "syncretic", "may_stand_alone", "quantity", "object_may_be_subject", "attached", "unagreement", "same_form",
     "may_be_licensed",
-)
+)  # fmt: skip
 """Of several reasons, the one that says how near a candidate came."""
 
 
@@ -211,6 +207,12 @@ def _unusable(word: Word, name: str) -> str:
     if is_odd(word):
         return "odd_word"
     return "several_values" if "," in word.features.get(name) else ""
+
+
+def _may_stand_alone(sentence: Sentence, noun: Word) -> bool:
+    """Return whether a determiner in another case may be a part of the clause of its own: each every-weekend goes, to each."""
+    in_clause = noun.relation.partition(":")[0] in ("nsubj", "obj", "iobj", "obl")
+    return in_clause and not any(word.relation.partition(":")[0] == "case" for word in sentence.children(noun.number))
 
 
 def _is_quantity(sentence: Sentence, subject: Word, number: str) -> bool:
