@@ -78,7 +78,7 @@ def test_files_of_different_length_are_an_error_that_names_both_counts(tmp_path)
 def test_sentences_of_a_document_are_drawn_together(tmp_path):
     write(tmp_path, {"a": ["x", "", "yy", "z"], "b": ["u", "v", "w", "w"]}, documents=["one\tnews", "one", "two", "two"])
     for item in measure(tmp_path).measurements:
-        assert list(item.groups) == ["one", "two", "two"]
+        assert (list(item.groups), item.detail["documents"]) == (["one", "two", "two"], 2)
 
 
 def test_documents_are_known_where_only_some_lines_are_drawn(tmp_path):

@@ -64,7 +64,7 @@ def evaluate(model: LanguageModel, task: Task, config: TaskConfig, settings: Eva
             name, texts[name], bytes_of[name], np.array([score.nats for score in found]) / math.log(2),
             np.array([score.num_tokens for score in found], dtype=np.float64),
         )  # fmt: skip
-        detail = {"language": name, "cut": sum(score.is_cut for score in found), "compared_with": config.pivot or MEAN}
+        detail = {"language": name, "documents": len(set(groups)), "compared_with": config.pivot or MEAN}
         measurements += _measure(language, reference_N, task.name, [row.id for row in rows], groups, digest=digest, detail=detail)
     # The training text may hold one language of a sentence alone.
     by_language = {f"{row.id}{TEXT_OF}{name}": texts[name][place] for place, row in enumerate(rows) for name in names}
