@@ -3,7 +3,6 @@
 Used for evaluation and for translation. The standard library only.
 """
 
-import ipaddress
 import json
 import os
 import random
@@ -263,15 +262,6 @@ class _Gate:
 def whole_characters(text: str) -> str:
     """Return a text whose halves of surrogate pairs, which JSON can spell but no UTF-8 can hold, are U+FFFD."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def is_local(address: str) -> bool:
-    """Return whether an address is this machine's own."""
-    host = urlsplit(address).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _read_key() -> str:
