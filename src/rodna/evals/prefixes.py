@@ -113,8 +113,8 @@ def plant(readings: Sequence[Reading], *, token_in_pairs: float) -> Forest:
 
     Args:
         readings: sorted, so that those which begin alike are neighbours, and no two the same.
-        token_in_pairs: how many pairs of positions attention compares in the time that the rest of the model takes for one token. A reading
-            joins a row only where what it shares is worth more than the longer row; 0 shares nothing.
+        token_in_pairs: how many pairs of positions attention compares in the time that the rest of the model takes for one token. A
+            reading joins a row only where what it shares is worth more than the longer row costs.
     """
     builder = _Builder()
     before: tuple[int, ...] = ()
