@@ -89,6 +89,7 @@ def test_masks_are_read_with_spaces_that_a_model_put_into_them():
         ("m² and ½", "м² и ½"),
         ("-5", "−5"),
         ("007", "7"),
+        ("$140-$14 = $126", "140$-14$ = 126$"),
     ],
 )
 def test_the_same_numbers_in_another_script_or_convention_are_the_same(source: str, translation: str):

@@ -10,7 +10,7 @@ _GROUPING = "'’\u00a0\u202f\u2009٬ "
 _DECIMAL = "٫"
 _EITHER = ".,"
 _SEPARATORS = _GROUPING.strip(" ") + _DECIMAL + _EITHER
-_SIGN = r"(?:(?<![^\s(\[{=,;:<>$€£¥₹«“\"])[-−])?"
+_SIGN = r"(?:(?<![^\s(\[{=,;:<>«“\"])[-−])?"
 _SINGLE = "¼-¾⅐-⅞⁰¹²³⁴-⁹₀-₉"
 NUMBER = re.compile(rf"{_SIGN}\d+(?:[{_SEPARATORS}]\d+)*|[{_SINGLE}]")
 _WITH_SPACES = re.compile(rf"{_SIGN}(?:(?<!\d)\d{{1,3}}(?: \d{{3}}(?!\d))+(?:[.,]\d+)?|\d+(?:[{_SEPARATORS}]\d+)*)|[{_SINGLE}]")

@@ -43,9 +43,10 @@ def translate(
 
     given = {"source_language": source, "language": target, "fields": _names(fields), "options": _names(options), "answer": answer}
     config = _configure(given, set_)
+    translators = _open([translator, second, back], config, out)
     out.mkdir(parents=True, exist_ok=True)
     with locked(Workspace(out)):
-        counts = translate_benchmark(file, out, config, _open([translator, second, back], config, out))
+        counts = translate_benchmark(file, out, config, translators)
     if as_json:
         print_json({"path": str(out), **counts})
         return
