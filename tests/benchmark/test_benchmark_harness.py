@@ -84,8 +84,8 @@ def in_harness(checkpoint: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, 
 
 def in_rodna(checkpoint: Path, folder: Path, as_json: Callable[[Any], Any], rodna: Callable[..., Any]) -> dict[str, Any]:
     result = as_json(
-        rodna("eval", "--model", checkpoint, "--task", folder / "benchmark.jsonl", "--out", folder.parent / "measured", "--json", "--no-corpus",
-              "--set", "eval.bootstrap_samples=100", "--set", "eval.compute_dtype=float32")
+        rodna("eval", "--model", checkpoint, "--task", folder / "benchmark.jsonl", "--out", folder.parent / "measured", "--json",
+              "--no-corpus", "--set", "eval.bootstrap_samples=100", "--set", "eval.compute_dtype=float32")
     )  # fmt: skip
     return {row["metric"]: row for row in result["results"] if row["task"] == "benchmark"}
 
@@ -139,7 +139,8 @@ def source(tmp_path: Path) -> Path:
 
 def options(source: Path, **changed: str) -> list[str]:
     given = {
-        "from": "en", "to": "ca", "translator": "apertium", "fields": "question.stem,question.choices.text", "out": str(source.parent / "out"),
+        "from": "en", "to": "ca", "translator": "apertium", "fields": "question.stem,question.choices.text",
+        "out": str(source.parent / "out"),
         **changed,
     }  # fmt: skip
     return ["benchmark", "translate", str(source), *(part for name, value in given.items() for part in (f"--{name}", value))]

@@ -324,7 +324,7 @@ def test_a_verdict_takes_effect_when_the_benchmark_is_rebuilt(tmp_path: Path):
     counts = store.rebuild(out)
 
     assert (counts["accepted"], counts["repaired"], counts["rejected"]) == (22, 1, 1)
-    assert counts["human"] == {"seen": 3, "accept": 1, "edit": 1, "reject": 1}
+    assert counts["human"] == {"seen": 3, "accept": 1, "edit": 1, "reject": 1, "stale": 0}
     lines = {line["id"]: line for line in read_json_lines(out / "benchmark.jsonl")}
     assert lines["q2"]["choices"][0] == "новы тэкст"
     assert [lines[name]["provenance"]["human"] for name in ("q0", "q2", "q3")] == ["accept", "edit", ""]
@@ -386,6 +386,23 @@ def test_translating_again_keeps_what_people_decided(tmp_path: Path):
     out = tmp_path / "out"
     counts = translate_benchmark(tmp_path / "source.jsonl", out, CONFIG, Translators(Cipher()))
     assert (counts["rejected"], counts["human"]["seen"]) == (1, 1)
+
+
+def test_a_verdict_on_a_translation_that_was_replaced_has_no_effect(tmp_path: Path):
+    run(tmp_path, questions(), Spoiling(lambda translation, text, _: translation + "!" if "about the sun" in text else translation))
+    out = tmp_path / "out"
+    store.apply_verdict(out, "q0", "reject", {}, "Alesia")
+    store.apply_verdict(out, "q1", "reject", {}, "Alesia")
+    counts = translate_benchmark(tmp_path / "source.jsonl", out, CONFIG, Translators(Cipher()))
+
+    assert counts["rejected"] == 1
+    assert counts["human"] == {"seen": 1, "accept": 0, "edit": 0, "reject": 1, "stale": 1}
+
+
+def test_the_licence_of_the_source_is_inherited(tmp_path: Path):
+    run(tmp_path, questions(), Cipher(), config=CONFIG.model_copy(update={"licence": "MIT"}))
+
+    assert Artifact.open(tmp_path / "out").manifest.licences == {"source.jsonl": "MIT"}
 
 
 def test_a_folder_without_items_cannot_be_rebuilt(tmp_path: Path):

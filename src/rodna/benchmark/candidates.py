@@ -61,6 +61,15 @@ ATTEMPTS: tuple[tuple[Masking, tuple[str, ...]], ...] = (
 )
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """A way to translate a text again, and what it is called."""
+
+    translator: Translator
+    masking: Masking
+    edits: tuple[str, ...]
+
+
 @dataclass
 class Candidates:
     """Every text's candidates, made when they are needed."""
@@ -86,15 +95,15 @@ class Candidates:
         A text that the first translator could not translate at all is not asked of it again: only of the second.
         """
         result = dict(chosen)
-        for translator, attempt, masking, edits in self._attempts():
+        for attempt in self._attempts():
             failing = [text for text, candidate in result.items() if not candidate.is_good]
-            if translator is self.translators.first:
+            if attempt.translator is self.translators.first:
                 failing = [text for text in failing if isinstance(result[text].text, str)]
             if not failing:
                 continue
-            answers = self.second if attempt == "second" else self._draft(translator, failing, masking)
+            answers = self._draft(attempt.translator, failing, attempt.masking)
             for text in failing:
-                candidate = self._judged(text, answers[text], translator, edits)
+                candidate = self._judged(text, answers[text], attempt.translator, attempt.edits)
                 if candidate.is_good:
                     result[text] = replace(candidate, because=chosen[text].problems)
         return result
@@ -113,14 +122,10 @@ class Candidates:
             return {}
         return draft(self.memory, self.translators.back, translations, self.config.language, self.config.source_language, "placeholders")
 
-    def _attempts(self) -> list[tuple[Translator, str, Masking, tuple[str, ...]]]:
-        found: list[tuple[Translator, str, Masking, tuple[str, ...]]] = [
-            (self.translators.first, "again", masking, edits) for masking, edits in ATTEMPTS[1:]
-        ]
+    def _attempts(self) -> list[Attempt]:
+        found = [Attempt(self.translators.first, masking, edits) for masking, edits in ATTEMPTS[1:]]
         if self.translators.second is not None:
-            second: tuple[str, ...] = ("second_translator",)
-            found += [(self.translators.second, "second", ATTEMPTS[0][0], second)]
-            found += [(self.translators.second, "again", masking, (*second, *edits)) for masking, edits in ATTEMPTS[1:]]
+            found += [Attempt(self.translators.second, masking, ("second_translator", *edits)) for masking, edits in ATTEMPTS]
         return found
 
     def _draft(self, translator: Translator, texts: Sequence[str], masking: Masking) -> dict[str, Answer]:

@@ -34,6 +34,8 @@ class BenchmarkConfig(Section):
         default=(), description="Those of them that are the answers to choose from; none: lists, or names alike but for the last letter."
     )
     answer: str = Field(default="", description="The field that names or holds the right answer; empty: answer, answerKey, gold or label.")
+    licence: str = Field(default="", description="Licence of the benchmark, as an SPDX identifier; the translation inherits it.")
+    origin: str = Field(default="", description="Where the benchmark is from.")
     identifier: str = Field(default="builtin", description="Tells languages: `builtin`, `off`, or the path of a model.")
     min_confidence: float = Field(default=0.9, gt=0, le=1, description="A language less probable than this is unknown, not wrong.")
     min_letters: int = Field(default=100, ge=1, description="Items of fewer letters are not taken for a third language.")

@@ -4,6 +4,7 @@
 `verdicts.jsonl` is appended to. `benchmark.jsonl`, `rejected.jsonl`, `harness/` and the manifest follow from these two (`rebuild`).
 """
 
+import hashlib
 import json
 import time
 from collections import Counter
@@ -106,10 +107,25 @@ def apply_verdict(folder: Path, id: str, verdict: Verdict, text: Mapping[str, st
         what = f"{empty[0]} has no translation" if empty else "the item could not be read, so there is nothing to keep"
         raise BenchmarkError(what, where=where, fix="edit it, giving every text, or reject it" if empty else "reject it")
     log = JsonLines(folder / VERDICTS)
-    log.write({"id": id, "verdict": verdict, "text": dict(text), "who": who, "time": datetime.now(UTC).isoformat(timespec="seconds")})
+    log.write(
+        {
+            "id": id,
+            "verdict": verdict,
+            "text": dict(text),
+            "who": who,
+            "seen": seen(record),
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+    )
     log.close()
     found = [(path, check(sources[path], new)) for path, new in text.items() for check in (check_placeholders, check_numbers)]
     return [f"{path}: {check.name}: {check.detail}" for path, check in found if not check.passed]
+
+
+def seen(record: Mapping[str, Any]) -> str:
+    """Return a digest of what a person judges: the texts of an item and their translations."""
+    texts = [[segment["path"], segment["source"], segment["translation"]] for segment in record["segments"]]
+    return hashlib.sha256(json.dumps(texts).encode()).hexdigest()
 
 
 def rebuild(folder: Path) -> dict[str, Any]:
@@ -122,7 +138,10 @@ def rebuild(folder: Path) -> dict[str, Any]:
         BenchmarkError: the folder holds no translated benchmark, or its items are damaged.
     """
     started = time.perf_counter()
-    records, verdicts = read_records(folder), read_verdicts(folder)
+    records, given = read_records(folder), read_verdicts(folder)
+    # What a person said of another translation says nothing about this one.
+    verdicts = {record["id"]: given[record["id"]] for record in records if given.get(record["id"], {}).get("seen") == seen(record)}
+    stale = sum(record["id"] in given and record["id"] not in verdicts for record in records)
     about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
     (folder / MANIFEST).unlink(missing_ok=True)
     final = [judged(record, verdicts.get(record["id"])) for record in records]
@@ -134,7 +153,7 @@ def rebuild(folder: Path) -> dict[str, Any]:
     from rodna.benchmark.harness_tasks import write_harness_tasks
 
     write_harness_tasks(folder, kept, config)
-    counts = count(final, verdicts)
+    counts = count(final, stale)
     _write_manifest(folder, about, counts, time.perf_counter() - started)
     return counts
 
@@ -158,8 +177,13 @@ def judged(record: Mapping[str, Any], verdict: Mapping[str, Any] | None) -> dict
     return {**result, "status": status, "reasons": [], "detail": [], "edits": edits, "translation": translated(record["source"], texts)}
 
 
-def count(final: Sequence[Mapping[str, Any]], verdicts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what became of the items: the four outcomes add up to all of them."""
+def count(final: Sequence[Mapping[str, Any]], stale: int) -> dict[str, Any]:
+    """Return what became of the items: the four outcomes add up to all of them.
+
+    Args:
+        final: items after the verdicts.
+        stale: verdicts on translations that were since replaced; they have no effect.
+    """
     status = Counter(record["status"] for record in final)
     reasons = Counter(reason for record in final for reason in record["reasons"])
     edits = Counter(edit for record in final for edit in record["edits"])
@@ -169,7 +193,7 @@ def count(final: Sequence[Mapping[str, Any]], verdicts: Mapping[str, Any]) -> di
         **{name: status[name] for name in ("accepted", "repaired", "rejected", "failed")},
         "reasons": dict(sorted(reasons.items())),
         "edits": dict(sorted(edits.items())),
-        "human": {"seen": sum(human.values()), **{name: human[name] for name in get_args(Verdict)}},
+        "human": {"seen": sum(human.values()), **{name: human[name] for name in get_args(Verdict)}, "stale": stale},
     }
     assert sum(result[name] for name in ("accepted", "repaired", "rejected", "failed")) == len(final), "every item has an outcome"
     return result
@@ -214,6 +238,7 @@ def _write_manifest(folder: Path, about: Mapping[str, Any], counts: Mapping[str,
         inputs=inputs,
         config=about["config"],
         counts=dict(counts),
+        licences={about["source"]["file"]: about["config"]["licence"]} if about["config"]["licence"] else {},
         files={path.relative_to(folder).as_posix(): FileEntry(size_bytes=path.stat().st_size, sha256=sha256_of(path)) for path in files},
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=round(seconds, 3),

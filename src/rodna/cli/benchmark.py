@@ -27,6 +27,8 @@ def translate(
     back: Annotated[str, typer.Option(help="Who translates back; by default the second translator, else the first; `off`: nobody.")] = "",
     options: Annotated[str, typer.Option(help="Those of them that are the options; by default a list, or option_a, ...")] = "",
     answer: Annotated[str, typer.Option(help="The field that names the right answer; by default answer, answerKey, gold or label.")] = "",
+    licence: Annotated[str, typer.Option(help="Licence of the benchmark (SPDX); the translation inherits it.")] = "",
+    origin: Annotated[str, typer.Option(help="Where the benchmark is from: an address, a paper.")] = "",
     set_: SetOption = NOTHING,
     as_json: JsonOption = False,
 ) -> None:
@@ -42,7 +44,7 @@ def translate(
     from rodna.core.workspace import Workspace
 
     given = {"source_language": source, "language": target, "fields": _names(fields), "options": _names(options), "answer": answer}
-    config = _configure(given, set_)
+    config = _configure({**given, "licence": licence, "origin": origin}, set_)
     translators = _open([translator, second, back], config, out)
     out.mkdir(parents=True, exist_ok=True)
     with locked(Workspace(out)):
