@@ -38,7 +38,7 @@ def test_costs_that_differ_by_rounding_alone_are_a_tie():
 def test_sentences_are_whole_documents_and_every_token_counts():
     model = Letters(cost=MODEL)
     ask(pair(("xaa", "xb")), model=model)
-    assert model.asked == [(["", ""], ["xaa", "xb"])]
+    assert model.asked == [(["", ""], [" xaa", " xb"])]
     # A longer sentence costs more: nothing is divided by its length. 2 + 1 + 1 against 2 + 3.
     assert found(ask(pair(("xaa", "xb"))))["task", "accuracy"].numerator_N.tolist() == [1]
     assert found(ask(pair(("xaaaa", "xb"))))["task", "accuracy"].numerator_N.tolist() == [0]
@@ -98,6 +98,15 @@ def test_nothing_to_score_measures_nothing():
 def test_a_likelihood_that_is_no_number_is_an_error():
     with pytest.raises(EvaluationError, match=r"the model's likelihood of 1 of 2 texts is not a finite number\n  where: task task"):
         ask(pair(("xa", "xn")), model=Letters(cost={"n": float("nan")}))
+
+
+def test_the_prompt_says_what_stands_around_a_sentence_and_has_to_hold_it():
+    model = Letters(cost=MODEL)
+    plain = found(ask(pair(RIGHT), model=model, prompt="{sentence}"))["task", "accuracy"]
+    assert model.asked == [(["", ""], ["xa", "xb"])]
+    assert plain.prompt_digest != found(ask(pair(RIGHT)))["task", "accuracy"].prompt_digest
+    with pytest.raises(EvaluationError, match=r"the prompt does not hold the sentence: 'Is it right\?'"):
+        ask(pair(RIGHT), prompt="Is it right?")
 
 
 def test_results_name_the_version_and_what_the_model_read():

@@ -122,7 +122,7 @@ def test_the_first_thing_that_the_model_was_given_is_kept(root):
     (root / "sums.jsonl").write_text(json.dumps({"question": "2 + 2?", "answer": "#### 4"}) + "\n")
     found = run_tasks(Letters(writes={"": "#### 4"}), tasks("pairs", "texts", "sums"), SETTINGS, root=root)
     examples = {name: record["example"] for name, record in found.files[TASKS]["tasks"].items()}
-    assert examples["pairs"] == {"context": "", "continuation": SENTENCES[0]}
+    assert examples["pairs"] == {"context": "", "continuation": " " + SENTENCES[0]}
     assert examples["texts"] == {"context": "", "continuation": SENTENCES[0]}
     assert "2 + 2?" in examples["sums"]["prompt"]
     assert examples["sums"]["written"] == "#### 4"

@@ -44,6 +44,6 @@ class EvalConfig(Section):
     top_p: float = Field(default=0.95, gt=0, le=1, description="Of the generated texts.")
     speed: bool = Field(default=False, description="Also measure how fast the model writes, into speed.json; no other number changes.")
     tasks: list[TaskConfig] = Field(
-        default_factory=list, description="What the model is asked beside the held-out text; see docs/evaluation.md."
+        default_factory=list, description="What the model is asked beside the held-out text; see docs/evaluation."
     )
     endpoint: EndpointConfig = Field(default_factory=EndpointConfig, description="How a server is asked, where the model is behind one.")

@@ -11,17 +11,20 @@ from typing import Any
 
 import numpy as np
 
+from rodna.core.errors import EvaluationError
 from rodna.evals.config import EvalConfig
 from rodna.evals.measure import prompt_digest
 from rodna.evals.model import LanguageModel
 from rodna.evals.result import Measurement
 from rodna.evals.tasks.config import TaskConfig
 from rodna.evals.tasks.items import Outcome, Row, Task
-from rodna.evals.tasks.prompts import UnusableItemError, ask, find, text_of, usable
+from rodna.evals.tasks.prompts import UnusableItemError, ask, fill, find, placeholders, text_of, usable
 
 FIELDS = frozenset({"good", "bad"})
 VERSION = 1
 UNIT = "share of pairs"
+PROMPT = " {sentence}"
+"""What the model reads: lm-evaluation-harness parts whatever it asks from what stands before, even from nothing, with a space."""
 TIE = 1e-6
 """Costs that differ by less than this share of them are the same: rounding alone, which depends on the batch, makes as much."""
 
@@ -55,14 +58,19 @@ def evaluate(model: LanguageModel, task: Task, config: TaskConfig, settings: Eva
         model: any that can score.
         task: rows with `good` and `bad`; `paradigm`, without which the file's name is one, and `phenomenon`; pairs with the same `group`,
             such as a verb, are drawn together when the interval is made.
-        config: `category` names another field to group paradigms by, such as `field`.
+        config: `category` names another field to group paradigms by, such as `field`; `prompt` holds {sentence}.
         settings: unused: nothing is drawn.
     """
     pairs, skipped = usable(task.rows, _reader(config))
-    sentences = [sentence for pair in pairs for sentence in (pair.good, pair.bad)]
+    template = config.prompt or PROMPT
+    if "sentence" not in placeholders(template):
+        raise EvaluationError(
+            f"the prompt does not hold the sentence: {template!r}", where=f"task {task.name}: prompt", fix="write {sentence} in it"
+        )
+    sentences = [fill(template, {"sentence": sentence}) for pair in pairs for sentence in (pair.good, pair.bad)]
     scores = ask(model, [""] * len(sentences), sentences, task=task.name)
     judged = [_Judged(pair, _right(good.nats, bad.nats)) for pair, good, bad in zip(pairs, scores[::2], scores[1::2], strict=True)]
-    digest = prompt_digest("minimal_pairs", VERSION)
+    digest = prompt_digest("minimal_pairs", VERSION, prompt=template)
     return Outcome(_measurements(task.name, judged, digest), skipped, {pair.row.id: pair.good for pair in pairs})
 
 
@@ -90,17 +98,17 @@ def _measurements(name: str, judged: Sequence[_Judged], digest: str) -> list[Mea
     if not judged:
         return []
     found = _over_paradigms(name, judged, digest, level="task")
-    paradigms = {item.pair.paradigm for item in judged}
-    if len(paradigms) < 2:
+    tree: dict[str, dict[str, list[_Judged]]] = {}
+    for item in judged:
+        tree.setdefault(item.pair.phenomenon, {}).setdefault(item.pair.paradigm, []).append(item)
+    if len({paradigm for paradigms in tree.values() for paradigm in paradigms}) < 2:
         return found
-    for phenomenon in sorted({item.pair.phenomenon for item in judged}):
-        members = [item for item in judged if item.pair.phenomenon == phenomenon]
+    for phenomenon, paradigms in sorted(tree.items()):
         prefix = f"{name}/{phenomenon}" if phenomenon else name
         if phenomenon:
-            found += _over_paradigms(prefix, members, digest, level="group")
-        for paradigm in sorted({item.pair.paradigm for item in members}):
-            own = [item for item in members if item.pair.paradigm == paradigm]
-            found.append(_measure(f"{prefix}/{paradigm}", "accuracy", own, np.ones(len(own)), digest, level="part"))
+            found += _over_paradigms(prefix, [item for members in paradigms.values() for item in members], digest, level="group")
+        for paradigm, members in sorted(paradigms.items()):
+            found.append(_measure(f"{prefix}/{paradigm}", "accuracy", members, np.ones(len(members)), digest, level="part"))
     return found
 
 
