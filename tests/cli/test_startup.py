@@ -1,12 +1,12 @@
 """Help is quick, and heavy libraries are imported only when they are needed."""
 
-import resource
 import subprocess
 import sys
 
 import pytest
 
-HEAVY = ("torch", "numpy", "transformers", "tokenizers", "pyarrow", "trafilatura")
+HEAVY = ("torch", "numpy", "transformers", "tokenizers", "pyarrow", "trafilatura", "jinja2")
+"""What takes longer to import than help may take; a clock would fail on a busy machine, and say less."""
 ASK = """
 import sys
 from rodna.cli.main import main
@@ -34,6 +34,10 @@ def test_help_imports_nothing_heavy(arguments: list[str]):
     assert sorted(loaded.intersection(HEAVY)) == []
 
 
+def test_the_first_help_does_not_even_read_settings():
+    assert "pydantic" not in loaded_by("--help")
+
+
 def test_status_and_init_do_not_import_torch(workspace, tmp_path):
     status = loaded_by("status", "--workspace", str(workspace))
     init = loaded_by("init", "be", str(workspace / "texts"), "--workspace", str(tmp_path / "new"))
@@ -41,16 +45,6 @@ def test_status_and_init_do_not_import_torch(workspace, tmp_path):
     assert "rodna.cli.pipeline" in status
     assert "rodna.cli.detection" in init
     assert "torch" not in status | init
-
-
-def test_help_takes_less_than_400_ms_of_processor_time():
-    def seconds() -> float:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, "-m", "rodna.cli", "--help"], capture_output=True, check=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-    assert min(seconds() for _ in range(5)) < 0.4
 
 
 def test_every_verb_has_help_and_stage_verbs_share_their_options(rodna):

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rodna.cli import scaling
 from rodna.cli.options import HERE, NOTHING, DryRunOption, JsonOption, SetOption, WorkspaceOption
 from rodna.core.log import say
 
@@ -63,6 +62,9 @@ def fit(
 
 def scaling_stage(stages: "Stages", *, minutes: float = MINUTES) -> "Stage":
     """Return the stage that makes pilot runs and the fit. How many minutes they take is no part of what it depends on."""
+    from rodna.cli.scaling import fit_settings
+    from rodna.cli.scaling import scaling_stage as stage_of
+
     project = stages.project
 
     def make(out: "Path") -> "Artifact":
@@ -71,11 +73,11 @@ def scaling_stage(stages: "Stages", *, minutes: float = MINUTES) -> "Stage":
         run = run_folder(stages, scaling_stage(stages), minutes)
         fixed = {name for name, value in project.train if value != "planned"}
         return fit_scaling(
-            stages.artifact("corpus"), stages.artifact("tokenizer"), stages.artifact("tokens"), scaling.fit_settings(project), out, run=run,
+            stages.artifact("corpus"), stages.artifact("tokenizer"), stages.artifact("tokens"), fit_settings(project), out, run=run,
             make_target=lambda: target_of(stages), seconds=60 * minutes, fixed=fixed,
         )  # fmt: skip
 
-    return scaling.scaling_stage(project, corpus=stages.stage("corpus").digest, tokenizer=stages.stage("tokenizer").digest, make=make)
+    return stage_of(project, corpus=stages.stage("corpus").digest, tokenizer=stages.stage("tokenizer").digest, make=make)
 
 
 def run_folder(stages: "Stages", stage: "Stage", minutes: float) -> "Path":
