@@ -1,5 +1,6 @@
 """The translators that come with rodna keep to the contract, and say clearly when they cannot."""
 
+import json
 import shutil
 import stat
 from pathlib import Path
@@ -238,6 +239,56 @@ def test_a_local_model_keeps_to_the_contract(tiny_nllb: Path, tmp_path: Path):
 
     check_translator(translator, ["the sun", "a river and a stone", "how many?"], source="en", target="be", unknown="yue")
     assert translator.name == f"local_hf {tiny_nllb.name}"
+
+
+def test_a_model_of_many_languages_is_told_both(tiny_nllb: Path, tmp_path: Path):
+    translator = local_hf.make(str(tiny_nllb), CONFIG, tmp_path)
+
+    assert translator.translate(["the sun"], "en", "be") != translator.translate(["the sun"], "be", "en")
+    assert translator.version("be", "en") == translator.version("en", "be")
+
+
+@pytest.fixture(scope="module")
+def tiny_marian(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random model of Marian's shape, with its two sentencepiece models."""
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    sentencepiece = pytest.importorskip("sentencepiece")
+    folder = tmp_path_factory.mktemp("marian")
+    text = folder / "text.txt"
+    text.write_text("\n".join(TEXTS * 20), encoding="utf-8")
+    for side in ("source", "target"):
+        sentencepiece.SentencePieceTrainer.train(
+            input=str(text), model_prefix=str(folder / side), vocab_size=40, model_type="unigram", minloglevel=2, hard_vocab_limit=False
+        )
+        (folder / f"{side}.model").rename(folder / f"{side}.spm")
+    pieces = [line.split("\t")[0] for line in (folder / "source.vocab").read_text(encoding="utf-8").splitlines()]
+    vocabulary = ["</s>", "<unk>", *[piece for piece in pieces if piece not in ("<s>", "</s>", "<unk>")], "<pad>"]
+    (folder / "vocab.json").write_text(json.dumps({piece: number for number, piece in enumerate(vocabulary)}), encoding="utf-8")
+    tokenizer = transformers.MarianTokenizer(
+        vocab=str(folder / "vocab.json"), source_spm=str(folder / "source.spm"), target_spm=str(folder / "target.spm"),
+        source_lang="en", target_lang="be",
+    )  # fmt: skip
+    out = folder / "model"
+    tokenizer.save_pretrained(out)
+    torch.manual_seed(2)
+    pad = len(vocabulary) - 1
+    config = transformers.MarianConfig(
+        vocab_size=len(vocabulary), d_model=16, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2, decoder_attention_heads=2,
+        encoder_ffn_dim=32, decoder_ffn_dim=32, max_position_embeddings=64, pad_token_id=pad, eos_token_id=0, forced_eos_token_id=0,
+        decoder_start_token_id=pad, init_std=1.0,
+    )  # fmt: skip
+    transformers.MarianMTModel(config).save_pretrained(out)
+    return out
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_marian_model_goes_one_way(tiny_marian: Path, tmp_path: Path):
+    translator = open_translator(f"local_hf:{tiny_marian}", CONFIG, tmp_path)
+
+    check_translator(translator, ["the sun of old", "a river"], source="en", target="be", unknown="lt")
+    with pytest.raises(TranslationError, match="translates en-be, not be-en"):
+        translator.version("be", "en")
 
 
 def test_another_weight_is_another_version(tiny_nllb: Path, tmp_path: Path):
