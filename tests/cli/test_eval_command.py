@@ -123,7 +123,7 @@ def test_skipped_items_are_counted_and_named(rodna, checkpoint, tmp_path):
 
     done = rodna("eval", "--model", checkpoint, "--task", "pairs", "--out", "out", *QUICK)
 
-    assert "warning: pairs: 3 items were skipped (order.jsonl:4: not JSON" in done.stderr
+    assert "warning: pairs: items that were skipped: 3 (order.jsonl:4: not JSON" in done.stderr
     kept = json.loads((tmp_path / "out" / "tasks.json").read_text(encoding="utf-8"))["tasks"]["pairs"]
     assert [item["where"] for item in kept["skipped"]] == ["order.jsonl:4", "order.jsonl:5", "order.jsonl:6"]
     assert [item["reason"].partition(";")[0] for item in kept["skipped"][1:]] == ["no field bad", "empty text in bad"]
@@ -207,7 +207,7 @@ def test_in_a_workspace_tasks_are_part_of_the_evaluation_and_looked_up_in_the_tr
     assert results["order", "accuracy"].detail["unseen"]["n"] == 4
     tasks = json.loads((path / "tasks.json").read_text(encoding="utf-8"))["tasks"]
     assert list(tasks["order"]["seen"]) == ["order:5"]
-    assert "1 items stand in the training text" in done.stderr
+    assert "items that stand in the training text: 1" in done.stderr
 
     # The same again is nothing to do; another item makes it stale; another model meets the same bytes.
     assert as_json(rodna("eval", "--workspace", trained, "--json"))["evaluate"]["made"] is False

@@ -61,12 +61,12 @@ def warnings(results: Sequence[Result], tasks: Mapping[str, Mapping[str, Any]]) 
         if task.get("num_skipped"):
             reasons = "; ".join(f"{item['where']}: {item['reason']}" for item in task["skipped"][:2])
             more = ", ..." if task["num_skipped"] > 2 else ""
-            found.append(f"warning: {name}: {task['num_skipped']:,} items were skipped ({reasons}{more}); tasks.json lists them")
+            found.append(f"warning: {name}: items that were skipped: {task['num_skipped']:,} ({reasons}{more}); tasks.json lists them")
         contamination = task.get("contamination", {})
         if not contamination.get("is_checked"):
             found.append(f"note: {name}: not looked up in any training text: whether the model has seen the items is not known")
         elif contamination.get("seen"):
-            found.append(f"warning: {name}: {contamination['seen']:,} items stand in the training text; tasks.json lists them")
+            found.append(f"warning: {name}: items that stand in the training text: {contamination['seen']:,}; tasks.json lists them")
     return list(dict.fromkeys(found))
 
 

@@ -1,7 +1,7 @@
 """Items from files: by our names whatever the file calls them, and a reason for each that cannot be used."""
 
 import importlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -176,7 +176,7 @@ def _usable(raw: Sequence[Row], config: TaskConfig, kind: Kind) -> tuple[list[Ro
     for row in raw:
         fields = {**row.fields, **_ours(row.fields, config, kind, ours)}
         identity = _identity(fields, row, several=several)
-        reason = _lacking(fields, needed)
+        reason = _lacking(fields, needed, row.fields)
         if not reason and identity in first:
             reason = f"its id {identity!r} is that of {first[identity]}"
         if reason:
@@ -202,10 +202,10 @@ def _identity(fields: Mapping[str, Any], row: Row, *, several: bool) -> str:
     return f"{row.part}/{own}" if several else str(own)
 
 
-def _lacking(fields: Mapping[str, Any], needed: Collection[str]) -> str:
+def _lacking(fields: Mapping[str, Any], needed: Collection[str], own: Mapping[str, Any]) -> str:
     missing = sorted(name for name in needed if fields.get(name) is None)
     if missing:
-        return f"no field {' or '.join(missing)}; it has {', '.join(sorted(map(str, fields))) or 'none'}"
+        return f"no field {' or '.join(missing)}; it has {', '.join(sorted(map(str, own))) or 'none'}"
     empty = sorted(name for name in needed if isinstance(fields[name], str) and not fields[name].strip())
     return f"empty text in {', '.join(empty)}" if empty else ""
 
@@ -256,9 +256,3 @@ def _drawn(rows: list[Row], max_items: int, seed: int) -> list[Row]:
 
 def _examples(skipped: Sequence[Skipped]) -> str:
     return "".join(f"\n    {item.where}: {item.reason}" for item in skipped[:3])
-
-
-def rows_by_part(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
-    """Yield the rows of each file."""
-    for part in dict.fromkeys(row.part for row in rows):
-        yield part, [row for row in rows if row.part == part]
