@@ -182,6 +182,17 @@ def test_what_is_typed_wrongly_is_explained(changed: dict[str, str], message: st
     assert "fix:" in result.stderr
 
 
+def test_a_server_that_is_not_there_fails_the_items_and_the_command(source: Path, rodna: Any):
+    # Port 9 of this machine: nothing listens there.
+    quick = options(source, translator="endpoint:http://127.0.0.1:9/v1#none", set="endpoint.max_attempts=1")
+    result = rodna(*quick)
+
+    assert result.exit_code == 1
+    assert "0 rejected, 24 failed of 24 items" in result.stderr
+    assert "type the same command again" in result.stderr
+    assert json.loads((source.parent / "out" / "manifest.json").read_text(encoding="utf-8"))["counts"]["failed"] == 24
+
+
 def test_rebuilding_a_folder_that_is_no_benchmark_is_explained(tmp_path: Path, rodna: Any):
     result = rodna("benchmark", "rebuild", tmp_path)
 

@@ -80,6 +80,14 @@ def test_the_folder_is_an_artifact_whose_files_are_those_it_says(tmp_path: Path)
     assert {"items.jsonl", "benchmark.jsonl", "rejected.jsonl"} <= artifact.manifest.files.keys()
 
 
+def test_a_field_of_the_source_that_is_called_provenance_stays(tmp_path: Path):
+    run(tmp_path, [{**item, "provenance": "a book"} for item in questions()], Cipher())
+    line = read_json_lines(tmp_path / "out" / "benchmark.jsonl")[0]
+
+    assert line["provenance"] == "a book"
+    assert line["translation_provenance"]["id"] == "q0"
+
+
 def test_numbers_that_are_lost_come_back_behind_masks(tmp_path: Path):
     result = run(tmp_path, questions(), Spoiling(loses_numbers_unless_masked))
 

@@ -76,7 +76,11 @@ def lost_and_gained(source: str, translation: str) -> tuple[list[str], list[str]
     Of the readings of `80 000`, one number or two, the one that loses least counts. Numerals that are letters (as in Chinese) may stand
     for digits.
     """
-    outcomes = [_compare(source, translation, first, second) for first in (False, True) for second in (False, True)]
+    outcomes: list[tuple[list[str], list[str]]] = []
+    for first, second in ((False, False), (True, True), (True, False), (False, True)):
+        outcomes.append(_compare(source, translation, first, second))
+        if outcomes[-1] == ([], []):
+            return [], []
     lost, gained = min(outcomes, key=lambda outcome: len(outcome[0]) + len(outcome[1]))
     return _without(lost, _letters(translation)), _without(gained, _letters(source))
 

@@ -31,7 +31,7 @@ ITEMS, BENCHMARK, REJECTED, VERDICTS, MEMORY, ABOUT = (
 )
 KIND, FORMAT_VERSION = "benchmark", 1
 PROVENANCE = "provenance"
-"""The field that every item of `benchmark.jsonl` has beside its source's own."""
+"""The field that every item of `benchmark.jsonl` has beside its source's own; `translation_provenance` where the source has one so named."""
 
 Verdict = Literal["accept", "edit", "reject"]
 
@@ -212,7 +212,9 @@ def _with_provenance(record: Mapping[str, Any], about: Mapping[str, Any]) -> dic
         "translators": ", ".join(dict.fromkeys(segment["translator"] for segment in record["segments"])),
         "human": record["human"],
     }
-    return {**record["translation"], PROVENANCE: provenance}
+    # Nothing of the source's own is written over.
+    name = PROVENANCE if PROVENANCE not in record["translation"] else f"translation_{PROVENANCE}"
+    return {**record["translation"], name: provenance}
 
 
 def _rejected(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ texts) is never held against an item.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -254,6 +254,7 @@ def _metric() -> Any:
     return CHRF()
 
 
+@lru_cache(maxsize=1 << 14)
 def chrf(text: str, reference: str) -> float:
     """Return how alike two texts are, 0 to 100, by their character n-grams.
 

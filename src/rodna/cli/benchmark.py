@@ -51,9 +51,11 @@ def translate(
         counts = translate_benchmark(file, out, config, translators)
     if as_json:
         print_json({"path": str(out), **counts})
-        return
-    say_counts(counts)
-    print(out)
+    else:
+        say_counts(counts)
+        print(out)
+    if counts["failed"]:
+        raise typer.Exit(1)
 
 
 @app.command()
