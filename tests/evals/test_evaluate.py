@@ -7,12 +7,14 @@ import torch
 
 from rodna.core.artifact import Artifact, create
 from rodna.core.errors import EvaluationError
-from rodna.corpus.documents import Document, JsonLinesWriter
+from rodna.corpus.documents import Document, JsonLinesWriter, read_documents
 from rodna.data.config import DataConfig
 from rodna.data.tokens import Tokens, write_tokens
+from rodna.evals.bits_per_byte import held_out
 from rodna.evals.config import EvalConfig
 from rodna.evals.data import load_data
 from rodna.evals.evaluate import evaluate_model
+from rodna.evals.measure import read_items
 from rodna.evals.model import DecoderModel, LanguageModel
 from rodna.evals.result import read_results
 from rodna.evals.scoring import document_nats, validation_bits_per_byte
@@ -147,3 +149,24 @@ def test_a_corpus_without_held_out_text_is_refused(made, tmp_path):
     other = write_corpus(tmp_path / "corpus-00000002", sizes={"train": 5, "validation": 2, "test": 0})
     with pytest.raises(EvaluationError, match=r"(?s)there is no held-out text.*test.jsonl.zst\n  fix:   raise corpus.split.test"):
         evaluate_model(made["model"], made["tokens"], other, CONFIG, tmp_path / "evaluation-00000000")
+
+
+def test_a_model_that_brings_its_own_tokenizer_is_measured_on_the_same_bytes_of_the_same_documents(made, results):
+    """Without the workspace's tokens the text itself is scored: with the same tokenizer, the number is the same."""
+    data = load_data(made["corpus"], None, train_bytes=1000, seed=0)
+    assert data.tokens is None
+    assert data.train == load_data(made["corpus"], made["tokens"], train_bytes=1000, seed=0).train
+    alone = {(item.task, item.metric): item for item in held_out(DecoderModel(*load(made["model"].path)), data, CONFIG).results}
+    assert {key for key in results if key[0] == "held_out_text" or key[0].startswith("source:")} == alone.keys()
+    for key, item in alone.items():
+        assert item.value == pytest.approx(results[key].value, rel=1e-6)
+        assert (item.n, item.detail.get("bytes")) == (results[key].n, results[key].detail.get("bytes"))
+    assert "never compare it" in alone["held_out_text", "token_perplexity"].detail["warning"]
+
+
+def test_every_document_behind_a_number_is_kept_by_its_id(evaluation, results, made):
+    items = read_items(evaluation.path / "items.parquet")["held_out_text", "bits_per_byte"]
+    found = results["held_out_text", "bits_per_byte"]
+    assert items.ids == [document.id for document in read_documents(made["corpus"].path, "test")]
+    assert items.numerator_N.sum() / items.denominator_N.sum() == pytest.approx(found.value)
+    assert items.denominator_N.sum() == found.detail["bytes"]

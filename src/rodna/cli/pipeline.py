@@ -97,7 +97,8 @@ def describe(artifact: Artifact) -> str:
                 measured = f", {counts['bits_per_byte']:.3f} bits per byte of validation text, {gain:.3f} fewer than one" if gain else ""
                 return f"{counts['members']} members, {human_count(counts['parameters'])} parameters together{measured}"
             case "evaluation":
-                return f"{counts['bits_per_byte']:.3f} bits per byte of held-out text"
+                asked = f", {counts['tasks']} tasks of {counts['items']:,} items" if counts.get("tasks") else ""
+                return f"{counts['bits_per_byte']:.3f} bits per byte of held-out text{asked}"
             case _:
                 return ""
     except KeyError:
