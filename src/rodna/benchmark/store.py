@@ -73,6 +73,16 @@ def read_verdicts(folder: Path) -> dict[str, dict[str, Any]]:
     return {record["id"]: record for record in read_json_lines(folder / VERDICTS) if isinstance(record.get("id"), str)}
 
 
+def valid_verdicts(records: Sequence[Mapping[str, Any]], given: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the verdicts on the translations that stand now: what a person said of another translation says nothing about this one."""
+    return {record["id"]: given[record["id"]] for record in records if given.get(record["id"], {}).get("seen") == seen(record)}
+
+
+def read_config(folder: Path) -> BenchmarkConfig:
+    """Return the settings a benchmark was translated with."""
+    return BenchmarkConfig.model_validate(json.loads((folder / ABOUT).read_text(encoding="utf-8"))["config"])
+
+
 def apply_verdict(folder: Path, id: str, verdict: Verdict, text: Mapping[str, str], who: str) -> list[str]:
     """Write down what a person decided about an item; the last verdict on an item counts. `rebuild` makes it take effect.
 
@@ -90,9 +100,18 @@ def apply_verdict(folder: Path, id: str, verdict: Verdict, text: Mapping[str, st
         BenchmarkError: there is no such item, the verdict is unknown, or the text does not suit it.
     """
     record = next((record for record in read_records(folder) if record["id"] == id), None)
-    where = f"{folder}, item {id}"
     if record is None:
         raise BenchmarkError(f"no item has the id {id!r}", where=str(folder), fix=f"use one that stands in {ITEMS}")
+    return write_verdict(folder, record, verdict, text, who)
+
+
+def write_verdict(folder: Path, record: Mapping[str, Any], verdict: Verdict, text: Mapping[str, str], who: str) -> list[str]:
+    """Do what `apply_verdict` does for an item whose line is at hand.
+
+    Raises:
+        BenchmarkError: the verdict is unknown, or the text does not suit the item.
+    """
+    where = f"{folder}, item {record['id']}"
     if verdict not in get_args(Verdict):
         raise BenchmarkError(f"unknown verdict: {verdict!r}", where=where, fix=f"use {', '.join(get_args(Verdict))}")
     sources = {segment["path"]: segment["source"] for segment in record["segments"]}
@@ -109,7 +128,7 @@ def apply_verdict(folder: Path, id: str, verdict: Verdict, text: Mapping[str, st
     log = JsonLines(folder / VERDICTS)
     log.write(
         {
-            "id": id,
+            "id": record["id"],
             "verdict": verdict,
             "text": dict(text),
             "who": who,
@@ -139,8 +158,7 @@ def rebuild(folder: Path) -> dict[str, Any]:
     """
     started = time.perf_counter()
     records, given = read_records(folder), read_verdicts(folder)
-    # What a person said of another translation says nothing about this one.
-    verdicts = {record["id"]: given[record["id"]] for record in records if given.get(record["id"], {}).get("seen") == seen(record)}
+    verdicts = valid_verdicts(records, given)
     stale = sum(record["id"] in given and record["id"] not in verdicts for record in records)
     about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
     (folder / MANIFEST).unlink(missing_ok=True)
