@@ -1,0 +1,1 @@
+"""Which of several evaluated models is better, at what, and how sure that is."""
