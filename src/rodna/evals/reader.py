@@ -5,7 +5,7 @@ The layers are the engine's, whose weights are joined so that there are few oper
 Shapes: B rows, T positions, N rows times positions, D width, H query heads, K key/value heads, W head width, V vocabulary.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 LOGITS_AT_ONCE = 2 * 1024 * 1024
 """Most logits held at once: 8 MB in float32; four times as many are 8% (float32) to 18% (bfloat16) slower by the CPU time of one thread."""
+PACKED_FOR_ROWS = 1024
+"""How many rows oneDNN chooses the order of weights for; others are read as well."""
 ATTENTION_SLOWNESS = 4.0
 """How much longer attention takes for an operation than a matrix product; measured on a CPU with AVX-512."""
 
@@ -34,6 +36,13 @@ class RoundedMatrix(Matrix):
     def __call__(self, x_ND: Tensor) -> Tensor:
         product = torch.mm(x_ND.to(self.weight.dtype), self.weight).float()
         return product if self.bias is None else product.add_(self.bias)
+
+
+class PackedMatrix(Matrix):
+    """A linear layer whose weight lies in the order that oneDNN's kernels read: 10% to 20% faster on a CPU than `mm`, by measurement."""
+
+    def __call__(self, x_ND: Tensor) -> Tensor:
+        return torch.ops.mkldnn._linear_pointwise(x_ND, self.weight, self.bias, "none", [], "")
 
 
 class Reader(Engine):
@@ -48,9 +57,16 @@ class Reader(Engine):
         super().__init__(decoder, num_tokens=decoder.config.vocabulary_size, capacity=1)
         self.turns_SR = rotations(self.config, self.config.context_length, self.device)
         if compute_dtype != torch.float32:
-            self.layers = [_rounded_layer(layer, compute_dtype) for layer in self.layers]
-            self.head = _rounded(self.head, compute_dtype)
+            self._lay_out_anew(lambda matrix: _rounded(matrix, compute_dtype))
+        elif self.dtype == torch.float32 and _can_pack(self.device):
+            self._lay_out_anew(_packed)
         self.rows = max(1, LOGITS_AT_ONCE // self.config.vocabulary_size)
+
+    def _lay_out_anew(self, change: Callable[[Matrix], Matrix]) -> None:
+        self.layers = [
+            Layer(change(layer.qkv), layer.qk_scale, change(layer.output), change(layer.up), change(layer.down)) for layer in self.layers
+        ]
+        self.head = change(self.head)
 
     def map(self, batches: Iterable[TreeBatch]) -> "Iterator[NDArray[np.float64]]":
         """Yield the nats of each batch's scored nodes, shape (C,)."""
@@ -99,11 +115,15 @@ def token_in_pairs(config: ModelConfig) -> float:
     return config.layer_matrices / (2 * config.num_heads * config.head_width) / ATTENTION_SLOWNESS
 
 
-def _rounded(matrix: Matrix, dtype: torch.dtype) -> RoundedMatrix:
+def _rounded(matrix: Matrix, dtype: torch.dtype) -> Matrix:
     return RoundedMatrix(matrix.weight.to(dtype), None if matrix.bias is None else matrix.bias.float())
 
 
-def _rounded_layer(layer: Layer, dtype: torch.dtype) -> Layer:
-    return Layer(
-        _rounded(layer.qkv, dtype), layer.qk_scale, _rounded(layer.output, dtype), _rounded(layer.up, dtype), _rounded(layer.down, dtype)
-    )
+def _can_pack(device: torch.device) -> bool:
+    """Return whether oneDNN has fast kernels here: on x86 processors with AVX2 at least."""
+    return device.type == "cpu" and torch.backends.mkldnn.is_available() and torch.backends.cpu.get_cpu_capability().startswith("AVX")
+
+
+def _packed(matrix: Matrix) -> Matrix:
+    outputs_first = matrix.weight.t().contiguous()
+    return PackedMatrix(torch.ops.mkldnn._reorder_linear_weight(outputs_first, PACKED_FOR_ROWS), matrix.bias)
