@@ -94,6 +94,7 @@ def test_the_same_command_again_measures_nothing_and_other_tasks_need_another_fo
     before = (tmp_path / "out" / "manifest.json").stat().st_mtime_ns
 
     assert "unchanged" in rodna(*command).stderr
+    assert "unchanged" in rodna(*command, "--processes", "2").stderr, "numbers do not depend on it"
     assert (tmp_path / "out" / "manifest.json").stat().st_mtime_ns == before
     write_pairs(tmp_path / "pairs", "order", 4, seed=2)
     changed = rodna(*command)
@@ -217,3 +218,25 @@ def test_in_a_workspace_tasks_are_part_of_the_evaluation_and_looked_up_in_the_tr
     assert other["order", "accuracy"]["n"] == 5
     write_pairs(trained / "pairs", "order", 4, seed=2)
     assert "another tasks" in as_json(rodna("eval", "--workspace", trained, "--dry-run", "--json"))[0]["detail"]
+
+
+def test_the_ladder_of_a_run_has_held_out_text_on_every_rung_and_no_baselines(rodna, as_json, trained):
+    run = next(folder for folder in (trained / "runs").iterdir() if any(folder.glob("step-*")))
+
+    found = as_json(rodna("eval", "--workspace", trained, "--checkpoints", run, "--json", *QUICK))
+
+    assert [Path(one["path"]).name for one in found] == [folder.name for folder in sorted(run.glob("step-*"))]
+    assert Path(found[0]["path"]).parent == trained / "evaluations" / run.name
+    tasks = {row["task"] for one in found for row in one["results"]}
+    assert "held_out_text" in tasks
+    assert not any(task.startswith(("baseline:", "generation")) for task in tasks)
+
+
+def test_a_task_in_the_project_file_does_not_lead_out_of_the_workspace(rodna, trained, tmp_path):
+    write_pairs(tmp_path / "outside", "order", 2, seed=1)
+
+    done = rodna("eval", "--workspace", trained, "--set", "eval.tasks=[{name: order, path: ../outside}]")
+
+    assert done.exit_code == 1
+    assert "a task's files lie outside the workspace: ../outside" in done.stderr
+    assert "rodna eval --task ../outside" in done.stderr
