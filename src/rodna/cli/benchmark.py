@@ -76,6 +76,38 @@ def rebuild(folder: FolderArgument, as_json: JsonOption = False) -> None:
     print(folder)
 
 
+@app.command()
+def review(
+    folder: FolderArgument,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0: any that is free.")] = 0,
+    who: Annotated[str, typer.Option(metavar="NAME", help="Who signs the verdicts; by default your login name.")] = "",
+) -> None:
+    """Look through the items in the browser: a speaker accepts, edits or rejects each, and it is saved at once.
+
+    It ends with Ctrl-C. Only this machine can open the address it prints.
+    """
+    import getpass
+
+    from rodna.benchmark import store
+    from rodna.benchmark.review import Review
+    from rodna.benchmark.review_server import ReviewServer, serve
+    from rodna.cli.lock import locked
+    from rodna.core.log import say
+    from rodna.core.workspace import Workspace
+
+    store.read_records(folder)
+    with locked(Workspace(folder)):
+        at_hand = Review(folder, who or getpass.getuser())
+        try:
+            with ReviewServer(at_hand, port) as server:
+                say(f"verdicts are signed {at_hand.who}; open this in the browser, and end with Ctrl-C:")
+                print(server.address, flush=True)
+                serve(server)
+        finally:
+            counts = at_hand.close()
+    say_counts(counts)
+
+
 def say_counts(counts: dict[str, Any]) -> None:
     """Tell a person what became of the items."""
     from rodna.core.log import say
