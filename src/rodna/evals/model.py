@@ -11,7 +11,7 @@ import torch
 from rodna.evals.encoding import Encoded, encode_pairs
 from rodna.evals.processes import ReaderPool, make_reader
 from rodna.evals.reader import Reader
-from rodna.evals.scoring import continuation_nats, document_nats, pooled_document_nats
+from rodna.evals.scoring import continuation_nats, document_nats, read_document_nats
 
 if TYPE_CHECKING:
     import numpy as np
@@ -112,8 +112,9 @@ class DecoderModel:
 
     def document_nats(self, tokens: "Tokens") -> "NDArray[np.float64]":
         """Return what each document of a split costs, its end included."""
-        if self.processes > 1 and isinstance(self.reader, ReaderPool):
-            return pooled_document_nats(self.reader, tokens, stride=self.stride, batch_size=self.batch_size)
+        # On other devices, and in bfloat16, the decoder as it is trained keeps more of the work in the short format.
+        if self.processes > 1 or (self.compute_dtype == torch.float32 and self.decoder.embedding.weight.device.type == "cpu"):
+            return read_document_nats(self.reader, tokens, stride=self.stride, batch_size=self.batch_size)
         return document_nats(self.decoder, tokens, stride=self.stride, batch_size=self.batch_size, compute_dtype=self.compute_dtype)
 
     def score(self, contexts: Sequence[str], continuations: Sequence[str]) -> list[Score]:
