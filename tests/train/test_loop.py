@@ -37,6 +37,18 @@ def test_the_loss_falls_and_the_best_and_last_checkpoints_are_kept(make_run, tmp
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == [f"best-{progress.best_step:06d}", "step-000060"]
 
 
+def test_checkpoints_kept_on_the_way_hold_the_weights_of_their_step_averaged_where_the_release_is(make_run, tmp_path):
+    make_run(tmp_path / "long", steps=20, keep_checkpoints=3, averaging="swa", averaging_fraction=0.5).go()
+    kept = sorted(path.name for path in (tmp_path / "long").glob("kept-*"))
+    released = {path.name for path in (tmp_path / "long" / "kept-000020").iterdir()}
+
+    assert kept == ["kept-000007", "kept-000014", "kept-000020"]
+    assert not released.intersection({"optimizer.safetensors", "progress.json", "average.safetensors"})
+    average = load_file(tmp_path / "long" / "step-000020" / "average.safetensors")
+    last = load_file(tmp_path / "long" / "kept-000020" / "model.safetensors")
+    assert any(torch.equal(tensor, other) for tensor in average.values() for other in last.values() if tensor.shape == other.shape)
+
+
 VARIANTS = {
     "plain": {},
     "ema": {"averaging": "ema", "averaging_fraction": 0.4, "optimizer": "normuon", "weight_decay_schedule": "linear"},

@@ -12,6 +12,7 @@ from rodna.core.errors import ArtifactError, ConfigError, EvaluationError
 from rodna.core.log import say
 from rodna.evals.config import FORMAT_VERSION, EvalConfig
 from rodna.evals.tasks.config import Kind, TaskConfig
+from rodna.train.config import KEPT
 
 if TYPE_CHECKING:
     from rodna.cli.stages import Stages
@@ -68,17 +69,17 @@ def find(
     """
     if model and checkpoints:
         raise ConfigError("both --model and --checkpoints", where="rodna eval", fix="give one of them")
-    stages = _stages(workspace, overrides)
-    config = stages.project.eval if stages else _settings(overrides)
+    stages = stages_around(workspace, overrides)
+    config = stages.project.eval if stages else eval_settings(overrides)
     root = stages.workspace.root if stages else Path.cwd()
     if tasks:
         # Typed paths begin where the user stands, as those of any command do.
         config = config.model_copy(update={"tasks": parse_tasks(tasks)})
-    corpus = _corpus(stages) if with_corpus else None
+    corpus = corpus_of(stages) if with_corpus else None
     if not config.tasks and corpus is None:
         raise ConfigError("nothing to measure: no task, and no held-out text", where="rodna eval", fix="give --task FILE, or a workspace")
-    models = checkpoints_in(Path(checkpoints)) if checkpoints else [model or _own_model(stages, of_ensemble=of_ensemble)]
-    _check_model(models[0])
+    models = checkpoints_in(Path(checkpoints)) if checkpoints else [model or own_model(stages, of_ensemble=of_ensemble)]
+    check_model(models[0])
     found = Found(models, [], config, Path.cwd() if tasks else root, corpus, bool(checkpoints), bool(tasks))
     return Found(**{**found.__dict__, "outs": _outs(found, out, root)})
 
@@ -149,12 +150,14 @@ def checkpoints_in(folder: Path) -> list[str]:
     """
     # Where weights were averaged a run keeps its best state beside the steps, under a name of its own: it is no rung of the ladder.
     found = [item for item in folder.glob("*") if (item / "config.json").is_file() and not item.name.startswith((".", "best-"))]
+    # The last state is a kept checkpoint too, and holds the weights before any averaging.
+    found = [item for item in found if item.name.startswith(KEPT)] or found
     if not found:
-        raise EvaluationError("no checkpoints here", where=str(folder), fix="give the folder of a run: it holds step-000500 and its like")
+        raise EvaluationError("no checkpoints here", where=str(folder), fix="give the folder of a run trained with train.keep_checkpoints")
     return [str(item) for item in sorted(found, key=lambda item: [int(part) for part in re.findall(r"\d+", item.name)])]
 
 
-def _stages(workspace: Path, overrides: Sequence[str]) -> "Stages | None":
+def stages_around(workspace: Path, overrides: Sequence[str]) -> "Stages | None":
     """Return the stages of the workspace around a folder, None where there is none."""
     from rodna.cli.verbs import open_stages
     from rodna.core.workspace import PROJECT_FILE
@@ -165,14 +168,16 @@ def _stages(workspace: Path, overrides: Sequence[str]) -> "Stages | None":
     return None
 
 
-def _settings(overrides: Sequence[str]) -> EvalConfig:
+def eval_settings(overrides: Sequence[str]) -> EvalConfig:
+    """Return the settings of an evaluation without a workspace: the defaults, and what `--set` changes."""
     values: dict[str, Any] = {}
     for override in overrides:
         values = merge(values, parse_override(override))
     return validate(_Settings, values, overrides=overrides).eval
 
 
-def _corpus(stages: "Stages | None") -> Artifact | None:
+def corpus_of(stages: "Stages | None") -> Artifact | None:
+    """Return the workspace's corpus, None where there is none yet."""
     if stages is None:
         return None
     try:
@@ -182,7 +187,12 @@ def _corpus(stages: "Stages | None") -> Artifact | None:
         return None
 
 
-def _own_model(stages: "Stages | None", *, of_ensemble: bool) -> str:
+def own_model(stages: "Stages | None", *, of_ensemble: bool) -> str:
+    """Return where the workspace's model is.
+
+    Raises:
+        ConfigError: there is no workspace.
+    """
     from rodna.cli.stages import model_stage
 
     if stages is None:
@@ -190,7 +200,12 @@ def _own_model(stages: "Stages | None", *, of_ensemble: bool) -> str:
     return str(stages.artifact("ensemble" if of_ensemble else model_stage(stages.project)).path)
 
 
-def _check_model(where: str) -> None:
+def check_model(where: str) -> None:
+    """Check that a model is an address or a folder that exists.
+
+    Raises:
+        ArtifactError: it is neither.
+    """
     if "://" not in where and not Path(where).expanduser().is_dir():
         raise ArtifactError("no such checkpoint", where=where, fix="give the folder of a model, or http://host:port/v1#model")
 

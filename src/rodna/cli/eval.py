@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rodna.cli.classify import classify
+from rodna.cli.harness import AS_DEFINED, run_harness_verb
 from rodna.cli.make_pairs import make_pairs
 from rodna.cli.options import HERE, NOTHING, DryRunOption, JsonOption, SetOption, WorkspaceOption
 
@@ -19,6 +20,7 @@ app = typer.Typer(help="Measure a model on held-out text and on tasks.")
 app.command()(classify)
 app.command("make-pairs")(make_pairs)
 OTHER = "Other models and tasks"
+HARNESS = "lm-evaluation-harness"
 
 
 @app.callback(invoke_without_command=True)
@@ -55,9 +57,26 @@ def evaluate(
         str,
         typer.Option(
             "--checkpoints", metavar="FOLDER", rich_help_panel=OTHER,
-            help="Measure every checkpoint in a folder, such as runs/<run>, each into a folder of its own below --out.",
+            help="Measure all checkpoints in a folder, such as runs/<run> (see train.keep_checkpoints), each into a folder below --out.",
         ),
     ] = "",
+    harness: Annotated[
+        list[str],
+        typer.Option(
+            "--harness", metavar="NAME[=PATH]", rich_help_panel=HARNESS,
+            help="Ask tasks of lm-evaluation-harness, offline: blimp=FOLDER, gsm8k=FILE, arc_easy=FILE, mmlu=FILE, ...; repeatable.",
+        ),
+    ] = NOTHING,
+    harness_path: Annotated[
+        str, typer.Option("--harness-path", metavar="FOLDER", rich_help_panel=HARNESS, help="Of task files (YAML) of your own.")
+    ] = "",
+    shots: Annotated[
+        int, typer.Option("--shots", rich_help_panel=HARNESS, help="Solved items shown first; by default as defined.", show_default=False)
+    ] = AS_DEFINED,
+    limit: Annotated[int, typer.Option("--limit", min=0, rich_help_panel=HARNESS, help="Most items of each task; 0: all.")] = 0,
+    harness_backend: Annotated[
+        str, typer.Option("--harness-backend", rich_help_panel=HARNESS, help="Whose code runs the model: rodna, or the harness' own hf.")
+    ] = "rodna",
     show_all: Annotated[bool, typer.Option("--all", help="Show every result, not only the whole of each task and its groups.")] = False,
     seed: Annotated[int, typer.Option("--seed", help="Of intervals and of every draw; by default eval.seed.", show_default=False)] = -1,
     processes: Annotated[
@@ -79,6 +98,12 @@ def evaluate(
         return
     overrides = [*set_, *([f"eval.seed={seed}"] if seed >= 0 else [])]
     overrides += [f"eval.processes={processes}"] if processes else []
+    if harness:
+        run_harness_verb(
+            harness, model=model, path=harness_path, shots=shots, limit=limit, backend=harness_backend, out=out, workspace=workspace,
+            overrides=overrides, with_corpus=corpus, show_all=show_all, dry_run=dry_run, as_json=as_json,
+        )  # fmt: skip
+        return
     if not (model or task or checkpoints):
         _project(workspace, overrides, of_ensemble=of_ensemble, show_all=show_all, dry_run=dry_run, as_json=as_json)
         return

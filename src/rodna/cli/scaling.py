@@ -14,7 +14,9 @@ SHAPE = frozenset(
     ("context_length", "width", "num_layers", "num_heads", "num_kv_heads", "head_width", "ffn_width", "tied_embeddings", "dropout")
 )
 """Settings of the model that a plan fills in."""
-WITHOUT_EFFECT = frozenset(("seed", "compile", "evaluation_tokens", "patience", "log_every", "save_minutes", "trackers"))
+WITHOUT_EFFECT = frozenset(
+    ("seed", "compile", "evaluation_tokens", "patience", "log_every", "save_minutes", "keep_checkpoints", "trackers")
+)
 """Settings of training that say nothing about how well a model learns."""
 
 

@@ -10,6 +10,10 @@ FORMAT_VERSION = 1
 """Of the model artifact and its run folder."""
 
 
+KEPT = "kept-"
+"""Begins the names of the checkpoints that `keep_checkpoints` leaves in a run's folder."""
+
+
 class _Settled(Section):
     """What nobody needs to plan."""
 
@@ -68,6 +72,9 @@ class _Settled(Section):
 
     log_every: int = Field(default=10, ge=1, description="Steps between two lines in metrics.jsonl.")
     save_minutes: float = Field(default=5.0, gt=0, description="Longest time between two saved states.")
+    keep_checkpoints: int = Field(
+        default=0, ge=0, description="Checkpoints kept on the way, spread evenly and the last one among them: `rodna eval --checkpoints`."
+    )
     trackers: tuple[Literal["tensorboard", "wandb"], ...] = Field(default=("tensorboard",), description="Besides metrics.jsonl.")
 
 

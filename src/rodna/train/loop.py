@@ -149,11 +149,14 @@ class _Run:
         return record | {"memory_bytes": self.progress.peak_memory_bytes}
 
     def save(self, *, interrupted: bool) -> None:
-        """Save the state where it is due: at the end, at the best so far, on interruption, and now and then."""
+        """Save what is due: the state at the end, at the best so far, on interruption and now and then; checkpoints to keep."""
         progress = self.progress
         if self.ended and not progress.best_step and self.average.differs(progress.step):
             with self.average.in_place():
                 self.folder.save_best(self.decoder, progress)
+        if is_spread(progress.step, self.values.keep_checkpoints, self.values.steps):
+            with self.average.in_place():
+                self.folder.keep(self.decoder, progress)
         late = time.perf_counter() - self._saved_at > self.values.save_minutes * 60
         if progress.best_step == progress.step or self.ended or interrupted or late:
             self.folder.save(self.decoder, self.optimizers, progress, average=self.average.tensors)
@@ -166,8 +169,13 @@ def is_due(step: int, every: int, last: int) -> bool:
 
 
 def is_evaluation_due(step: int, values: TrainValues) -> bool:
-    """Return whether one of `values.evaluations`, spread evenly over the steps, is due after `step` steps."""
-    return step * values.evaluations // values.steps > (step - 1) * values.evaluations // values.steps
+    """Return whether one of `values.evaluations` is due after `step` steps."""
+    return is_spread(step, values.evaluations, values.steps)
+
+
+def is_spread(step: int, count: int, last: int) -> bool:
+    """Return whether one of `count` things, spread evenly over the steps with one at the end, is due after `step` steps."""
+    return step * count // last > (step - 1) * count // last
 
 
 def learn_batch(

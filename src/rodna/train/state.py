@@ -2,6 +2,7 @@
 
     runs/<run>/step-000500/   a checkpoint, with optimizer.safetensors, progress.json and, where weights are averaged, average.safetensors
     runs/<run>/best-000400/   a checkpoint: the lowest validation loss so far, of the averaged weights where there are any
+    runs/<run>/kept-000100/   a checkpoint on the way, where train.keep_checkpoints asks for some
 
 About data and randomness nothing is saved: batches and seeds are pure functions of the step.
 """
@@ -22,6 +23,7 @@ from rodna.core.errors import RodnaError, TrainError, explain_disk_errors
 from rodna.core.files import is_abandoned, replace_folder, sha256_of, sync_file, temporary_name, write_json
 from rodna.models import checkpoint
 from rodna.models.decoder import Decoder
+from rodna.train.config import KEPT
 from rodna.train.optim import Optimizers, load_optimizer_tensors, optimizer_tensors
 
 OPTIMIZER, AVERAGE, PROGRESS = "optimizer.safetensors", "average.safetensors", "progress.json"
@@ -112,6 +114,10 @@ class RunFolder:
     def save_best(self, decoder: Decoder, progress: Progress) -> None:
         """Write the weights as the best so far; the previous best stays until the next `save`, which refers to this one."""
         self._write(self.best(progress), decoder)
+
+    def keep(self, decoder: Decoder, progress: Progress) -> None:
+        """Write the weights to stay: a rung of the model's ladder."""
+        self._write(self.path / f"{KEPT}{progress.step:06d}", decoder)
 
     def _write(self, folder: Path, decoder: Decoder, add: Callable[[Path], None] = lambda _: None) -> Path:
         temporary = temporary_name(folder)
