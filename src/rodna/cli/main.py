@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from rodna import __version__
-from rodna.cli import benchmark, corpus, demo, doctor, eval, generate, init, models, plan, run, status, sweep, tokenizer
+from rodna.cli import benchmark, compare, corpus, demo, doctor, eval, generate, init, models, plan, run, status, sweep, tokenizer
 from rodna.cli.edge import Edge
 
 PROJECT, STAGES, USE = "The whole job", "Single stages", "Using a model"
@@ -46,6 +46,7 @@ app.add_typer(plan.app, name="plan", rich_help_panel=STAGES)
 app.command("sweep", rich_help_panel=STAGES)(sweep.sweep)
 app.add_typer(models.app, name="train", rich_help_panel=STAGES)
 app.add_typer(eval.app, name="eval", rich_help_panel=STAGES)
+app.command("compare", rich_help_panel=STAGES)(compare.compare)
 app.add_typer(benchmark.app, name="benchmark", rich_help_panel=STAGES)
 app.command("report", rich_help_panel=STAGES)(models.report)
 app.command("generate", rich_help_panel=USE)(generate.generate)

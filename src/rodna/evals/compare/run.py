@@ -5,7 +5,7 @@ Shapes: R runs, N items, U units (items, or their groups), S resamples, C models
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from statistics import NormalDist
@@ -97,15 +97,24 @@ def _match(ordered: Sequence[Contestant], key: Key, *, samples: int, seed: int) 
     taken = [one for one in ordered if one.name not in excluded]
     warned = [f"{run.results[key].detail['warning']}" for one in taken for run in one.runs if run.results[key].detail.get("warning")]
     empty = Match(
-        *key, result.unit, result.direction, "none", result.n, result.n, {}, excluded=excluded,
+        *key, result.unit, result.direction, "none", result.n, result.n, {}, excluded=excluded, left_out=_left_out(ordered, key, excluded),
         warnings=list(dict.fromkeys(warned)), is_per_token=is_per_token(first.runs[0], key),
     )  # fmt: skip
     if all(has_items(run, key) for one in taken for run in one.runs):
         taken, ids = _same_items(taken, key, excluded)
+        empty = replace(empty, left_out=_left_out(ordered, key, excluded))
         if ids:
             found = _paired(empty, taken, key, ids, samples=samples, seed=seed)
             return found if taken[0] is ordered[0] else replace(found, differences=(), with_seen=())
     return _from_results(empty, taken, key, has_baseline=taken[0] is ordered[0])
+
+
+def _left_out(ordered: Sequence[Contestant], key: Key, excluded: Mapping[str, str]) -> dict[str, float]:
+    return {
+        one.name: float(np.mean([run.results[key].value for run in one.runs]))
+        for one in ordered
+        if one.name in excluded and all(key in run.results for run in one.runs)
+    }
 
 
 def _same_items(taken: Sequence[Contestant], key: Key, excluded: dict[str, str]) -> tuple[list[Contestant], list[str]]:

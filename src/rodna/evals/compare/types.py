@@ -71,6 +71,7 @@ class Match:
         estimates: model -> its number.
         differences: of every other model and the baseline.
         excluded: model -> why it is not compared.
+        left_out: model that is not compared -> its number, where it has one.
         notes: what has to be known to read the numbers.
         with_seen: the differences over all items, where some were found in training text and the others are compared.
         warnings: that the numbers themselves carry.
@@ -88,6 +89,7 @@ class Match:
     estimates: dict[str, Estimate]
     differences: Sequence[Difference] = ()
     excluded: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, float] = field(default_factory=dict)
     notes: Sequence[str] = ()
     with_seen: Sequence[Difference] = ()
     warnings: Sequence[str] = ()

@@ -1,0 +1,1 @@
+"""What a comparison of models looks like: in words, as tables, as pictures, as a page."""
