@@ -3,8 +3,6 @@
 Everything said comes from the artifact's manifest and figures, and from what the project file says of its sources.
 """
 
-import io
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 from rodna import __version__
 from rodna.core.artifact import Artifact
 from rodna.core.files import write_json, write_text
+from rodna.core.hub import front_matter_of, hub_name, md, size_category
 from rodna.core.text import human_bytes
 from rodna.corpus.config import Source
 from rodna.corpus.inspect import ledger_of, statistics_of
@@ -21,12 +20,10 @@ from rodna.publish.data_files import FIELDS, write_splits
 from rodna.publish.facts.corpus_account import signed
 from rodna.publish.facts.corpus_drops import WORDS
 from rodna.publish.facts.view import plural, share
-from rodna.publish.licences import PublishError, check_publishable, hub_name, licences_of, link_of
+from rodna.publish.licences import PublishError, check_publishable, licences_of, link_of
 
 MARK = "<!-- Written by rodna"
 """By this line a card is known as ours, which may be written over."""
-SIZES = (1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12)
-SIZE_NAMES = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
 ONE_VOICE = 0.5
 """A source of more than this share of the text is named among the gaps."""
 NUM_HITS = 20
@@ -114,8 +111,6 @@ def front_matter(
     corpus: Artifact, statistics: Mapping[str, Any], licences: Mapping[str, str], files: Sequence[Mapping[str, Any]], *, draft: bool
 ) -> str:
     """Return the YAML that the Hub reads. Reference: huggingface.co/docs/hub/datasets-cards."""
-    from ruamel.yaml import YAML
-
     tag = statistics["language"]
     names = list(dict.fromkeys(hub_name(licence) for licence in licences.values() if licence))
     unknown = draft and not all(licences.values())
@@ -134,20 +129,7 @@ def front_matter(
         values["language_bcp47"] = [tag]
     if "other" in names and not unknown:
         values["license_name"] = "; ".join(dict.fromkeys(licence for licence in licences.values() if hub_name(licence) == "other"))
-    stream = io.StringIO()
-    yaml = YAML()
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.allow_unicode = True
-    yaml.dump(values, stream)
-    return stream.getvalue().strip()
-
-
-def size_category(documents: int) -> str:
-    """Return the Hub's name for a number of documents: 6,746 -> '1K<n<10K'."""
-    for number, limit in enumerate(SIZES):
-        if documents < limit:
-            return f"n<{SIZE_NAMES[0]}" if number == 0 else f"{SIZE_NAMES[number - 1]}<n<{SIZE_NAMES[number]}"
-    return f"n>{SIZE_NAMES[-1]}"
+    return front_matter_of(values)
 
 
 def name_of(corpus: Artifact, statistics: Mapping[str, Any]) -> str:
@@ -204,11 +186,3 @@ def gaps_of(statistics: Mapping[str, Any]) -> list[str]:
         else "No personal data was taken out: names, and what people wrote of themselves, may be in it."
     )
     return gaps
-
-
-_MARKDOWN = re.compile(r"([\\`*_\[\]<>|#~$])")
-
-
-def md(value: object) -> str:
-    """Return a value as one line of Markdown that means nothing but itself, in tables too."""
-    return _MARKDOWN.sub(r"\\\1", " ".join(str(value).split()))

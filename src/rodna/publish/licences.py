@@ -4,17 +4,8 @@ from collections.abc import Mapping
 
 from rodna.core.artifact import Artifact
 from rodna.core.errors import RodnaError
+from rodna.core.hub import hub_name
 from rodna.corpus.config import Source
-
-HUB_LICENCES = frozenset(
-    """
-    agpl-3.0 apache-2.0 bsd bsd-2-clause bsd-3-clause cc cc-by-2.0 cc-by-2.5 cc-by-3.0 cc-by-4.0 cc-by-nc-2.0 cc-by-nc-3.0 cc-by-nc-4.0
-    cc-by-nc-nd-3.0 cc-by-nc-nd-4.0 cc-by-nc-sa-2.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 cc-by-nd-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc0-1.0
-    cdla-permissive-1.0 cdla-permissive-2.0 cdla-sharing-1.0 etalab-2.0 gfdl gpl gpl-2.0 gpl-3.0 lgpl lgpl-2.1 lgpl-3.0 mit odbl odc-by
-    pddl unlicense wtfpl
-    """.split()  # noqa: SIM905 - a list of quoted words is no easier to read
-)
-"""What the Hugging Face Hub calls licences; others are `other`, with a name. Reference: huggingface.co/docs/hub/repositories-licenses."""
 
 
 class PublishError(RodnaError):
@@ -46,12 +37,6 @@ def check_publishable(artifact: Artifact, sources: Mapping[str, Source] = {}) ->
             where="project.yaml, sources",
             fix="find out who owns the text and what they allow, and write it down as `licence`",
         )
-
-
-def hub_name(licence: str) -> str:
-    """Return what the Hugging Face Hub calls a licence: 'CC BY-SA 4.0' -> 'cc-by-sa-4.0'; `other` for those it has no name for."""
-    name = "-".join(licence.lower().split())
-    return name if name in HUB_LICENCES else "other"
 
 
 def link_of(licence: str) -> str:
