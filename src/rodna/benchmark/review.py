@@ -252,6 +252,7 @@ class Review:
             {
                 "path": segment["path"],
                 "label": f"Option {labels[segment['path']]}" if segment["path"] in labels else segment["path"],
+                "option": segment["path"] in labels,
                 "right": bool(options) and record["gold"] >= 0 and segment["path"] == options[record["gold"]],
                 "source": segment["source"],
                 "machine": segment["translation"],

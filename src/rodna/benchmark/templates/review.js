@@ -10,6 +10,7 @@ let confirmed = ""; // texts whose problems were shown and saved all the same
 let checked = ""; // texts that the findings on the page are about
 let checking = 0;
 let isBusy = false;
+let hasMoved = false;
 
 function make(tag, properties = {}, ...children) {
   const {dataset, ...rest} = properties;
@@ -66,18 +67,18 @@ function row(segment) {
   const box = make("textarea", {value: segment.text, dir: "auto", lang: target, rows: 1, spellcheck: true, dataset: {path: segment.path}});
   box.setAttribute("aria-label", `Translation of ${segment.label}`);
   const help = [];
-  for (const [label, text, tag] of [["Translated back", segment.back, source], ["Second translator", segment.second, target]]) {
-    if (text) help.push(make("div", {}, make("span", {className: "soft", textContent: label}), make("p", {lang: tag, dir: "auto", textContent: text})));
+  for (const [label, text, tag, same] of [["Translated back", segment.back, source, segment.source], ["Second translator", segment.second, target, segment.text]]) {
+    if (text && text !== same) help.push(make("div", {}, make("span", {className: "soft", textContent: label}), make("p", {lang: tag, dir: "auto", textContent: text})));
   }
   const notes = [...segment.repairs, segment.because && `First attempt: ${segment.because}`].filter(Boolean).join(" ");
-  return make("section", {className: segment.right ? "row right" : "row"},
-    make("h2", {}, segment.label, segment.right ? make("span", {className: "tag", textContent: "right answer"}) : ""),
+  return make("section", {className: `row${segment.right ? " right" : ""}${segment.option ? " option" : ""}`},
+    make("h2", {}, make("span", {textContent: segment.label}), segment.right ? make("span", {className: "tag", textContent: "right answer"}) : ""),
     make("div", {className: "pair"},
       make("p", {className: "source", lang: source, dir: "auto", textContent: segment.source}),
       make("div", {}, box,
         make("p", {className: "machine soft", hidden: true}, make("span", {textContent: "Machine: "}), make("span", {lang: target, dir: "auto", textContent: segment.machine})))),
     notes ? make("p", {className: "soft note", textContent: notes}) : "",
-    help.length ? make("details", {}, make("summary", {textContent: "Compare"}), make("div", {className: "help"}, ...help)) : "");
+    help.length ? make("div", {className: "help"}, ...help) : "");
 }
 
 function findingsList(findings) {
@@ -106,13 +107,17 @@ function show(answer) {
   const [words, kind] = outcome();
   const raw = item.others.map((other) => make("div", {}, make("dt", {textContent: other.name}), make("dd", {lang: source, dir: "auto", textContent: other.text})));
   const reasons = item.segments.length ? [] : item.reasons.map((reason) => make("li", {className: "problem", textContent: reason.words}));
+  const rows = item.segments.map(row);
+  const compare = make("button", {type: "button", id: "compare", title: "Show the translations back, and the second translator's (c)", textContent: "Compare"});
+  compare.hidden = !rows.some((one) => one.querySelector(".help"));
+  compare.addEventListener("click", () => { document.body.classList.toggle("comparing"); update(); });
   main.replaceChildren(
     make("div", {className: "head"},
       make("span", {className: "soft", textContent: answer.rank ? `${answer.rank} of ${answer.total}` : `line ${item.line}`}),
       make("b", {className: "identity", dir: "auto", textContent: item.id}),
-      make("span", {className: `outcome ${kind}`, textContent: words})),
+      make("span", {className: `outcome ${kind}`, textContent: words}), compare),
     make("div", {id: "findings"}, reasons.length ? make("ul", {className: "problems"}, ...reasons) : "", ...item.detail.map((text) => make("p", {className: "soft", textContent: text})), ...findingsList(item.findings)),
-    ...item.segments.map(row),
+    ...rows,
     raw.length ? make("details", {className: "others", open: !item.segments.length}, make("summary", {textContent: "Not translated"}), make("dl", {}, ...raw)) : "");
   const draft = readDraft();
   if (draft && draft.machine === machine()) {
@@ -122,7 +127,9 @@ function show(answer) {
   boxes().forEach(fit);
   location.replace(`#${new URLSearchParams({...filter(), at: item.place})}`);
   update();
-  window.scrollTo(0, 0);
+  if (matchMedia("(max-width: 44rem)").matches && hasMoved) main.scrollIntoView({block: "start"});
+  else window.scrollTo(0, 0);
+  hasMoved = true;
 }
 
 // Where the browser cannot do `field-sizing: content`.
@@ -140,6 +147,7 @@ function update() {
   byId("accept").textContent = changed ? (confirmed === JSON.stringify(texts()) ? "Save all the same" : "Save edit") : "Accept";
   byId("accept").setAttribute("aria-pressed", String(isSaved && !changed));
   byId("reject").setAttribute("aria-pressed", String(item !== null && item.human === "reject"));
+  byId("compare")?.setAttribute("aria-pressed", String(document.body.classList.contains("comparing")));
   byId("previous").disabled = byId("next").disabled = isBusy;
   boxes().forEach((box, at) => {
     const line = box.parentElement.querySelector(".machine");
@@ -262,7 +270,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); save(true); return; }
   if (event.key === "Escape" && isWriting) { event.target.blur(); return; }
   if (isWriting || event.ctrlKey || event.altKey || event.metaKey) return;
-  const keys = {a: () => save(true), r: () => save(false), e: () => boxes()[0]?.focus(), "/": () => filters.find.focus(),
+  const keys = {c: () => byId("compare")?.click(), a: () => save(true), r: () => save(false), e: () => boxes()[0]?.focus(), "/": () => filters.find.focus(),
     j: () => byId("next").click(), ArrowRight: () => byId("next").click(), k: () => byId("previous").click(), ArrowLeft: () => byId("previous").click()};
   if (!Object.hasOwn(keys, event.key)) return;
   event.preventDefault();
