@@ -67,7 +67,7 @@ def evaluate_model(model: Artifact, tokens: Artifact, corpus: Artifact, config: 
         data = load_data(corpus, tokens, train_bytes=config.baseline_bytes, seed=config.seed)
         language_model = open_model(model, config)
         parts = [evaluator(language_model, data, config) for evaluator in _evaluators()]
-        parts.append(run_tasks(language_model, config.tasks, config, root=root, training=_training(corpus)))
+        parts.append(run_tasks(language_model, config.tasks, config, root=root, training=training_text(corpus)))
         write_evaluation(draft, parts, config)
     return draft.result
 
@@ -100,7 +100,7 @@ def evaluate_any(
             data = load_data(corpus, None, train_bytes=config.baseline_bytes, seed=config.seed)
             evaluators = [held_out] if is_quick else _evaluators()
             parts += [part for evaluator in evaluators for part in _unless_refused(evaluator, model, data, config)]
-        training = None if corpus is None else _training(corpus)
+        training = None if corpus is None else training_text(corpus)
         parts.append(run_tasks(model, config.tasks, config, root=root, training=training, anywhere=anywhere))
         if not any(part.results for part in parts):
             raise EvaluationError(
@@ -159,7 +159,8 @@ def _evaluators() -> list[Evaluator]:
     return [registry.load(GROUP, name) for name in registry.names(GROUP)]
 
 
-def _training(corpus: Artifact) -> Iterator[str]:
+def training_text(corpus: Artifact) -> Iterator[str]:
+    """Yield what training has seen, document by document."""
     return (document.text for document in read_documents(corpus.path, "train"))
 
 

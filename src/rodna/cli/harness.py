@@ -1,0 +1,102 @@
+"""`rodna eval --harness`: lm-evaluation-harness on any model, offline."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rodna.core.errors import ArtifactError
+
+if TYPE_CHECKING:
+    from rodna.core.artifact import Artifact
+    from rodna.evals.harness import HarnessConfig
+
+AS_DEFINED = -1
+"""As the number of shots: what each task says."""
+
+
+def run_harness_verb(
+    tasks: Sequence[str], *, model: str, path: str, shots: int, limit: int, backend: str, out: str, workspace: Path,
+    overrides: Sequence[str], with_corpus: bool, show_all: bool, dry_run: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Ask a model tasks of lm-evaluation-harness.
+
+    Args:
+        tasks: NAME or NAME=PATH.
+        model: where it is; empty for the workspace's.
+        path: a folder of task files; empty for none.
+        shots: solved items before each question; `AS_DEFINED`: as each task says.
+        limit: most items of each task; 0 for all.
+        backend: `rodna` or `hf`.
+        out: folder to write; empty for one below `evaluations/`.
+        workspace: any folder in it, or none.
+        overrides: `--set` assignments.
+        with_corpus: whether items are looked up in its training text.
+        show_all: whether members of groups are shown, too.
+        dry_run: say what would be done only.
+        as_json: print JSON.
+
+    Raises:
+        EvaluationError: as `evaluate_in_harness`.
+        ArtifactError: another evaluation is in the way.
+    """
+    from rodna.cli.elsewhere import FOLDER, check_model, corpus_of, eval_settings, own_model, stages_around
+    from rodna.cli.eval_table import as_records, print_evaluation
+    from rodna.cli.verbs import print_json
+    from rodna.core.config import validate
+    from rodna.core.log import say
+    from rodna.evals.harness import HarnessConfig, evaluate_in_harness, require_harness
+
+    require_harness()
+    stages = stages_around(workspace, overrides)
+    settings = (stages.project.eval if stages else eval_settings(overrides)).model_copy(update={"tasks": []})
+    values: dict[str, Any] = {"tasks": list(tasks), "path": path, "limit": limit, "backend": backend}
+    values |= {} if shots == AS_DEFINED else {"shots": shots}
+    config = validate(HarnessConfig, values).model_copy(update={"eval": settings})
+    where = model or own_model(stages, of_ensemble=False)
+    check_model(where)
+    corpus = corpus_of(stages) if with_corpus else None
+    digest = _digest(where, config, corpus)
+    folder = Path(out) if out else (stages.workspace.root if stages else Path()) / FOLDER / f"{_name(where)}-harness-{digest[:8]}"
+    existing = _existing(folder, digest)
+    if dry_run:
+        step = {"model": where, "path": str(folder), "state": "missing" if existing is None else "done"}
+        print_json(step) if as_json else say(f"{where}: {'unchanged' if existing else 'would be measured'}, in {folder}")
+        return
+    say(f"{where}: {'unchanged' if existing else 'asking lm-evaluation-harness ...'}")
+    made = existing or evaluate_in_harness(where, config, folder, corpus=corpus)
+    if as_json:
+        print_json({"model": where, "path": str(made.path), **as_records(made.path)})
+        return
+    print_evaluation(made.path, show_all=show_all)
+    print(made.path)
+
+
+def _name(where: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", where.rpartition("#")[2] if "://" in where else Path(where).resolve().name).strip("-.") or "model"
+
+
+def _digest(where: str, config: "HarnessConfig", corpus: "Artifact | None") -> str:
+    from rodna.core.artifact import digest_of
+    from rodna.evals.config import FORMAT_VERSION
+    from rodna.evals.harness import harness_inputs
+
+    digests = {role: item if isinstance(item, str) else item.digest for role, item in harness_inputs(where, config, corpus).items()}
+    return digest_of("evaluation", format_version=FORMAT_VERSION, inputs=digests, config=config)
+
+
+def _existing(folder: Path, digest: str) -> "Artifact | None":
+    """Return the very same evaluation, where it is there already.
+
+    Raises:
+        ArtifactError: something else is in its place.
+    """
+    from rodna.core.artifact import MANIFEST, Artifact
+
+    if not (folder / MANIFEST).is_file():
+        return None
+    found = Artifact.open(folder, kind="evaluation")
+    if found.digest != digest:
+        raise ArtifactError("another evaluation is in the way: of another model, other tasks or settings", where=str(folder),
+                            fix="choose another --out, or delete that folder")  # fmt: skip
+    return found

@@ -1,0 +1,327 @@
+"""lm-evaluation-harness, on any of our models, offline, with results like those of our own tasks.
+
+Reference: Gao et al. 2024, The Language Model Evaluation Harness, zenodo.org/records/12608602.
+"""
+
+import hashlib
+import importlib.util
+import json
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from rodna.core.artifact import Artifact, create
+from rodna.core.config import Section
+from rodna.core.errors import EvaluationError, RodnaError
+from rodna.evals.config import FORMAT_VERSION, EvalConfig
+from rodna.evals.result import Evaluation
+from rodna.evals.tasks.files import digest_of_files
+
+if TYPE_CHECKING:
+    from rodna.evals.harness_results import Found
+    from rodna.evals.harness_tasks import Prepared
+    from rodna.evals.model import LanguageModel
+
+FEWSHOT_SEED = 1234
+"""Of the draw of solved items: the harness' own, so that the same ones are shown as when it is run by itself."""
+OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY")
+SWITCHES = (
+    ("huggingface_hub.constants", "HF_HUB_OFFLINE"),
+    ("datasets.config", "HF_HUB_OFFLINE"),
+    ("datasets.config", "HF_DATASETS_OFFLINE"),
+)
+RECORD = "harness.json"
+
+
+class HarnessConfig(Section):
+    """What lm-evaluation-harness is asked to do."""
+
+    tasks: list[str] = Field(min_length=1, description="NAME or NAME=PATH, as in `rodna eval --harness`.")
+    path: str = Field(default="", description="A folder of task files of one's own.")
+    shots: int | Literal["as_defined"] = Field(default="as_defined", description="Solved items shown before each question.")
+    limit: int = Field(default=0, ge=0, description="Most items of each task, the first ones; 0: all.")
+    backend: Literal["rodna", "hf"] = Field(default="rodna", description="Whose code runs the model; hf: the harness' own.")
+    eval: EvalConfig = Field(default_factory=EvalConfig, description="Seed and resamples of intervals, batch size, compute dtype.")
+
+
+def require_harness() -> None:
+    """Check that lm-evaluation-harness is installed.
+
+    Raises:
+        EvaluationError: it is not.
+    """
+    if importlib.util.find_spec("lm_eval") is None:
+        raise EvaluationError("lm-evaluation-harness is not installed", where="--harness", fix="pip install 'rodna[harness]'")
+
+
+@contextmanager
+def offline() -> Generator[None]:
+    """Keep Hugging Face's libraries from the network, whether they are imported already or not."""
+    before = {name: os.environ.get(name) for name in OFFLINE}
+    os.environ.update(dict.fromkeys(OFFLINE, "1"))
+    # Libraries that are imported already have read their variables.
+    switches = [
+        ("huggingface_hub.constants", "HF_HUB_OFFLINE"),
+        ("datasets.config", "HF_HUB_OFFLINE"),
+        ("datasets.config", "HF_DATASETS_OFFLINE"),
+    ]
+    kept = [(sys.modules[module], name, getattr(sys.modules[module], name)) for module, name in switches if _has(module, name)]
+    for module, name, _ in kept:
+        setattr(module, name, True)
+    logger = logging.getLogger("lm_eval")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        for module, name, value in kept:
+            setattr(module, name, value)
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+def _has(module: str, name: str) -> bool:
+    return module in sys.modules and hasattr(sys.modules[module], name)
+
+
+def harness_inputs(where: str, config: HarnessConfig, corpus: Artifact | None = None) -> dict[str, Artifact | str]:
+    """Return what identifies an evaluation: the model, the content of items and task files, the harness' version, and the corpus."""
+    from importlib.metadata import version
+
+    from rodna.evals.evaluate import identity_of
+    from rodna.evals.harness_tasks import parse_sources
+
+    paths = [config.path, *(source.path for source in parse_sources(config.tasks))]
+    files = [file for path in paths if path for file in _files_of(Path(path).expanduser())]
+    text = json.dumps([version("lm_eval"), digest_of_files(files)])
+    inputs: dict[str, Artifact | str] = {"model": identity_of(where), "tasks": hashlib.sha256(text.encode()).hexdigest()}
+    return inputs | ({} if corpus is None else {"corpus": corpus})
+
+
+def _files_of(path: Path) -> list[Path]:
+    return [path] if path.is_file() else sorted(item for item in path.rglob("*") if item.is_file() and "__pycache__" not in item.parts)
+
+
+def evaluate_in_harness(where: str, config: HarnessConfig, out: Path, *, corpus: Artifact | None = None) -> Artifact:
+    """Run lm-evaluation-harness on a model and write what it finds as an evaluation like any other.
+
+    Args:
+        where: see `open_language_model`.
+        config: which tasks, and how.
+        out: the artifact's folder.
+        corpus: in whose training text items are looked up.
+
+    Raises:
+        EvaluationError: the harness is missing, a task cannot be found or read, or would have to be downloaded.
+    """
+    from rodna.evals.evaluate import training_text, write_evaluation
+
+    require_harness()
+    inputs = harness_inputs(where, config, corpus)
+    with create(out, kind="evaluation", format_version=FORMAT_VERSION, inputs=inputs, config=config, seed=config.eval.seed) as draft:
+        found = run_harness(where, config, training=None if corpus is None else training_text(corpus))
+        write_evaluation(draft, [found], config.eval)
+    return draft.result
+
+
+def run_harness(where: str, config: HarnessConfig, *, training: Iterable[str] | None = None) -> Evaluation:
+    """Return what the harness finds; see `evaluate_in_harness`."""
+    require_harness()
+    with offline(), tempfile.TemporaryDirectory(prefix="rodna-harness-") as scratch:
+        from rodna.evals.harness_tasks import parse_sources, prepare
+
+        prepared = prepare(parse_sources(config.tasks), config.path, Path(scratch))
+        loaded = _load(prepared, config)
+        model, about = _open(where, config, loaded["tasks"])
+        found = _run(model, loaded, config)
+        return _evaluation(prepared, loaded, found, config, about, training)
+
+
+def _load(prepared: "Prepared", config: HarnessConfig) -> Any:
+    """Return the harness' task objects, with the solved items that are asked for."""
+    from datasets.utils.logging import disable_progress_bar
+    from lm_eval.tasks import TaskManager
+
+    disable_progress_bar()
+    manager = TaskManager(include_path=[str(folder) for folder in dict.fromkeys(prepared.folders)], include_defaults=False)
+    loaded: Any = {"tasks": {}, "groups": {}, "roots": {}}
+    for name in prepared.names:
+        try:
+            one = manager.load([name])
+        except Exception as error:
+            # Whatever a task file or a data set may raise: the harness and `datasets` have no common error.
+            raise _cannot_load(name, error) from error
+        loaded["roots"][name] = list(one["tasks"])
+        loaded["tasks"] |= one["tasks"]
+        loaded["groups"] |= one.get("groups", {})
+    for task in loaded["tasks"].values():
+        task.set_fewshot_seed(seed=FEWSHOT_SEED)
+        defined = task.config.num_fewshot
+        # A task that is defined without solved items stays without, as in the harness.
+        task.set_config(key="num_fewshot", value=defined or 0 if config.shots == "as_defined" or defined == 0 else config.shots)
+    return loaded
+
+
+def _cannot_load(name: str, error: Exception) -> EvaluationError:
+    kinds = {base.__name__ for base in type(error).__mro__}
+    if kinds & {"ConnectionError", "OfflineModeIsEnabled", "DatasetNotFoundError", "FileNotFoundError", "LocalEntryNotFoundError"}:
+        return EvaluationError(
+            f"the data of the task {name} is not on this machine, and nothing is downloaded: {_first_line(error)}",
+            where=f"--harness {name}",
+            fix=f"give its items: --harness {name}=FILE.jsonl, or a folder of them; or name local files in a task file of your own",
+        )
+    return EvaluationError(
+        f"the task cannot be loaded: {type(error).__name__}: {_first_line(error)}",
+        where=f"--harness {name}", fix="correct its task file or its items",
+    )  # fmt: skip
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or ["no reason given"])[0][:300]
+
+
+def _open(where: str, config: HarnessConfig, tasks: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return the model as the harness asks it, and what it is."""
+    if config.backend == "hf":
+        return _open_theirs(where, config)
+    from rodna.evals.harness_model import Asked, HarnessModel
+    from rodna.evals.open import open_language_model
+
+    # The harness' windows over long documents do not overlap, apart from the last.
+    model: LanguageModel = open_language_model(where, config.eval.model_copy(update={"stride": 1.0}))
+    asked = {
+        name: Asked(str(task.OUTPUT_TYPE), frozenset(task.aggregation()), callable(task.config.process_results))
+        for name, task in tasks.items()
+    }
+    return HarnessModel(model, greedy={name for name, how in asked.items() if how.needs_greedy}, seed=config.eval.seed), model.description
+
+
+def _open_theirs(where: str, config: HarnessConfig) -> tuple[Any, dict[str, Any]]:
+    import torch
+    from lm_eval.models.huggingface import HFLM
+
+    if not Path(where).is_dir():
+        raise EvaluationError("the harness' own model opens folders only", where=f"--model {where}", fix="leave out --harness-backend hf")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        opens: Any = HFLM
+        model = opens(pretrained=where, device=device, dtype=config.eval.compute_dtype, batch_size=config.eval.batch_size)
+    except (OSError, ValueError, ImportError, KeyError) as error:
+        raise EvaluationError(
+            f"transformers cannot open the model: {_first_line(error)}", where=where, fix="leave out --harness-backend hf"
+        ) from error
+    return model, {"where": where, "kind": "lm_eval hf"}
+
+
+@contextmanager
+def _without_bars() -> Generator[None]:
+    """Leave out the bar of every task's requests: BLiMP has 67, each gone in a blink."""
+    from lm_eval.api import task
+
+    bar = task.tqdm
+    task.tqdm = lambda items, **_: items
+    try:
+        yield
+    finally:
+        task.tqdm = bar
+
+
+def _run(model: Any, loaded: Any, config: HarnessConfig) -> dict[str, Any]:
+    from lm_eval.evaluator import evaluate
+
+    wanted = {"tasks": loaded["tasks"], "groups": loaded["groups"]}
+    try:
+        with _without_bars():
+            found = evaluate(model, wanted, limit=config.limit or None, bootstrap_iters=0, log_samples=True, fewshot_as_multiturn=False)
+    except RodnaError:
+        raise
+    except Exception as error:
+        # A template, a filter or a metric of a task file may raise anything.
+        raise EvaluationError(
+            f"the harness failed: {type(error).__name__}: {_first_line(error)}",
+            where=f"--harness {', '.join(loaded['roots'])}", fix="correct the task file, or the items it reads",
+        ) from error  # fmt: skip
+    return dict(found or {})
+
+
+def _evaluation(
+    prepared: "Prepared", loaded: Any, found: Mapping[str, Any], config: HarnessConfig, about: Mapping[str, Any],
+    training: Iterable[str] | None,
+) -> Evaluation:  # fmt: skip
+    from importlib.metadata import version
+
+    from rodna.evals.harness_results import Made, group_numbers, numbers_of
+    from rodna.evals.tasks.run import TASKS
+
+    settings = config.eval
+    evaluation = Evaluation([], {})
+    records: dict[str, Any] = {}
+    for root, names in loaded["roots"].items():
+        parts = [_found(root, name, loaded, found) for name in names]
+        made: dict[str, Made] = {one.name: numbers_of(one, samples=settings.bootstrap_samples, seed=settings.seed) for one in parts}
+        for group in (group for name, group in loaded["groups"].items() if name == root or set(_leaves(group)) <= set(names)):
+            wanted = [{"metric": item.metric, "weight_by_size": item.weight_by_size} for item in group.aggregate_metric_list or ()]
+            shown = root if group.name == root else f"{root}/{_short(group.name, root)}"
+            reported = found["results"].get(group.name, {})
+            evaluation.measurements.extend(group_numbers(shown, [made[name] for name in _leaves(group)], wanted, group.version, reported))
+        for one in made.values():
+            evaluation.measurements.extend(one.measurements)
+            evaluation.results.extend(one.results)
+        records[root] = _record(root, parts, prepared, config)
+    evaluation.files[TASKS] = {"model": dict(about), "tasks": records}
+    evaluation.files[RECORD] = {
+        "version": version("lm_eval"), "backend": config.backend,
+        "results": {name: _plain(values) for name, values in found["results"].items()},
+        "configs": {name: _plain(values) for name, values in found["configs"].items()},
+    }  # fmt: skip
+    return evaluation
+
+
+def _found(root: str, name: str, loaded: Any, found: Mapping[str, Any]) -> "Found":
+    from rodna.evals.harness_results import Found
+
+    is_root = name == root
+    return Found(
+        name, root if is_root else f"{root}/{_short(name, root)}", "task" if is_root else "part", loaded["tasks"][name],
+        found["samples"][name], found["results"][name], found["higher_is_better"][name], FEWSHOT_SEED,
+    )  # fmt: skip
+
+
+def _short(name: str, root: str) -> str:
+    return name.removeprefix(f"{root}_") or name
+
+
+def _leaves(group: Any) -> list[str]:
+    return [task.task_name for task in group.get_all_tasks()]
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    return json.loads(json.dumps(dict(values), default=str))
+
+
+def _record(root: str, parts: Sequence["Found"], prepared: "Prepared", config: HarnessConfig) -> dict[str, Any]:
+    skipped = prepared.skipped.get(root, [])
+    first = parts[0].rows[0]["arguments"][0] if parts and parts[0].rows else ()
+    return {
+        "kind": "harness",
+        "config": {**config.model_dump(mode="json", exclude={"eval", "tasks"}), "task": root},
+        "digest": digest_of_files(prepared.files.get(root, [])),
+        "refused": "",
+        "example": {"context": str(first[0]) if first else "", "continuation": str(first[1]) if len(first) > 1 else ""},
+        "num_items": sum(len({row["doc_id"] for row in part.rows}) for part in parts),
+        "num_skipped": len(skipped),
+        "skipped": [asdict(item) for item in skipped],
+        "contamination": {"is_checked": False, "seen": 0, "unseen": 0, "unknown": 0},
+        "seen": {},
+    }
