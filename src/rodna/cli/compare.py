@@ -8,6 +8,10 @@ import typer
 from rodna.cli.options import NOTHING, JsonOption
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rodna.evals.compare.ladder import Climb
+    from rodna.evals.compare.read import Run
     from rodna.evals.compare.types import Comparison
     from rodna.publish.comparison.tables import Table
 
@@ -35,6 +39,16 @@ def compare(
     ] = False,
     samples: Annotated[int, typer.Option("--samples", min=1000, help="Resamples behind every interval.")] = 10_000,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the resamples.")] = 0,
+    ladder: Annotated[
+        list[str],
+        typer.Option(
+            "--ladder", metavar="[NAME=]FOLDER", rich_help_panel=FILES,
+            help="Draw curves over training from what rodna eval --checkpoints wrote; repeatable.",
+        ),
+    ] = NOTHING,
+    out: Annotated[
+        str, typer.Option("--out", "-o", metavar="FOLDER", rich_help_panel=FILES, help="Write all of it: page, tables, pictures, JSON.")
+    ] = "",
     markdown: Annotated[
         str, typer.Option("--markdown", metavar="FILE", rich_help_panel=FILES, help="Write verdicts and tables as Markdown.")
     ] = "",
@@ -48,52 +62,76 @@ def compare(
 
     For example: rodna compare evaluations/small evaluations/large --out comparison
     """
+    from rodna.evals.compare.ladder import climbs, ladders_among, read_ladders
     from rodna.evals.compare.read import read_contestants
     from rodna.evals.compare.run import compare as compare_all
 
-    contestants = read_contestants(evaluations)
-    comparison = compare_all(contestants, baseline=baseline, only=only, show_all=show_all, samples=samples, seed=seed)
+    ladders = read_ladders(ladder)
+    contestants = read_contestants(evaluations) if evaluations or not ladders else []
+    ladders |= {name: runs for name, runs in ladders_among(contestants).items() if name not in ladders}
+    settings = {"baseline": baseline, "only": list(only), "show_all": show_all, "samples": samples, "seed": seed}
+    comparison = compare_all(contestants, **settings) if contestants else None
+    climbed = climbs(ladders, show_all=show_all)
     _write_files(comparison, {"markdown": markdown, "csv": csv, "latex": latex})
+    if out:
+        runs = [run for one in contestants for run in one.runs] + [run for own in ladders.values() for run in own]
+        _write_folder(comparison, climbed, Path(out), runs=runs, settings=settings)
     if as_json:
-        _print_json(comparison)
+        _print_json(comparison, climbed)
         return
-    _print(comparison)
+    _print(comparison, climbed)
 
 
-def _write_files(comparison: "Comparison", wanted: dict[str, str]) -> None:
+def _write_files(comparison: "Comparison | None", wanted: dict[str, str]) -> None:
     from rodna.core.files import write_text
     from rodna.core.log import say
     from rodna.publish.comparison.formats import csv_text, latex, markdown
 
     writers = {"markdown": markdown, "csv": csv_text, "latex": latex}
     for name, file in wanted.items():
-        if file:
+        if file and comparison is not None:
             path = Path(file)
             path.parent.mkdir(parents=True, exist_ok=True)
             write_text(path, writers[name](comparison))
             say(f"wrote {path}")
 
 
-def _print_json(comparison: "Comparison") -> None:
+def _write_folder(
+    comparison: "Comparison | None", climbed: "Sequence[Climb]", out: Path, *, runs: "Sequence[Run]", settings: dict[str, Any]
+) -> None:
+    from rodna.core.log import say
+    from rodna.publish.comparison.write import write_comparison
+
+    made = write_comparison(comparison, climbed, out, runs=runs, settings=settings)
+    if not any(name.endswith(".png") for name in made.manifest.files):
+        say("note: pictures are written as SVG alone; for PNG, too: pip install resvg-py")
+    say(f"wrote {made.path / 'index.html'}")
+
+
+def _print_json(comparison: "Comparison | None", climbed: "Sequence[Climb]") -> None:
     from dataclasses import asdict
 
     from rodna.cli.verbs import print_json
 
-    print_json(asdict(comparison))
+    print_json({"comparison": None if comparison is None else asdict(comparison), "ladder": [asdict(climb) for climb in climbed]})
 
 
-def _print(comparison: "Comparison") -> None:
+def _print(comparison: "Comparison | None", climbed: "Sequence[Climb]") -> None:
     """Print verdicts and tables on stdout."""
     from rich.console import Console
     from rich.text import Text
 
     from rodna.cli.output import printable
-    from rodna.publish.comparison.tables import notes, tables
+    from rodna.publish.comparison.tables import notes, steps, tables
     from rodna.publish.comparison.words import summary
 
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = FILE_WIDTH
+    if climbed:
+        console.print(_rich(steps(climbed)))
+    if comparison is None:
+        return
     for name in comparison.names:
         if name != comparison.baseline:
             console.print(Text(printable(summary(comparison, name))), soft_wrap=True)

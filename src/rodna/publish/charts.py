@@ -183,24 +183,27 @@ def bar_list(bars: Sequence[Bar], *, label: str) -> Markup:
     longest = max((max(bar.value, bar.high) for bar in bars), default=0.0) or 1.0
     rows = []
     for bar in bars:
-        width = _num(100 * max(bar.value, 0) / longest)
-        parts = Markup(
-            '<rect class="track" width="100%" height="100%" rx="3"/><rect class="bar" width="{}%" height="100%" rx="3"/>'
-        ).format(width)
-        if bar.high > bar.low:
-            low, high = _num(100 * max(bar.low, 0) / longest), _num(100 * bar.high / longest)
-            parts += Markup('<line class="interval" x1="{0}%" x2="{1}%" y1="50%" y2="50%"/>').format(low, high)
-            parts += Markup("").join(
-                Markup('<line class="interval" x1="{0}%" x2="{0}%" y1="22%" y2="78%"/>').format(x) for x in (low, high)
-            )
         note = Markup("<small>{}</small>").format(bar.note) if bar.note else ""
         rows.append(
             Markup(
                 '<li class="row{}"><span class="name"><bdi>{}</bdi>{}</span>'
                 '<svg class="strip" aria-hidden="true" width="100%" height="18">{}</svg><span class="value">{}</span></li>'
-            ).format(" strong" if bar.strong else "", bar.label, note, parts, bar.text)
+            ).format(" strong" if bar.strong else "", bar.label, note, bar_strip(bar, longest), bar.text)
         )
     return Markup('<ul class="bars" aria-label="{}">{}</ul>').format(label, Markup("").join(rows))
+
+
+def bar_strip(bar: Bar, longest: float) -> Markup:
+    """Draw one bar and its interval, as the inside of a row's picture; `longest` is the length that fills it."""
+    width = _num(100 * max(bar.value, 0) / longest)
+    parts = Markup('<rect class="track" width="100%" height="100%" rx="3"/><rect class="bar" width="{}%" height="100%" rx="3"/>').format(
+        width
+    )
+    if bar.high > bar.low:
+        low, high = _num(100 * max(bar.low, 0) / longest), _num(100 * bar.high / longest)
+        parts += Markup('<line class="interval" x1="{0}%" x2="{1}%" y1="50%" y2="50%"/>').format(low, high)
+        parts += Markup("").join(Markup('<line class="interval" x1="{0}%" x2="{0}%" y1="22%" y2="78%"/>').format(x) for x in (low, high))
+    return parts
 
 
 def histogram(

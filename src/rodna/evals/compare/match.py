@@ -16,6 +16,8 @@ def is_main(run: Run, key: Key) -> bool:
     task, metric = key
     if run.results[key].detail.get("level") == "part" or task.startswith(("baseline:", "member:")) or "_minus_" in metric:
         return False
+    if is_per_token(run, key):
+        return False
     return task != HELD_OUT or metric == "bits_per_byte"
 
 

@@ -207,6 +207,8 @@ def _draw(taken: Sequence[Contestant], key: Key, ids: Sequence[str], *, samples:
     else:
         value_R, drawn_RS, num_units = _ratios(runs, key, ids, samples=samples, seed=seed)
     is_perplexity = runs[0].results[key].detail.get("scale") == "perplexity"
+    # Two seeds far apart say that the mean may lie anywhere, but no share lies below nothing or above all.
+    is_share = runs[0].results[key].unit.startswith("share ") and all(0 <= value <= 1 for value in value_R)
     values: list[float] = []
     drawn: list[NDArray[np.float64]] = []
     place = 0
@@ -217,6 +219,8 @@ def _draw(taken: Sequence[Contestant], key: Key, ids: Sequence[str], *, samples:
         drawn_S = spread(value, drawn_RS[own].mean(axis=0), num_units=num_units)
         # Which seeds are drawn depends on the model alone, so that no order of models changes a number.
         drawn_S = drawn_S + seed_noise(value_R[own].tolist(), samples=drawn_RS.shape[1], seed=[seed, _number_of(one)])
+        if is_share:
+            drawn_S = np.clip(drawn_S, 0.0, 1.0)
         values.append(math.exp(min(value, MOST_NATS)) if is_perplexity else value)
         drawn.append(np.exp(np.minimum(drawn_S, MOST_NATS)) if is_perplexity else drawn_S)
     return _Drawn(values, np.stack(drawn), [len(one.runs) for one in taken], num_units)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from rodna.evals.compare.ladder import Climb, Rung
 from rodna.evals.compare.types import Comparison, Match
 from rodna.publish.comparison.words import arrow, p_words, signed, unit_of, with_interval, written
 from rodna.publish.facts.results import words_of
@@ -167,6 +168,30 @@ def not_compared(comparison: Comparison) -> Table:
 def _own(match: Match, name: str) -> str:
     value = match.left_out.get(name)
     return "–" if value is None else written(match, value)
+
+
+def steps(climbs: Sequence[Climb]) -> Table:
+    """Return the numbers of every checkpoint, a column for each number."""
+    lines = list(dict.fromkeys(name for climb in climbs for name in climb.lines))
+    columns = (
+        Column("Run"),
+        Column("Step", "num"),
+        *(Column(f"{climb.task}, {words_of(climb.metric).lower()}", "num") for climb in climbs),
+    )
+    rows: list[Row] = []
+    for name in lines:
+        taken = sorted({rung.step for climb in climbs for rung in climb.lines.get(name, ())})
+        for step in taken:
+            found = [next((rung for rung in climb.lines.get(name, ()) if rung.step == step), None) for climb in climbs]
+            cells = (_rung(climb, rung) for climb, rung in zip(climbs, found, strict=True))
+            rows.append(Row([name, f"{step:,}", *cells]))
+    return Table("Over training", columns, rows)
+
+
+def _rung(climb: Climb, rung: Rung | None) -> str:
+    if rung is None:
+        return "–"
+    return f"{rung.value:.1%}" if climb.unit.startswith("share ") else f"{rung.value:.3f}"
 
 
 def notes(comparison: Comparison) -> list[str]:
