@@ -31,7 +31,7 @@ def render_page(
     """Return a page.
 
     Args:
-        language: BCP-47 tag of the text that is shown.
+        language: BCP-47 tag of the text that is shown; empty where none is.
         name: of the project.
         heading: the page's title.
         opening: the few facts under it.
@@ -53,7 +53,7 @@ def render_page(
         name=name,
         heading=heading,
         folder=folder,
-        text=parse_language(language),
+        text=parse_language(language) if language else None,
         version=__version__,
         style=Markup(style),
         opening=opening,

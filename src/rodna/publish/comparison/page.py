@@ -73,7 +73,7 @@ def render(comparison: Comparison | None, climbs: Sequence[Climb] = ()) -> str:
     names = comparison.names if comparison else list(dict.fromkeys(name for climb in climbs for name in climb.lines))
     heading = "Which model is better" if comparison else "How the model grew"
     return render_page(
-        language="und", name=", ".join(names), heading=heading, opening=_opening(comparison), sections=sections, folder="comparison",
+        language="", name=", ".join(names), heading=heading, opening=_opening(comparison), sections=sections, folder="comparison",
         styles=["style.css", "comparison.css"],
     )  # fmt: skip
 
