@@ -1,7 +1,8 @@
 """The folder of a translated benchmark: its files, the verdicts of people, and how one follows from the other.
 
 `items.jsonl` has a line for every item of the source, whatever became of it, and changes only when the benchmark is translated again.
-`verdicts.jsonl` is appended to. `benchmark.jsonl`, `rejected.jsonl`, `harness/` and the manifest follow from these two (`rebuild`).
+`verdicts.jsonl` is appended to. `benchmark.jsonl`, `rejected.jsonl`, `harness/`, the data card and the manifest
+follow from these two (`rebuild`).
 """
 
 import hashlib
@@ -148,7 +149,7 @@ def seen(record: Mapping[str, Any]) -> str:
 
 
 def rebuild(folder: Path) -> dict[str, Any]:
-    """Write `benchmark.jsonl`, `rejected.jsonl`, `harness/` and the manifest anew, from the items and the verdicts.
+    """Write `benchmark.jsonl`, `rejected.jsonl`, `harness/`, the data card and the manifest anew, from the items and the verdicts.
 
     Returns:
         Counts. `items` is the sum of `accepted`, `repaired`, `rejected` and `failed`, each after the verdicts.
@@ -167,18 +168,30 @@ def rebuild(folder: Path) -> dict[str, Any]:
     config = BenchmarkConfig.model_validate(about["config"])
     lines = [_with_provenance(record, about) for record in kept]
     _write_lines(folder / BENCHMARK, lines)
-    _write_lines(folder / REJECTED, [_rejected(record) for record in final if record not in kept])
+    _write_lines(folder / REJECTED, [_rejected(record) for record in final if record["status"] not in ("accepted", "repaired")])
+    from rodna.benchmark.card import write_card
     from rodna.benchmark.harness_tasks import write_harness_tasks
 
     write_harness_tasks(folder, kept, config)
     counts = count(final, stale)
+    digests = {record["id"]: seen(record) for record in records}
+    given_now = [verdict for verdict in read_json_lines(folder / VERDICTS) if digests.get(verdict.get("id", "")) == verdict.get("seen", "")]
+    write_card(folder, about, final, counts, given_now)
     _write_manifest(folder, about, counts, time.perf_counter() - started)
     return counts
 
 
 def judged(record: Mapping[str, Any], verdict: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return an item as it is after a person's verdict: `human` names the verdict, "" where nobody saw the item."""
-    result = {**record, "human": verdict["verdict"] if verdict else "", "who": verdict["who"] if verdict else ""}
+    """Return an item as it is after a person's verdict.
+
+    `human` names the verdict, "" where nobody saw the item; `by_checks` is the status it had before.
+    """
+    result = {
+        **record,
+        "by_checks": record["status"],
+        "human": verdict["verdict"] if verdict else "",
+        "who": verdict["who"] if verdict else "",
+    }
     if verdict is None:
         return result
     if verdict["verdict"] == "reject":

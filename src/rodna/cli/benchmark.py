@@ -108,6 +108,36 @@ def review(
     say_counts(counts)
 
 
+@app.command()
+def card(
+    folder: FolderArgument,
+    licence: Annotated[
+        str, typer.Option(help="Licence of the source (SPDX), where `translate` was not told; the translation inherits it.")
+    ] = "",
+    origin: Annotated[str, typer.Option(help="Where the source is from: an address, a paper.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Write the data card, README.md: how the benchmark was made, what was checked, and how many items a person saw.
+
+    `translate` and `review` write it too; here the licence of the source must be known.
+    """
+    from rodna.benchmark import card as cards
+    from rodna.benchmark import store
+    from rodna.cli.lock import locked
+    from rodna.cli.verbs import print_json
+    from rodna.core.workspace import Workspace
+
+    store.read_records(folder)
+    with locked(Workspace(folder)):
+        cards.check_card(folder, licence)
+        cards.set_source(folder, licence, origin)
+        counts = store.rebuild(folder)
+    if as_json:
+        print_json({"path": str(folder / cards.CARD), **counts})
+        return
+    print(folder / cards.CARD)
+
+
 def say_counts(counts: dict[str, Any]) -> None:
     """Tell a person what became of the items."""
     from rodna.core.log import say
