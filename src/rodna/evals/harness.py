@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -26,6 +27,7 @@ from rodna.evals.result import Evaluation
 from rodna.evals.tasks.files import digest_of_files
 
 if TYPE_CHECKING:
+    from rodna.evals.contamination import Seen
     from rodna.evals.harness_results import Found
     from rodna.evals.harness_tasks import Prepared
     from rodna.evals.model import LanguageModel
@@ -135,16 +137,22 @@ def evaluate_in_harness(where: str, config: HarnessConfig, out: Path, *, corpus:
     return draft.result
 
 
-def run_harness(where: str, config: HarnessConfig, *, training: Iterable[str] | None = None) -> Evaluation:
-    """Return what the harness finds; see `evaluate_in_harness`."""
+def run_harness(model: "str | LanguageModel", config: HarnessConfig, *, training: Iterable[str] | None = None) -> Evaluation:
+    """Return what the harness finds; see `evaluate_in_harness`.
+
+    Args:
+        model: where it is, or one that is open.
+        config: which tasks, and how.
+        training: the training text, document by document, where it is known.
+    """
     require_harness()
     with offline(), tempfile.TemporaryDirectory(prefix="rodna-harness-") as scratch:
         from rodna.evals.harness_tasks import parse_sources, prepare
 
         prepared = prepare(parse_sources(config.tasks), config.path, Path(scratch))
         loaded = _load(prepared, config)
-        model, about = _open(where, config, loaded["tasks"])
-        found = _run(model, loaded, config)
+        asked, about = _open(model, config, loaded["tasks"])
+        found = _run(asked, loaded, config)
         return _evaluation(prepared, loaded, found, config, about, training)
 
 
@@ -191,20 +199,22 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or ["no reason given"])[0][:300]
 
 
-def _open(where: str, config: HarnessConfig, tasks: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+def _open(model: "str | LanguageModel", config: HarnessConfig, tasks: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Return the model as the harness asks it, and what it is."""
-    if config.backend == "hf":
-        return _open_theirs(where, config)
+    if isinstance(model, str) and config.backend == "hf":
+        return _open_theirs(model, config)
     from rodna.evals.harness_model import Asked, HarnessModel
     from rodna.evals.open import open_language_model
 
-    # The harness' windows over long documents do not overlap, apart from the last.
-    model: LanguageModel = open_language_model(where, config.eval.model_copy(update={"stride": 1.0}))
+    if isinstance(model, str):
+        # The harness' windows over long documents do not overlap, apart from the last.
+        model = open_language_model(model, config.eval.model_copy(update={"stride": 1.0}))
     asked = {
         name: Asked(str(task.OUTPUT_TYPE), frozenset(task.aggregation()), callable(task.config.process_results))
         for name, task in tasks.items()
     }
-    return HarnessModel(model, greedy={name for name, how in asked.items() if how.needs_greedy}, seed=config.eval.seed), model.description
+    greedy = {name for name, how in asked.items() if how.needs_greedy}
+    return HarnessModel(model, greedy=greedy, seed=config.eval.seed), model.description
 
 
 def _open_theirs(where: str, config: HarnessConfig) -> tuple[Any, dict[str, Any]]:
@@ -261,24 +271,27 @@ def _evaluation(
 ) -> Evaluation:  # fmt: skip
     from importlib.metadata import version
 
-    from rodna.evals.harness_results import Made, group_numbers, numbers_of
+    from rodna.evals.harness_results import group_numbers, look_up, numbers_of
     from rodna.evals.tasks.run import TASKS
 
     settings = config.eval
     evaluation = Evaluation([], {})
+    parts = {root: [_found(root, name, loaded, found) for name in names] for root, names in loaded["roots"].items()}
+    seen = look_up([one for members in parts.values() for one in members], training)
     records: dict[str, Any] = {}
-    for root, names in loaded["roots"].items():
-        parts = [_found(root, name, loaded, found) for name in names]
-        made: dict[str, Made] = {one.name: numbers_of(one, samples=settings.bootstrap_samples, seed=settings.seed) for one in parts}
-        for group in (group for name, group in loaded["groups"].items() if name == root or set(_leaves(group)) <= set(names)):
-            wanted = [{"metric": item.metric, "weight_by_size": item.weight_by_size} for item in group.aggregate_metric_list or ()]
-            shown = root if group.name == root else f"{root}/{_short(group.name, root)}"
-            reported = found["results"].get(group.name, {})
-            evaluation.measurements.extend(group_numbers(shown, [made[name] for name in _leaves(group)], wanted, group.version, reported))
+    for root, members in parts.items():
+        made = {one.name: numbers_of(one, samples=settings.bootstrap_samples, seed=settings.seed) for one in members}
+        for group in loaded["groups"].values():
+            if set(_leaves(group)) <= set(made):
+                shown = root if group.name == root else f"{root}/{_short(group.name, root)}"
+                wanted = [{"metric": item.metric, "weight_by_size": item.weight_by_size} for item in group.aggregate_metric_list or ()]
+                own = [made[name] for name in _leaves(group)]
+                evaluation.measurements.extend(group_numbers(shown, own, wanted, group.version, found["results"].get(group.name, {})))
         for one in made.values():
             evaluation.measurements.extend(one.measurements)
             evaluation.results.extend(one.results)
-        records[root] = _record(root, parts, prepared, config)
+        evaluation.seen.update(_seen_ids(members, seen, [item.task for item in evaluation.measurements]))
+        records[root] = _record(root, members, prepared, config, seen if training is not None else None)
     evaluation.files[TASKS] = {"model": dict(about), "tasks": records}
     evaluation.files[RECORD] = {
         "version": version("lm_eval"), "backend": config.backend,
@@ -310,9 +323,26 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     return json.loads(json.dumps(dict(values), default=str))
 
 
-def _record(root: str, parts: Sequence["Found"], prepared: "Prepared", config: HarnessConfig) -> dict[str, Any]:
+def _seen_ids(members: Sequence["Found"], seen: Mapping[str, Mapping[str, "Seen"]], shown: Sequence[str]) -> dict[str, frozenset[str]]:
+    """Return for each task and group that is shown the items that were found in the training text."""
+    own = {one.shown: frozenset(i for i, what in seen.get(one.name, {}).items() if what.verdict == "seen") for one in members}
+    # In a group an item's id begins with its task's name.
+    joined = frozenset(f"{name.rpartition('/')[2]}/{identity}" for name, ids in own.items() for identity in ids)
+    found = {name: own.get(name, joined) for name in shown if name in own or name.split("/")[0] == members[0].shown.split("/")[0]}
+    return {name: ids for name, ids in found.items() if ids}
+
+
+def _record(
+    root: str, parts: Sequence["Found"], prepared: "Prepared", config: HarnessConfig, seen: Mapping[str, Mapping[str, "Seen"]] | None
+) -> dict[str, Any]:
     skipped = prepared.skipped.get(root, [])
     first = parts[0].rows[0]["arguments"][0] if parts and parts[0].rows else ()
+    looked_up = {
+        identity if one.name == root else f"{_short(one.name, root)}/{identity}": what
+        for one in parts
+        for identity, what in (seen or {}).get(one.name, {}).items()
+    }
+    verdicts = Counter(what.verdict for what in looked_up.values())
     return {
         "kind": "harness",
         "config": {**config.model_dump(mode="json", exclude={"eval", "tasks"}), "task": root},
@@ -322,6 +352,6 @@ def _record(root: str, parts: Sequence["Found"], prepared: "Prepared", config: H
         "num_items": sum(len({row["doc_id"] for row in part.rows}) for part in parts),
         "num_skipped": len(skipped),
         "skipped": [asdict(item) for item in skipped],
-        "contamination": {"is_checked": False, "seen": 0, "unseen": 0, "unknown": 0},
-        "seen": {},
+        "contamination": {"is_checked": seen is not None, **{verdict: verdicts[verdict] for verdict in ("seen", "unseen", "unknown")}},
+        "seen": {identity: asdict(what) for identity, what in looked_up.items() if what.verdict == "seen"},
     }

@@ -3,15 +3,18 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rodna.evals.measure import prompt_digest
 from rodna.evals.result import Direction, Measurement, Result
 from rodna.evals.tasks.multiple_choice import credit
+
+if TYPE_CHECKING:
+    from rodna.evals.contamination import Seen
 
 MOST_RESAMPLES = 100
 """Of numbers that are worked out anew from all items each time, such as BLEU; the harness draws as few."""
@@ -155,6 +158,34 @@ def _detail(found: Found, rows: Sequence[Mapping[str, Any]], metric: str, digest
             # The harness takes the first of equally likely options; ours share the point.
             detail["ties"] = sum(credit(item, 0)[1] for item in likelihoods)
     return detail
+
+
+def look_up(parts: Sequence[Found], training: Iterable[str] | None) -> dict[str, dict[str, "Seen"]]:
+    """Return a task's name -> item -> what of it stands in the training text, which is read once; nothing where there is none."""
+    if training is None:
+        return {}
+    from rodna.evals.contamination import find_seen
+
+    texts = {f"{one.name}\t{identity}": text for one in parts for identity, text in _texts_of(one).items()}
+    found: dict[str, dict[str, Seen]] = {one.name: {} for one in parts}
+    for key, what in find_seen(texts, training).items():
+        name, _, identity = key.partition("\t")
+        found[name][identity] = what
+    return found
+
+
+def _texts_of(found: Found) -> dict[str, str]:
+    """Return what the training text must not hold of each item: the question with its answer."""
+    task = found.task
+    rows = [row for row in found.rows if row["filter"] == found.rows[0]["filter"]]
+    texts: dict[str, str] = {}
+    for identity, row in zip(ids_of(rows), rows, strict=True):
+        answer = row["target"]
+        if task.OUTPUT_TYPE == "multiple_choice" and isinstance(answer, int):
+            answer = task.doc_to_choice(row["doc"])[answer]
+        asked = "" if task.OUTPUT_TYPE == "loglikelihood_rolling" else task.doc_to_text(row["doc"])
+        texts[identity] = f"{asked}\n{answer}"
+    return texts
 
 
 def group_numbers(
