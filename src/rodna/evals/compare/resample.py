@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 SAMPLES = 10_000
 FEW_BEYOND = 10
 """Resamples beyond zero below which a share of them says little: the tail is then read from the normal distribution of their spread."""
+MANY_UNITS = 4000
+"""Units from which on a resample may be drawn as counts of each kind; below, of each unit, so that a further model changes no draw."""
 FEW_KINDS = 256
-"""Distinct units up to which a resample is drawn as counts of each: thousands of answers are right or wrong in few ways."""
+"""Distinct units up to which kinds are counted: thousands of answers are right or wrong in few ways."""
 WEIGHTS_AT_ONCE = 4_000_000
 _NORMAL = NormalDist()
 
@@ -34,8 +36,8 @@ def resampled_ratios(top_RU: "NDArray[np.float64]", bottom_RU: "NDArray[np.float
     num_runs, num_units = top_RU.shape
     both = np.concatenate([top_RU, bottom_RU])
     random = np.random.default_rng(seed)
-    kinds, counts_K = _kinds(both)
-    if kinds.shape[1] <= FEW_KINDS and kinds.shape[1] * 2 <= num_units:
+    kinds, counts_K = _kinds(both) if num_units > MANY_UNITS else (both, np.ones(num_units, dtype=np.int64))
+    if num_units > MANY_UNITS and kinds.shape[1] <= FEW_KINDS:
         draws_SK = random.multinomial(num_units, counts_K / num_units, size=samples)
         sums = kinds @ draws_SK.T
     else:

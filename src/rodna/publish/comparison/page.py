@@ -4,16 +4,16 @@ What evaluations say is untrusted: every value is escaped by the template.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
 from rodna.evals.compare.ladder import Climb
 from rodna.evals.compare.types import Comparison
-from rodna.publish.comparison.plots import bars, curves, figure, forests
+from rodna.publish.comparison.plots import bars, breakable, curves, figure, forests
 from rodna.publish.comparison.tables import Table, compared, differences, listed, not_compared, notes, ranking, values
 from rodna.publish.comparison.words import APART, sentence, summary
-from rodna.publish.facts.view import plural
+from rodna.publish.facts.view import Row, plural
 from rodna.publish.page import Section, render_page
 
 HOW_TO_READ = (
@@ -99,11 +99,31 @@ def _compared(comparison: Comparison) -> list[Section]:
     if order:
         found.append(Section("ranking", "Ranking", "Ranking", TableFacts([order], []), ""))
     found.append(
-        Section("tables", "Numbers", "Every number", TableFacts([differences(comparison), values(comparison)], notes(comparison)), "")
+        Section(
+            "tables",
+            "Numbers",
+            "Every number",
+            TableFacts([_shown(differences(comparison)), _shown(values(comparison))], notes(comparison)),
+            "",
+        )
     )
     if left_out:
-        found.append(Section("left_out", "Left out", "What has no verdict, and why", TableFacts(left_out, []), ""))
+        found.append(
+            Section("left_out", "Left out", "What has no verdict, and why", TableFacts([_shown(table) for table in left_out], []), "")
+        )
     return found
+
+
+def _shown(table: Table) -> Table:
+    """Return a table for a page: marked cells stand out, and a task's name may go on in the next line."""
+
+    def cell(row: int, place: int, text: object) -> Markup:
+        if place == 0:
+            return breakable(str(text))
+        return Markup("<strong>{}</strong>" if (row, place) in table.marks else "{}").format(text)
+
+    rows = [Row([cell(number, place, text) for place, text in enumerate(row.cells)]) for number, row in enumerate(table.rows)]
+    return replace(table, rows=rows)
 
 
 def _ladder(climbs: Sequence[Climb]) -> list[Section]:

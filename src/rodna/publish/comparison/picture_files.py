@@ -18,6 +18,7 @@ STYLE = """
 text { font-family: ui-sans-serif, system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", Arial, sans-serif;
   font-size: 13px; fill: var(--ink); }
 .page { fill: var(--page); } text.title { font-size: 15px; font-weight: 600; } text.tick, text.soft { font-size: 12px; fill: var(--soft); }
+.plot { overflow: visible; }
 .grid { stroke: var(--grid); } .track { fill: var(--track); } .bar { fill: var(--bar); } .strong .bar { fill: var(--first); }
 .interval { stroke: var(--ink); stroke-width: 1.5; } .zero { stroke: var(--soft); stroke-width: 1; stroke-dasharray: 3 3; }
 .line { fill: none; stroke: currentColor; stroke-width: 2; stroke-linejoin: round; vector-effect: non-scaling-stroke; }
@@ -44,10 +45,10 @@ def png_of(picture: Picture) -> bytes | None:
         import resvg_py
     except ImportError:
         return None
-    # It knows no CSS variables and no currentColor by class, so that both are written out.
+    # It knows neither CSS variables nor strokes that do not stretch with the picture.
     style = re.sub(r"var\(--(\w+)\)", lambda found: LIGHT[found[1]], STYLE)
-    for name in ("first", "second", "third"):
-        style += f".line.{name}, .whisker.{name}, .mark.{name} {{ color: {LIGHT[name]}; }}\n"
+    style += ".line { stroke-width: 3.5; } .line.key { stroke-width: 2; }\n"
+    style = re.sub(r"font-family: [^;]*;", 'font-family: "DejaVu Sans", "Noto Sans", "Liberation Sans", Arial, sans-serif;', style)
     return bytes(resvg_py.svg_to_bytes(svg_string=_draw(picture, style), zoom=PNG_ZOOM))
 
 
@@ -71,9 +72,9 @@ def _draw(picture: Picture, style: str) -> str:
 def _legend(keys: tuple[tuple[str, str], ...] | object) -> Markup:
     found, x = Markup(""), MARGIN
     for style, text in keys if isinstance(keys, list | tuple) else ():
-        found += Markup('<line class="line {0}" x1="{1}" x2="{2}" y1="68" y2="68"/><text class="soft" x="{3}" y="72">{4}</text>').format(
-            style, x, x + 18, x + 25, text
-        )
+        found += Markup(
+            '<line class="line key {0}" x1="{1}" x2="{2}" y1="68" y2="68"/><text class="soft" x="{3}" y="72">{4}</text>'
+        ).format(style, x, x + 18, x + 25, text)
         x += 45 + 7 * len(text)
     return found
 

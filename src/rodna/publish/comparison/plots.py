@@ -13,9 +13,10 @@ from markupsafe import Markup
 
 from rodna.evals.compare.ladder import Climb
 from rodna.evals.compare.types import Comparison, Match
-from rodna.publish.charts import Axis, Bar, Series, axis, bar_strip, plot
+from rodna.publish.charts import Axis, Bar, Series, axis, bar_strip, nice_ticks, plot
 from rodna.publish.comparison.words import APART, arrow, is_share, signed, unit_of, with_interval
 from rodna.publish.facts.results import words_of
+from rodna.publish.facts.view import MINUS
 
 STYLES = ("first", "second", "third", "faint")
 WIDTH, NAME_WIDTH, VALUE_WIDTH, ROW_HEIGHT, MARGIN = 900, 300, 190, 30, 24
@@ -79,7 +80,7 @@ def forests(comparison: Comparison) -> list[Rows]:
 def _forest(comparison: Comparison, unit: str, matches: Sequence[Match]) -> Rows:
     factor = 100 if is_share(matches[0]) else 1
     ends = [factor * end for match in matches for item in match.differences for end in (item.low, item.high)]
-    x_axis = axis([0, *ends], lambda value: f"{value:g}".replace("-", "\N{MINUS SIGN}"), count=5)
+    x_axis = _snug([0, *ends])
     several = len(comparison.names) > 2
     metrics = {match.task: {other.metric for other in matches if other.task == match.task} for match in matches}
     rows: list[RowOf] = []
@@ -101,6 +102,14 @@ def _forest(comparison: Comparison, unit: str, matches: Sequence[Match]) -> Rows
     names = {"first": "better", "second": "worse", "third": "higher or lower", "open": APART}
     keys = [(style, text) for style, text in names.items() if style in shown]
     return Rows(title, f"{unit}; {side}", rows, x_axis, "forest", keys)
+
+
+def _snug(values: Sequence[float]) -> Axis:
+    """Return an axis that ends a little beyond the values, with round ticks inside."""
+    low, high = min(values), max(values)
+    room = 0.04 * (high - low) or 0.5
+    ticks = [tick for tick in nice_ticks(low, high, count=6) if low - room <= tick <= high + room]
+    return Axis(low - room, high + room, ticks, lambda value: f"{value:g}".replace("-", MINUS))
 
 
 def _verdict(verdict: str) -> str:
@@ -186,7 +195,7 @@ def figure(picture: Picture) -> Markup:
     keys = picture.keys if len(picture.keys) > 1 or isinstance(picture, Rows) else ()
     legend = Markup("").join(Markup('<span class="key {}"><bdi>{}</bdi></span>').format(style, text) for style, text in keys)
     caption = Markup("<figcaption><span><strong><bdi>{}</bdi></strong>, {}</span>{}</figcaption>").format(
-        picture.title, picture.unit, legend
+        breakable(picture.title), picture.unit, legend
     )
     if isinstance(picture, Curves):
         return Markup('<figure class="chart">{}<div class="frame">{}</div><p class="axis-name">{}</p></figure>').format(
@@ -196,7 +205,7 @@ def figure(picture: Picture) -> Markup:
         Markup(
             '<li class="row {}"><span class="name"><bdi>{}</bdi>{}</span>'
             '<svg class="strip" aria-hidden="true" width="100%" height="18" overflow="visible">{}</svg><span class="value">{}</span></li>'
-        ).format(row.style, row.name, Markup("<small>{}</small>").format(row.note) if row.note else "", row.strip, row.value)
+        ).format(row.style, breakable(row.name), Markup("<small>{}</small>").format(row.note) if row.note else "", row.strip, row.value)
         for row in picture.rows
     )
     if picture.axis is not None:
@@ -210,11 +219,15 @@ def figure(picture: Picture) -> Markup:
 def _ticks(x_axis: Axis) -> Markup:
     return Markup("").join(
         Markup('<text class="tick{}" x="{}%" y="13" text-anchor="{}">{}</text>').format(
-            " odd" if number % 2 else "", x, "start" if x < 3 else "end" if x > 97 else "middle", x_axis.write(tick)
+            " odd" if number % 2 else "", x_axis.percent(tick), "middle", x_axis.write(tick)
         )
         for number, tick in enumerate(x_axis.ticks)
-        for x in [x_axis.percent(tick)]
     )
+
+
+def breakable(name: str) -> Markup:
+    """Return a name that may go on in the next line after a slash or an underscore."""
+    return Markup(re.sub(r"([/_])", r"\1<wbr>", str(Markup.escape(name))))
 
 
 def slug(text: str) -> str:

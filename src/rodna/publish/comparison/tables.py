@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from rodna.evals.compare.ladder import Climb, Rung
 from rodna.evals.compare.types import Comparison, Match
-from rodna.publish.comparison.words import arrow, p_words, signed, unit_of, with_interval, written
+from rodna.publish.comparison.words import measure_of, p_words, signed, signed_with_unit, with_interval, written
 from rodna.publish.facts.results import words_of
 from rodna.publish.facts.view import Column, Row
 
@@ -42,24 +43,33 @@ def compared(comparison: Comparison) -> list[Match]:
 
 def differences(comparison: Comparison) -> Table:
     """Return every difference with its verdict."""
-    columns = (
-        Column("Task"), Column("Measure"), Column("Model"), Column("Verdict"), Column("Difference", "num"), Column("95% interval", "num"),
-        Column("p", "num"), Column("p, corrected", "num"), Column("n", "num"), Column("Unit", "why"),
-    )  # fmt: skip
-    rows = [
-        Row([
-            match.task, words_of(match.metric), item.name, item.verdict, signed(match, item.value),
-            f"{signed(match, item.low)} to {signed(match, item.high)}", p_words(item.p), p_words(item.p_holm), f"{match.n:,}",
-            f"{unit_of(match)}, {arrow(match)}",
-        ])
-        for match in compared(comparison)
-        for item in match.differences
+    columns = [
+        Column("Task"), Column("Measure"), Column("Model"), Column("Verdict", "verdict"), Column("Difference", "num"),
+        Column("95% interval", "num"), Column("p", "num"), Column("Corrected", "num"),
     ]  # fmt: skip
+    pairs = [(match, item) for match in compared(comparison) for item in match.differences]
+    rows = [
+        [
+            match.task, measure_of(match), item.name, item.verdict, signed_with_unit(match, item.value),
+            f"{signed(match, item.low)} to {signed(match, item.high)}", p_words(item.p), p_words(item.p_holm),
+        ]
+        for match, item in pairs
+    ]  # fmt: skip
+    title = f"Differences from {comparison.baseline}"
+    if len(comparison.names) == 2:
+        # The one model is named in the title.
+        title = f"{comparison.names[1]} less {comparison.baseline}"
+        columns, rows = _without(columns, 2), [_without(row, 2) for row in rows]
     note = (
-        f"Difference: the model's number less that of {comparison.baseline}. Verdicts go by the corrected p (Holm, {comparison.num_tests} "
-        f"comparisons), intervals are those of each difference by itself; {comparison.samples:,} resamples, seed {comparison.seed}."
+        f"Difference: the model's number less that of {comparison.baseline}; ↑ higher is better, ↓ lower is better. Verdicts go by the "
+        f"corrected p (Holm, {comparison.num_tests} comparisons), intervals are those of each difference by itself; "
+        f"{comparison.samples:,} resamples, seed {comparison.seed}."
     )
-    return Table(f"Differences from {comparison.baseline}", columns, rows, note)
+    return Table(title, columns, [Row(row) for row in rows], note)
+
+
+def _without(items: Sequence[Any], place: int) -> list[Any]:
+    return [*items[:place], *items[place + 1 :]]
 
 
 def values(comparison: Comparison) -> Table:
@@ -68,16 +78,22 @@ def values(comparison: Comparison) -> Table:
     rows: list[Row] = []
     marks: set[tuple[int, int]] = set()
     for place, match in enumerate(compared(comparison)):
-        cells = [with_interval(match, match.estimates[name]) if name in match.estimates else "–" for name in comparison.names]
-        rows.append(Row([match.task, words_of(match.metric), f"{match.n:,}", *cells]))
+        rows.append(Row([match.task, measure_of(match), f"{match.n:,}", *_estimates(comparison, match)]))
         best = best_of(comparison, match)
         if best:
             marks.add((place, 3 + comparison.names.index(best)))
     note = (
-        "Intervals are of each number by itself. Two that overlap may yet differ: the items are the same, and what is hard in them is hard "
-        "for both. Marked is the best where its difference from the baseline, or the baseline's from all others, is no chance."
+        "In brackets the 95% interval of each number by itself. Two that overlap may yet differ: the items are the same, and what is hard "
+        "in them is hard for both."
     )
+    if marks:
+        note += " Marked is the best where its difference from the baseline, or the baseline's from all others, is more than chance."
     return Table("Every number", columns, rows, note, frozenset(marks))
+
+
+def _estimates(comparison: Comparison, match: Match) -> list[str]:
+    found = (match.estimates.get(name) for name in comparison.names)
+    return ["–" if item is None else with_interval(match, item, between="\n") for item in found]
 
 
 def best_of(comparison: Comparison, match: Match) -> str:
@@ -138,9 +154,7 @@ def listed(comparison: Comparison) -> Table:
     columns = (Column("Task"), Column("Measure"), *(Column(name, "num") for name in comparison.names), Column("Why no verdict", "why"))
     rows = [
         Row([
-            match.task, words_of(match.metric),
-            *(with_interval(match, match.estimates[name]) if name in match.estimates else "–" for name in comparison.names),
-            _why(comparison, match),
+            match.task, measure_of(match), *_estimates(comparison, match), _why(comparison, match),
         ])
         for match in found
         if len(match.estimates) > 1 or match.is_per_token
@@ -158,7 +172,7 @@ def not_compared(comparison: Comparison) -> Table:
     """Return what models were left out of, and why."""
     columns = (Column("Task"), Column("Measure"), Column("Model"), Column("Its number", "num"), Column("Why it is not compared", "why"))
     rows = [
-        Row([match.task, words_of(match.metric), name, _own(match, name), reason])
+        Row([match.task, measure_of(match), name, _own(match, name), reason])
         for match in comparison.matches
         for name, reason in match.excluded.items()
     ]

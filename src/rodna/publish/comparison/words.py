@@ -20,11 +20,12 @@ def written(match: Match, value: float) -> str:
     return f"{value:.3f}" if abs(value) < 100 else number(value, digits=4)
 
 
-def with_interval(match: Match, estimate: Estimate) -> str:
-    """Return a number with its interval."""
+def with_interval(match: Match, estimate: Estimate, *, between: str = " ") -> str:
+    """Return a number with its interval, and what stands between the two."""
     if not estimate.high > estimate.low:
         return written(match, estimate.value)
-    return f"{written(match, estimate.value)} ({written(match, estimate.low)}{EN_DASH}{written(match, estimate.high)})"
+    ends = (written(match, end).rstrip("%") for end in (estimate.low, estimate.high))
+    return f"{written(match, estimate.value)}{between}({EN_DASH.join(ends)})"
 
 
 def signed(match: Match, value: float) -> str:
@@ -33,6 +34,11 @@ def signed(match: Match, value: float) -> str:
     text = f"{abs(scaled):,.{decimals}f}"
     is_zero = not float(text.replace(",", ""))
     return text if is_zero else (MINUS if scaled < 0 else "+") + text
+
+
+def signed_with_unit(match: Match, value: float) -> str:
+    """Return a difference with its sign, and the word "points" where it is one of shares."""
+    return signed(match, value) + (" points" if is_share(match) else "")
 
 
 def unit_of(match: Match) -> str:
@@ -54,6 +60,11 @@ def p_words(p: float) -> str:
 def label_of(match: Match) -> str:
     """Return what was measured."""
     return f"{match.task}: {words_of(match.metric).lower()}"
+
+
+def measure_of(match: Match) -> str:
+    """Return the name of a measure, and an arrow that says which way is better."""
+    return words_of(match.metric) + {"lower": " ↓", "higher": " ↑"}.get(match.direction, "")
 
 
 def arrow(match: Match) -> str:

@@ -13,7 +13,7 @@ from rodna.evals.compare.types import Comparison
 from rodna.publish.comparison.formats import csv_text, latex, markdown
 from rodna.publish.comparison.page import render
 from rodna.publish.comparison.picture_files import png_of, svg_of
-from rodna.publish.comparison.plots import Picture, bars, curves, forests, slug
+from rodna.publish.comparison.plots import Curves, Picture, bars, curves, forests, slug
 
 FORMAT_VERSION = 1
 PAGE, FIGURES = "index.html", "figures"
@@ -51,7 +51,8 @@ def write_comparison(
 def _write_pictures(folder: Path, pictures: Sequence[Picture]) -> None:
     folder.mkdir()
     for number, picture in enumerate(pictures, 1):
-        name = f"{number:02d}-{slug(picture.title)}"
+        kind = "training" if isinstance(picture, Curves) else {"forest": "differences", "bars": "bars"}[picture.kind]
+        name = f"{number:02d}-{kind}-{slug(picture.title)}"
         write_text(folder / f"{name}.svg", svg_of(picture))
         if (png := png_of(picture)) is not None:
             write_bytes(folder / f"{name}.png", png)
