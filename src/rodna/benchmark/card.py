@@ -6,6 +6,7 @@ Everything it says comes from the folder's own files, so that it is written agai
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -80,19 +81,9 @@ def card_of(
         verdicts: on the translations as they stand now.
         harness: names of the tasks for lm-evaluation-harness.
     """
-    import jinja2
-
     config = BenchmarkConfig.model_validate(about["config"])
     kept = [record for record in final if record["status"] in ("accepted", "repaired")]
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("rodna.benchmark"),
-        autoescape=False,  # it is Markdown, in which `md` escapes every value
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(md=md, number=lambda value: f"{value:,}", share=_share)
-    text = environment.get_template("benchmark_card.md.jinja").render(
+    text = _template().render(
         mark=f"{MARK} {__version__}. Written again by `rodna benchmark`: what you change here is lost. -->",
         front=_front_matter(name, config, kept),
         name=name,
@@ -114,6 +105,25 @@ def card_of(
         version=__version__,
     )
     return text if text.endswith("\n") else text + "\n"
+
+
+@cache
+def _template() -> Any:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("rodna.benchmark"),
+        autoescape=False,  # it is Markdown, in which `md` escapes every value
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(md=md, number=_number, share=_share)
+    return environment.get_template("benchmark_card.md.jinja")
+
+
+def _number(value: int) -> str:
+    return f"{value:,}"
 
 
 def overruled(final: Sequence[Mapping[str, Any]]) -> dict[str, int]:
@@ -220,7 +230,8 @@ def _wants(config: BenchmarkConfig) -> dict[str, str]:
         "length_ratio": f"characters for each of the source's are within {usual}; from {fit_from} texts on",
         "untranslated": f"no text of {validate.MIN_LETTERS_TO_COPY} letters or more is its source again",
         "copied_words": (
-            f"letters in words of the source are at most {MIN_COPIED:.0%}, or no more than is usual in this benchmark; from {copied_from} letters on"
+            f"letters in words of the source are at most {MIN_COPIED:.0%}, or no more than is usual in this benchmark; "
+            f"from {copied_from} letters on"
         ),
         "language": (
             f"is not told to be another language than {target} with a confidence of {config.min_confidence:g} or more; "

@@ -3,7 +3,9 @@
 Verdicts are appended to the benchmark's own file at once; the files that follow from them are made anew behind the reader's back.
 """
 
+import json
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,8 @@ from rodna.benchmark.words import WORDS
 from rodna.core.errors import RodnaError
 from rodna.core.files import sync_file
 
+MEASURED = frozenset({"length_ratio", "language", "copied_words", "round_trip", "agreement"})
+"""Checks whose value says more than how many mistakes there are."""
 NOT_SHOWN = 2_000
 """Characters from which a field that is not translated is cut."""
 
@@ -67,8 +71,8 @@ class Review:
         self._rechecker = Rechecker(self._records, self.config)
         self._lock = threading.RLock()
         self._read_size = -1
-        self._final: list[dict[str, Any]] = []
-        self._revisions: dict[str, int] = {}
+        self._final = [store.judged(record, None) for record in self._records]
+        self._revisions: Counter[str] = Counter()
         self._refresh()
         self._files = _Files(folder)
 
@@ -77,10 +81,7 @@ class Review:
         with self._lock:
             self._refresh()
             counts = store.count(self._final, 0)
-            reasons: dict[str, int] = {}
-            for record in self._records:
-                for reason in record["reasons"]:
-                    reasons[reason] = reasons.get(reason, 0) + 1
+            reasons = Counter(reason for record in self._records for reason in record["reasons"])
             by_size = sorted(reasons, key=lambda name: (-reasons[name], name))
             return {
                 "items": counts["items"],
@@ -123,7 +124,7 @@ class Review:
                 "status": final["status"],
                 "human": final["human"],
                 "who": final["who"],
-                "revision": self._revisions.get(id, 0),
+                "revision": self._revisions[id],
                 "reasons": [{"name": name, "words": WORDS.get(name, name)} for name in record["reasons"]],
                 "detail": record["detail"] if not record["checks"] else [],
                 "segments": self._segments(record, texts),
@@ -157,7 +158,7 @@ class Review:
         with self._lock:
             self._refresh()
             record = self._records[self._place(id)]
-            if revision != self._revisions.get(id, 0):
+            if revision != self._revisions[id]:
                 final = self._final[self._place(id)]
                 raise ConflictError(
                     f"{final['who'] or 'somebody'} judged this item since it was shown", where=f"item {id}", fix="look at what they said"
@@ -199,13 +200,12 @@ class Review:
         size = path.stat().st_size if path.is_file() else 0
         if size == self._read_size:
             return
-        given = store.read_json_lines(path)
-        self._revisions = {}
-        for verdict in given:
-            self._revisions[str(verdict.get("id"))] = self._revisions.get(str(verdict.get("id")), 0) + 1
-        verdicts = store.valid_verdicts(self._records, store.read_verdicts(self.folder))
-        self._final = [store.judged(record, verdicts.get(record["id"])) for record in self._records]
-        self._read_size = size
+        revisions: Counter[str] = Counter(verdict["id"] for verdict in store.read_json_lines(path) if verdict.get("id") in self._places)
+        verdicts = store.read_verdicts(self.folder)
+        for id in (id for id in self._places if revisions[id] != self._revisions[id]):
+            record = self._records[self._places[id]]
+            self._final[self._places[id]] = store.judged(record, store.valid_verdicts([record], verdicts).get(id))
+        self._revisions, self._read_size = revisions, size
 
     def _passes(self, place: int, wanted: Filter) -> bool:
         record, final = self._records[place], self._final[place]
@@ -289,7 +289,7 @@ def findings(checks: Sequence[Check]) -> list[dict[str, Any]]:
             "level": {False: "problem", None: "unknown", True: "fine"}[check.passed],
             "words": WORDS.get(check.name, check.name),
             "detail": check.detail,
-            "value": "" if check.value is None else str(check.value),
+            "value": str(check.value) if check.name in MEASURED and check.value is not None else "",
         }
         for check in sorted(checks, key=lambda check: order[check.passed])
     ]
@@ -305,8 +305,6 @@ def _others(record: Mapping[str, Any]) -> list[dict[str, str]]:
     if not isinstance(source, dict):
         return [{"name": "item", "text": str(source)[:NOT_SHOWN]}]
     heads = {segment["path"].split(".")[0] for segment in record["segments"]}
-    import json
-
     return [
         {"name": str(name), "text": (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))[:NOT_SHOWN]}
         for name, value in source.items()
