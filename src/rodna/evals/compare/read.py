@@ -116,7 +116,7 @@ def parse(text: str) -> tuple[str, list[Path]]:
     name, equals, rest = text.partition("=")
     if not equals:
         name, rest = "", text
-    folders = [rest] if Path(rest).expanduser().exists() else [part for part in rest.split(",") if part]
+    folders = [rest] if rest and Path(rest).expanduser().exists() else [part for part in rest.split(",") if part]
     if not folders or (equals and not name.strip()):
         raise ConfigError(f"cannot read {text!r}", where="rodna compare", fix="write NAME=FOLDER, or NAME=FOLDER,FOLDER for several seeds")
     return name.strip(), [Path(folder).expanduser() for folder in folders]
