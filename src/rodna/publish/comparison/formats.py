@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rodna.evals.compare.types import Comparison, Match
 from rodna.publish.comparison.tables import Table, compared, notes, tables
-from rodna.publish.comparison.words import sentence, summary
+from rodna.publish.comparison.words import summary, verdict_line
 from rodna.publish.facts.view import MINUS
 
 CSV_COLUMNS = (
@@ -20,7 +20,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 LATEX = {
     "\\": r"\textbackslash{}",
     "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", MINUS: "$-$", "–": "--", '"': "''",
+    "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", MINUS: "$-$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "\N{NO-BREAK SPACE}": "~", "–": "--", '"': "''",
     "\n": " ",
 }  # fmt: skip
 
@@ -29,7 +29,7 @@ def verdicts(comparison: Comparison) -> list[str]:
     """Return what was found, in sentences: of each model the sum, then every verdict."""
     others = [name for name in comparison.names if name != comparison.baseline]
     found = [summary(comparison, name) for name in others]
-    return [*found, *(sentence(comparison, match, item) for match in compared(comparison) for item in match.differences)]
+    return [*found, *(verdict_line(comparison, match, item) for match in compared(comparison) for item in match.differences)]
 
 
 def markdown(comparison: Comparison) -> str:

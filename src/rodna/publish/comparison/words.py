@@ -57,14 +57,9 @@ def p_words(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
-def label_of(match: Match) -> str:
-    """Return what was measured."""
-    return f"{match.task}: {words_of(match.metric).lower()}"
-
-
 def measure_of(match: Match) -> str:
     """Return the name of a measure, and an arrow that says which way is better."""
-    return words_of(match.metric) + {"lower": " ↓", "higher": " ↑"}.get(match.direction, "")
+    return words_of(match.metric) + {"lower": "\N{NO-BREAK SPACE}↓", "higher": "\N{NO-BREAK SPACE}↑"}.get(match.direction, "")
 
 
 def arrow(match: Match) -> str:
@@ -96,6 +91,11 @@ def sentence(comparison: Comparison, match: Match, difference: Difference) -> st
             alone = "; by itself it would count, but one in twenty comparisons of equal models does"
         return f"{other} and {base} cannot be told apart: {value} ({evidence}){alone}."
     return f"{other} is {difference.verdict} than {base} by {amount_of(match, difference.value)} ({evidence})."
+
+
+def verdict_line(comparison: Comparison, match: Match, difference: Difference) -> str:
+    """Return what was measured, and the verdict."""
+    return f"{match.task}, {words_of(match.metric).lower()}: {sentence(comparison, match, difference)}"
 
 
 def summary(comparison: Comparison, name: str) -> str:
