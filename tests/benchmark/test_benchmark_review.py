@@ -242,6 +242,16 @@ def test_a_filter_shows_what_a_look_at_every_item_finds(wanted: dict[str, str], 
     assert walk(client, wanted, 10**9, -1) == [(id, rank + 1, len(expected)) for rank, id in enumerate(expected)][::-1]
 
 
+def test_a_random_order_goes_through_every_item_and_is_the_same_again(folder: Path, client: Client):
+    first = walk(client, {"order": "random"}, 0, 1)
+    plain = walk(client, {}, 0, 1)
+    assert sorted(id for id, _, _ in first) == sorted(id for id, _, _ in plain)
+    assert first != plain
+    client.save(first[5][0], False, {})
+    rest = walk(client, {"order": "random", "seen": "no"}, 0, 1)
+    assert [id for id, _, _ in rest] == [id for id, _, _ in first if id != first[5][0]]
+
+
 def walk(client: Client, wanted: dict[str, str], start: int, step: int) -> list[tuple[str, int, int]]:
     found = []
     while True:

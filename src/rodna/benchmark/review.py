@@ -3,8 +3,10 @@
 Verdicts are appended to the benchmark's own file at once; the files that follow from them are made anew behind the reader's back.
 """
 
+import hashlib
 import json
 import threading
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +24,8 @@ from rodna.core.files import sync_file
 
 MEASURED = frozenset({"length_ratio", "language", "copied_words", "round_trip", "agreement"})
 """Checks whose value says more than how many mistakes there are."""
+REST = 4
+"""Times as long as it takes to make the files they are left alone: the page goes first, also with 10,000 items and more."""
 NOT_SHOWN = 2_000
 """Characters from which a field that is not translated is cut."""
 
@@ -35,12 +39,14 @@ class Filter:
         reason: for which the checks rejected it, whatever a person said since.
         seen: `no`, `yes`, or a verdict.
         find: text that stands in its id, source or translation, in small letters or large.
+        order: `random`: drawn once for all from the ids, so that the first so many are a random sample; else as in the source.
     """
 
     status: str = ""
     reason: str = ""
     seen: str = ""
     find: str = ""
+    order: str = ""
 
 
 class ConflictError(BenchmarkError):
@@ -68,6 +74,7 @@ class Review:
         self._records = store.read_records(folder)
         self.config = store.read_config(folder)
         self._places = {record["id"]: place for place, record in enumerate(self._records)}
+        self._shuffled = sorted(self._places.values(), key=lambda place: hashlib.sha256(self._records[place]["id"].encode()).digest())
         self._rechecker = Rechecker(self._records, self.config)
         self._lock = threading.RLock()
         self._read_size = -1
@@ -96,14 +103,15 @@ class Review:
 
         Args:
             wanted: the filter.
-            start: place in the benchmark, from 0; of any size.
+            start: place in the filter's order of the whole benchmark, from 0; of any size.
             step: 1 to look forwards, -1 backwards.
         """
         with self._lock:
             self._refresh()
-            places = [place for place in range(len(self._records)) if self._passes(place, wanted)]
+            order = self._shuffled if wanted.order == "random" else range(len(self._records))
+            places = [place for place, record in enumerate(order) if self._passes(record, wanted)]
             ahead = [place for place in places if place >= start] if step > 0 else [place for place in reversed(places) if place <= start]
-            found = self.item(self._records[ahead[0]]["id"]) if ahead else None
+            found = {**self.item(self._records[order[ahead[0]]]["id"]), "place": ahead[0]} if ahead else None
             return {"item": found, "rank": places.index(ahead[0]) + 1 if ahead else 0, "total": len(places)}
 
     def item(self, id: str) -> dict[str, Any]:
@@ -128,7 +136,7 @@ class Review:
                 "reasons": [{"name": name, "words": WORDS.get(name, name)} for name in record["reasons"]],
                 "detail": record["detail"] if not record["checks"] else [],
                 "segments": self._segments(record, texts),
-                "findings": findings(self._rechecker.check(record, texts)) if record["segments"] else [],
+                "findings": findings(self._rechecker.check(record, texts), _labels(record)) if record["segments"] else [],
                 "others": _others(record),
             }
 
@@ -140,7 +148,7 @@ class Review:
         """
         record = self._records[self._place(id)]
         self._fitting(record, texts)
-        return findings(self._rechecker.check(record, texts))
+        return findings(self._rechecker.check(record, texts), _labels(record))
 
     def save(self, id: str, keep: bool, texts: Mapping[str, str], revision: int) -> dict[str, Any]:
         """Write a verdict down: when this returns, it is on the disk.
@@ -221,13 +229,12 @@ class Review:
         return any(wanted.find.casefold() in text.casefold() for text in texts)
 
     def _segments(self, record: Mapping[str, Any], texts: Mapping[str, str]) -> list[dict[str, Any]]:
-        options = list(record["options"])
-        labels = dict(zip(options, option_labels(record["source"], options), strict=True)) if options else {}
+        options, labels = list(record["options"]), _labels(record)
         return [
             {
                 "path": segment["path"],
-                "label": f"Option {labels[segment['path']]}" if segment["path"] in labels else segment["path"],
-                "option": segment["path"] in labels,
+                "label": labels[segment["path"]],
+                "option": segment["path"] in options,
                 "right": bool(options) and record["gold"] >= 0 and segment["path"] == options[record["gold"]],
                 "source": segment["source"],
                 "machine": segment["translation"],
@@ -273,26 +280,48 @@ class _Files:
                 if self._is_closed:
                     return
                 self._is_stale = False
+            started = time.perf_counter()
             try:
                 store.rebuild(self._folder)
                 self.problem = ""
             except (RodnaError, OSError) as error:
                 self.problem = str(error)
+            with self._wanted:
+                self._wanted.wait_for(lambda: self._is_closed, REST * (time.perf_counter() - started))
 
 
-def findings(checks: Sequence[Check]) -> list[dict[str, Any]]:
-    """Return checks for people: those that fail first."""
+def findings(checks: Sequence[Check], labels: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return checks for people: those that fail first.
+
+    Args:
+        checks: of an item.
+        labels: path of a text -> what it is called.
+    """
     order = {False: 0, None: 1, True: 2}
     return [
         {
             "name": check.name,
             "level": {False: "problem", None: "unknown", True: "fine"}[check.passed],
             "words": WORDS.get(check.name, check.name),
-            "detail": check.detail,
+            "detail": _named(check.detail, labels),
             "value": str(check.value) if check.name in MEASURED and check.value is not None else "",
         }
         for check in sorted(checks, key=lambda check: order[check.passed])
     ]
+
+
+def _named(detail: str, labels: Mapping[str, str]) -> str:
+    """Return what a check says, the text it speaks of called as on the page."""
+    path, colon, rest = detail.partition(": ")
+    return f"{labels[path]}{colon}{rest}" if colon and path in labels else detail
+
+
+def _labels(record: Mapping[str, Any]) -> dict[str, str]:
+    """Return path -> what a text is called: `Option B`, or its path."""
+    options = list(record["options"])
+    called = dict(zip(options, option_labels(record["source"], options), strict=True)) if options else {}
+    paths = [segment["path"] for segment in record["segments"]]
+    return {path: f"Option {called[path]}" if path in called else path for path in paths}
 
 
 def _translations(record: Mapping[str, Any]) -> dict[str, str]:

@@ -147,7 +147,7 @@ class _Handler(BaseHTTPRequestHandler):
             start, step = int(asked.get("start", "0")), int(asked.get("step", "1"))
         except ValueError:
             raise _RefusedError(HTTPStatus.BAD_REQUEST, "start and step are whole numbers") from None
-        wanted = Filter(*(asked.get(name, "")[:200] for name in ("status", "reason", "seen", "find")))
+        wanted = Filter(*(asked.get(name, "")[:200] for name in ("status", "reason", "seen", "find", "order")))
         return self._review.find(wanted, start, step)
 
     def _post(self, path: str) -> None:

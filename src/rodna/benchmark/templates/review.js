@@ -66,19 +66,18 @@ function outcome() {
 function row(segment) {
   const box = make("textarea", {value: segment.text, dir: "auto", lang: target, rows: 1, spellcheck: true, dataset: {path: segment.path}});
   box.setAttribute("aria-label", `Translation of ${segment.label}`);
-  const help = [];
-  for (const [label, text, tag, same] of [["Translated back", segment.back, source, segment.source], ["Second translator", segment.second, target, segment.text]]) {
-    if (text && text !== same) help.push(make("div", {}, make("span", {className: "soft", textContent: label}), make("p", {lang: tag, dir: "auto", textContent: text})));
+  const help = [[], []];
+  for (const [side, label, text, tag, same] of [[0, "Translated back", segment.back, source, segment.source], [1, "Second translator", segment.second, target, segment.text]]) {
+    if (text && text !== same) help[side].push(make("div", {className: "help"}, make("span", {className: "soft", textContent: label}), make("p", {lang: tag, dir: "auto", textContent: text})));
   }
   const notes = [...segment.repairs, segment.because && `First attempt: ${segment.because}`].filter(Boolean).join(" ");
   return make("section", {className: `row${segment.right ? " right" : ""}${segment.option ? " option" : ""}`},
     make("h2", {}, make("span", {textContent: segment.label}), segment.right ? make("span", {className: "tag", textContent: "right answer"}) : ""),
     make("div", {className: "pair"},
-      make("p", {className: "source", lang: source, dir: "auto", textContent: segment.source}),
+      make("div", {}, make("p", {className: "source", lang: source, dir: "auto", textContent: segment.source}), ...help[0]),
       make("div", {}, box,
-        make("p", {className: "machine soft", hidden: true}, make("span", {textContent: "Machine: "}), make("span", {lang: target, dir: "auto", textContent: segment.machine})))),
-    notes ? make("p", {className: "soft note", textContent: notes}) : "",
-    help.length ? make("div", {className: "help"}, ...help) : "");
+        make("p", {className: "machine soft", hidden: true}, make("span", {textContent: "Machine: "}), make("span", {lang: target, dir: "auto", textContent: segment.machine})), ...help[1])),
+    notes ? make("p", {className: "soft note", textContent: notes}) : "");
 }
 
 function findingsList(findings) {
@@ -118,7 +117,7 @@ function show(answer) {
       make("span", {className: `outcome ${kind}`, textContent: words}), compare),
     make("div", {id: "findings"}, reasons.length ? make("ul", {className: "problems"}, ...reasons) : "", ...item.detail.map((text) => make("p", {className: "soft", textContent: text})), ...findingsList(item.findings)),
     ...rows,
-    raw.length ? make("details", {className: "others", open: !item.segments.length}, make("summary", {textContent: "Not translated"}), make("dl", {}, ...raw)) : "");
+    raw.length ? make("details", {className: "others", open: !item.segments.length}, make("summary", {textContent: item.segments.length ? "Not translated" : "The item as it is"}), make("dl", {}, ...raw)) : "");
   const draft = readDraft();
   if (draft && draft.machine === machine()) {
     for (const box of boxes()) box.value = draft.texts[box.dataset.path] ?? box.value;
@@ -176,7 +175,7 @@ function fill(field, entries) {
   select.value = now;
 }
 
-const filter = () => Object.fromEntries(["seen", "status", "reason", "find"].map((field) => [field, filters[field].value]));
+const filter = () => Object.fromEntries(["seen", "status", "reason", "order", "find"].map((field) => [field, filters[field].value]));
 
 async function move(start, step) {
   await busy(async () => {
@@ -236,6 +235,7 @@ async function conflict(message) {
   const mine = texts();
   const wasChanged = isChanged();
   const answer = await ask(`api/item?${new URLSearchParams({id: item.id})}`);
+  answer.item.place = item.place;
   try { localStorage.removeItem(draftKey()); } catch { /* nothing was stored */ }
   show(answer);
   if (wasChanged) {
@@ -282,7 +282,7 @@ window.addEventListener("beforeunload", (event) => { if (isChanged()) event.prev
   try {
     const start = new URLSearchParams(location.hash.slice(1));
     progress(await ask("api/overview"));
-    for (const field of ["seen", "status", "reason", "find"]) filters[field].value = start.get(field) ?? (field === "seen" && !start.size ? "no" : "");
+    for (const field of ["seen", "status", "reason", "order", "find"]) filters[field].value = start.get(field) ?? (field === "seen" && !start.size ? "no" : "");
     await move(Number(start.get("at")) || 0, 1);
   } catch (error) {
     say(error.message, true);
