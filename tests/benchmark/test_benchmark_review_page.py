@@ -145,8 +145,27 @@ def test_two_tabs_do_not_lose_each_others_work(tab: Tab, browser: Any, client: C
     other.page.click("#accept")
     other.is_at("q1")
     assert store.read_verdicts(folder)["q0"]["text"] == {"question": other_text}
+    assert other.page.inner_text("#seen") == "1 of 24 seen"
     context.close()
     assert [event for event in other.events if "409" not in event] == []
+
+
+def test_what_one_tab_did_not_touch_stays_as_the_other_left_it(tab: Tab, browser: Any, client: Client, folder: Path):
+    context = browser.new_context()
+    other = Tab(context, client.address)
+    machine = translations(folder, "q0")
+    edited = {path: machine[path][:-1] + "!" for path in ("question", "choices.0")}
+    tab.page.locator("textarea").nth(0).fill(edited["question"])
+    tab.page.click("#accept")
+    tab.is_at("q1")
+    other.page.locator("textarea").nth(1).fill(edited["choices.0"])
+    other.page.click("#accept")
+    other.says("Your text is kept")
+    assert other.page.locator("textarea").nth(0).input_value() == edited["question"]
+    other.page.click("#accept")
+    other.is_at("q1")
+    assert store.read_verdicts(folder)["q0"]["text"] == edited
+    context.close()
 
 
 def test_what_was_written_and_not_saved_is_there_after_a_reload(tab: Tab):

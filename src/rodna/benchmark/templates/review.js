@@ -45,7 +45,7 @@ function readDraft() {
 }
 function keepDraft() {
   try {
-    if (isChanged()) localStorage.setItem(draftKey(), JSON.stringify({machine: machine(), texts: texts()}));
+    if (isChanged()) localStorage.setItem(draftKey(), JSON.stringify({machine: machine(), texts: changes()}));
     else localStorage.removeItem(draftKey());
   } catch { /* kept until the page is closed */ }
 }
@@ -53,7 +53,8 @@ function keepDraft() {
 const boxes = () => [...main.querySelectorAll("textarea")];
 const texts = () => Object.fromEntries(boxes().map((box) => [box.dataset.path, box.value]));
 const machine = () => JSON.stringify(item.segments.map((segment) => segment.machine));
-const isChanged = () => item !== null && boxes().some((box, at) => box.value !== item.segments[at].text);
+const changes = () => Object.fromEntries(boxes().filter((box, at) => box.value !== item.segments[at].text).map((box) => [box.dataset.path, box.value]));
+const isChanged = () => item !== null && Object.keys(changes()).length > 0;
 
 function outcome() {
   const person = {accept: "accepted", edit: "edited", reject: "rejected"}[item.human];
@@ -232,7 +233,7 @@ async function save(keep) {
 
 // Somebody judged the item since it was shown: show what they said, and keep what was written here.
 async function conflict(message) {
-  const mine = texts();
+  const mine = changes();
   const wasChanged = isChanged();
   const answer = await ask(`api/item?${new URLSearchParams({id: item.id})}`);
   answer.item.place = item.place;
@@ -240,13 +241,15 @@ async function conflict(message) {
   show(answer);
   if (wasChanged) {
     boxes().forEach((box, at) => {
-      if (mine[box.dataset.path] === box.value) return;
+      if (!Object.hasOwn(mine, box.dataset.path) || mine[box.dataset.path] === box.value) return;
       box.parentElement.append(make("p", {className: "theirs soft"}, make("span", {textContent: "In the file now: "}), make("span", {lang: target, dir: "auto", textContent: item.segments[at].text})));
       box.value = mine[box.dataset.path];
       fit(box);
     });
     keepDraft();
+    recheck().catch((error) => say(error.message, true));
   }
+  progress(await ask("api/overview"));
   say(`${message.split("\n")[0]}. ${wasChanged ? "Your text is kept: save again to put it in the place of theirs." : "This is how it stands now."}`, true);
 }
 
@@ -263,7 +266,11 @@ byId("reject").addEventListener("click", () => save(false));
 byId("previous").addEventListener("click", () => move(item ? item.place - 1 : 1e9, -1));
 byId("next").addEventListener("click", () => move(item ? item.place + 1 : 0, 1));
 byId("filters").addEventListener("submit", (event) => event.preventDefault());
-byId("filters").addEventListener("change", () => { say(""); move(0, 1); });
+byId("filters").addEventListener("change", async () => {
+  say("");
+  await move(0, 1);
+  try { progress(await ask("api/overview")); } catch { /* said by the move */ }
+});
 
 document.addEventListener("keydown", (event) => {
   const isWriting = /^(TEXTAREA|INPUT|SELECT)$/.test(event.target.tagName);
