@@ -10,7 +10,7 @@ from rodna.evals.config import EvalConfig
 from rodna.evals.harness import HarnessConfig
 
 CONTEXT = 128
-SHAPE = {"vocab_size": 400, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+SHAPE = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
 ROTARY = {**SHAPE, "num_key_value_heads": 1, "max_position_embeddings": CONTEXT, "initializer_range": 0.3, "eos_token_id": 0}
 SETTINGS = EvalConfig(bootstrap_samples=100, batch_size=64)
 # What lm-evaluation-harness and the libraries it stands on warn of by themselves.
@@ -26,19 +26,22 @@ def make_model(folder, family, texts, *, scale=1.0):
         texts: for the tokenizer.
         scale: of the output weights; with 0 every token is equally likely.
     """
-    learn_tokenizer(texts).save_pretrained(folder)
+    tokenizer = learn_tokenizer(texts)
+    tokenizer.save_pretrained(folder)
+    # No more than the tokenizer has: ours never writes a token without a text, transformers does.
+    size = {"vocab_size": len(tokenizer)}
     torch.manual_seed(5)
     if family == "gpt2":
         config = transformers.GPT2Config(
-            vocab_size=400, n_positions=CONTEXT, n_embd=32, n_layer=2, n_head=2, bos_token_id=0, eos_token_id=0, initializer_range=0.3,
+            **size, n_positions=CONTEXT, n_embd=32, n_layer=2, n_head=2, bos_token_id=0, eos_token_id=0, initializer_range=0.3,
             tie_word_embeddings=False,
         )  # fmt: skip
         model = transformers.GPT2LMHeadModel(config)
     elif family == "qwen3":
-        config = transformers.Qwen3Config(**ROTARY, head_dim=16, bos_token_id=None, tie_word_embeddings=False)
+        config = transformers.Qwen3Config(**ROTARY, **size, head_dim=16, bos_token_id=None, tie_word_embeddings=False)
         model = transformers.Qwen3ForCausalLM(config)
     else:
-        config = transformers.LlamaConfig(**ROTARY, bos_token_id=0, tie_word_embeddings=False)
+        config = transformers.LlamaConfig(**ROTARY, **size, bos_token_id=0, tie_word_embeddings=False)
         model = transformers.LlamaForCausalLM(config)
     with torch.no_grad():
         model.lm_head.weight.mul_(scale)

@@ -4,15 +4,10 @@ Reference: Gao et al. 2024, The Language Model Evaluation Harness, zenodo.org/re
 """
 
 import hashlib
-import importlib.util
 import json
-import logging
-import os
-import sys
 import tempfile
 from collections import Counter
-from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,6 +18,7 @@ from rodna.core.artifact import Artifact, create
 from rodna.core.config import Section
 from rodna.core.errors import EvaluationError, RodnaError
 from rodna.evals.config import FORMAT_VERSION, EvalConfig
+from rodna.evals.harness_environment import offline, require_harness, without_bars
 from rodna.evals.result import Evaluation
 from rodna.evals.tasks.files import digest_of_files
 
@@ -34,12 +30,6 @@ if TYPE_CHECKING:
 
 FEWSHOT_SEED = 1234
 """Of the draw of solved items: the harness' own, so that the same ones are shown as when it is run by itself."""
-OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY")
-SWITCHES = (
-    ("huggingface_hub.constants", "HF_HUB_OFFLINE"),
-    ("datasets.config", "HF_HUB_OFFLINE"),
-    ("datasets.config", "HF_DATASETS_OFFLINE"),
-)
 RECORD = "harness.json"
 
 
@@ -52,49 +42,6 @@ class HarnessConfig(Section):
     limit: int = Field(default=0, ge=0, description="Most items of each task, the first ones; 0: all.")
     backend: Literal["rodna", "hf"] = Field(default="rodna", description="Whose code runs the model; hf: the harness' own.")
     eval: EvalConfig = Field(default_factory=EvalConfig, description="Seed and resamples of intervals, batch size, compute dtype.")
-
-
-def require_harness() -> None:
-    """Check that lm-evaluation-harness is installed.
-
-    Raises:
-        EvaluationError: it is not.
-    """
-    if importlib.util.find_spec("lm_eval") is None:
-        raise EvaluationError("lm-evaluation-harness is not installed", where="--harness", fix="pip install 'rodna[harness]'")
-
-
-@contextmanager
-def offline() -> Generator[None]:
-    """Keep Hugging Face's libraries from the network, whether they are imported already or not."""
-    before = {name: os.environ.get(name) for name in OFFLINE}
-    os.environ.update(dict.fromkeys(OFFLINE, "1"))
-    # Libraries that are imported already have read their variables.
-    switches = [
-        ("huggingface_hub.constants", "HF_HUB_OFFLINE"),
-        ("datasets.config", "HF_HUB_OFFLINE"),
-        ("datasets.config", "HF_DATASETS_OFFLINE"),
-    ]
-    kept = [(sys.modules[module], name, getattr(sys.modules[module], name)) for module, name in switches if _has(module, name)]
-    for module, name, _ in kept:
-        setattr(module, name, True)
-    logger = logging.getLogger("lm_eval")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-        for module, name, value in kept:
-            setattr(module, name, value)
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
-
-
-def _has(module: str, name: str) -> bool:
-    return module in sys.modules and hasattr(sys.modules[module], name)
 
 
 def harness_inputs(where: str, config: HarnessConfig, corpus: Artifact | None = None) -> dict[str, Artifact | str]:
@@ -234,25 +181,12 @@ def _open_theirs(where: str, config: HarnessConfig) -> tuple[Any, dict[str, Any]
     return model, {"where": where, "kind": "lm_eval hf"}
 
 
-@contextmanager
-def _without_bars() -> Generator[None]:
-    """Leave out the bar of every task's requests: BLiMP has 67, each gone in a blink."""
-    from lm_eval.api import task
-
-    bar = task.tqdm
-    task.tqdm = lambda items, **_: items
-    try:
-        yield
-    finally:
-        task.tqdm = bar
-
-
 def _run(model: Any, loaded: Any, config: HarnessConfig) -> dict[str, Any]:
     from lm_eval.evaluator import evaluate
 
     wanted = {"tasks": loaded["tasks"], "groups": loaded["groups"]}
     try:
-        with _without_bars():
+        with without_bars():
             found = evaluate(model, wanted, limit=config.limit or None, bootstrap_iters=0, log_samples=True, fewshot_as_multiturn=False)
     except RodnaError:
         raise

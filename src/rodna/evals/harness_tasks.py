@@ -6,71 +6,20 @@ lack what the definition names, are left out and counted.
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rodna.core.errors import EvaluationError
+from rodna.evals.harness_definitions import OURS, SHAPES, SPLITS, definition_of, packaged, unknown_task
 from rodna.evals.tasks.files import item_files, part_of, records
 from rodna.evals.tasks.items import Row, Skipped
-from rodna.evals.tasks.multiple_choice import Question, read_question
+from rodna.evals.tasks.multiple_choice import read_question
 from rodna.evals.tasks.prompts import UnusableItemError
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 _NEXT = re.compile(r",(?=[A-Za-z0-9][\w.-]*(?:=|$|,))")
-SPLITS = ("test_split", "validation_split", "training_split")
-"""Which the harness measures: the first that a task has."""
-OURS: dict[str, dict[str, Any]] = {
-    "multiple_choice": {
-        "test_split": "test",
-        "output_type": "multiple_choice",
-        "doc_to_text": "{{question}}\n",
-        "doc_to_choice": "{{choices}}",
-        "doc_to_target": "{{answer}}",
-        "target_delimiter": "",
-        "metric_list": [{"metric": name, "aggregation": "mean", "higher_is_better": True} for name in ("acc", "acc_norm", "acc_bytes")],
-        "metadata": {"version": 1},
-    },
-    "text": {
-        "test_split": "test",
-        "output_type": "loglikelihood_rolling",
-        "doc_to_text": "",
-        "doc_to_target": "{{text}}",
-        "metric_list": [{"metric": "bits_per_byte"}, {"metric": "byte_perplexity"}, {"metric": "word_perplexity"}],
-        "metadata": {"version": 1},
-    },
-}
-"""Definitions that the harness lacks, under names of ours: as `rodna eval` asks the kinds of these names."""
-TEMPLATES = {"mmlu": "mmlu/default/_default_template_yaml"}
-"""Names of ours for definitions of the harness that are no task by themselves: one file of many subjects is one task."""
-
-
-def _arc(question: Question) -> dict[str, Any]:
-    return {
-        "question": question.question,
-        "choices": {"text": list(question.options), "label": list(question.labels)},
-        "answerKey": question.labels[question.gold],
-    }
-
-
-def _mmlu(question: Question) -> dict[str, Any]:
-    if len(question.options) != 4:
-        raise UnusableItemError(f"{len(question.options)} options, where the definition lists 4")
-    return {"question": question.question, "choices": list(question.options), "answer": question.gold}
-
-
-def _plain(question: Question) -> dict[str, Any]:
-    return {"question": question.question, "choices": list(question.options), "answer": question.gold}
-
-
-SHAPES: dict[str, Callable[[Question], dict[str, Any]]] = {
-    "arc_easy": _arc,
-    "arc_challenge": _arc,
-    "mmlu": _mmlu,
-    "multiple_choice": _plain,
-}
-"""Tasks whose items may have any of the shapes that `read_question` knows -> the one shape that the definition reads."""
 
 
 @dataclass(frozen=True)
@@ -138,31 +87,15 @@ def prepare(sources: Sequence[Source], folder: str, scratch: Path) -> Prepared:
     known = _names_in(own) if own else set[str]()
     for source in sources:
         if source.path:
-            _Writer(source, scratch, prepared).write()
+            TaskWriter(source, scratch, prepared).write()
         elif source.name not in known:
             found = packaged(source.name)
             if found is None:
-                raise _unknown(source.name, known)
+                raise unknown_task(source.name, known)
             prepared.folders.append(found.parent)
     if own is not None:
         prepared.folders.append(own)
     return prepared
-
-
-def packaged(name: str) -> Path | None:
-    """Return the harness' own file that defines a task or group, None where there is none."""
-    import lm_eval.tasks
-
-    root = Path(lm_eval.tasks.__file__).parent
-    wanted = re.compile(
-        rb"^[\"']?(?:task|group)[\"']?:[ \t]*[\"']?" + re.escape(name.encode()) + rb"[\"']?[ \t]*(?:#.*)?\r?$", re.MULTILINE
-    )
-    near = root / re.split(r"[_-]", name)[0]
-    for place in (near, root):
-        for file in sorted(place.rglob("*.yaml")) if place.is_dir() else ():
-            if wanted.search(file.read_bytes()):
-                return file
-    return None
 
 
 def _names_in(folder: Path) -> set[str]:
@@ -171,16 +104,7 @@ def _names_in(folder: Path) -> set[str]:
     return set(TaskManager(include_path=str(folder), include_defaults=False).all_tasks)
 
 
-def _unknown(name: str, known: set[str]) -> EvaluationError:
-    has = f"; the folder of task files has {', '.join(sorted(known)[:8])}" if known else ""
-    return EvaluationError(
-        f"no task is called {name!r}: neither lm-evaluation-harness nor --harness-path has one of that name{has}",
-        where="--harness",
-        fix=f"correct the name, write a task file for it and give its folder with --harness-path, or use one of ours: {', '.join(OURS)}",
-    )
-
-
-class _Writer:
+class TaskWriter:
     """Writes a task file, or one for each member of a group, beside readable copies of the items."""
 
     def __init__(self, source: Source, scratch: Path, prepared: Prepared) -> None:
@@ -200,9 +124,9 @@ class _Writer:
         if name in OURS:
             self._write_task(name, {"task": name, **OURS[name]}, OURS[name])
         else:
-            file = _template(name)
+            file = definition_of(name)
             if file is None:
-                raise _unknown(name, set())
+                raise unknown_task(name, set())
             config = _load(file)
             if "group" in config:
                 self._write_group(file, config)
@@ -250,8 +174,9 @@ class _Writer:
             "dataset_kwargs": {"data_files": data, "cache_dir": str(self.scratch.parent / "cache")},
         }
         changed |= {key: None for key in SPLITS if config.get(key) and config[key] not in data}
-        if config.get("fewshot_split") and config["fewshot_split"] not in data:
-            changed["fewshot_split"] = measured
+        if _needs_solved(config) and _solved_split(config, measured) not in data:
+            # Named as both, so that the harness never shows a question among its own solved items.
+            changed |= {"fewshot_split": measured, "test_split": measured}
         _dump(self.scratch / f"{name}.yaml", {**start, **changed})
 
     def _part(self, part: str) -> list[Path]:
@@ -314,12 +239,15 @@ class _Writer:
         return dict(row.fields)
 
 
-def _template(name: str) -> Path | None:
-    import lm_eval.tasks
+def _needs_solved(config: Mapping[str, Any]) -> bool:
+    """Return whether solved items may be shown that the definition does not hold itself."""
+    return config.get("num_fewshot") != 0 and not (config.get("fewshot_config") or {}).get("samples")
 
-    if name in TEMPLATES:
-        return Path(lm_eval.tasks.__file__).parent / TEMPLATES[name]
-    return packaged(name)
+
+def _solved_split(config: Mapping[str, Any], measured: str) -> str:
+    """Return the split that solved items are from, "" where it is none but the measured one."""
+    splits = (config.get(key) for key in ("fewshot_split", "training_split", "validation_split"))
+    return next((str(split) for split in splits if split and split != measured), "")
 
 
 def _load(file: Path) -> dict[str, Any]:
