@@ -12,7 +12,7 @@ from rodna.evals.compare.ladder import Climb
 from rodna.evals.compare.types import Comparison
 from rodna.publish.comparison.plots import bars, breakable, curves, figure, forests
 from rodna.publish.comparison.tables import Table, compared, differences, listed, not_compared, notes, ranking, values
-from rodna.publish.comparison.words import APART, sentence, summary
+from rodna.publish.comparison.words import APART, summary, verdict_line
 from rodna.publish.facts.view import Row, plural
 from rodna.publish.page import Section, render_page
 
@@ -138,14 +138,12 @@ def verdict_facts(comparison: Comparison) -> VerdictFacts:
         if name == comparison.baseline:
             continue
         pairs = [(match, item) for match in compared(comparison) for item in match.differences if item.name == name]
-        said = [
-            (sentence(comparison, match, item), f"{match.task}, {match.metric.replace('_', ' ')}", item.verdict) for match, item in pairs
-        ]
+        said = [(verdict_line(comparison, match, item), item.verdict) for match, item in pairs]
         found.append(
             Verdicts(
                 summary(comparison, name),
-                [f"{what}: {text}" for text, what, verdict in said if verdict != APART],
-                [f"{what}: {text}" for text, what, verdict in said if verdict == APART],
+                [text for text, verdict in said if verdict != APART],
+                [text for text, verdict in said if verdict == APART],
             )
         )
     return VerdictFacts(found, HOW_TO_READ)
