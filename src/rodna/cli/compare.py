@@ -83,9 +83,15 @@ def compare(
 
 
 def _write_files(comparison: "Comparison | None", wanted: dict[str, str]) -> None:
+    from rodna.core.errors import ConfigError
     from rodna.core.files import write_text
     from rodna.core.log import say
     from rodna.publish.comparison.formats import csv_text, latex, markdown
+
+    asked = [f"--{name}" for name, file in wanted.items() if file]
+    if asked and comparison is None:
+        raise ConfigError(f"{asked[0]} has nothing to write: a ladder alone compares no models", where="rodna compare",
+                          fix="give two evaluations, or --out FOLDER for the ladder's page")  # fmt: skip
 
     writers = {"markdown": markdown, "csv": csv_text, "latex": latex}
     for name, file in wanted.items():

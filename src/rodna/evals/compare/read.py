@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rodna.core.artifact import Artifact
-from rodna.core.errors import ConfigError, EvaluationError
+from rodna.core.artifact import MANIFEST, Artifact
+from rodna.core.errors import ArtifactError, ConfigError, EvaluationError
 from rodna.evals.measure import Items, read_items
 from rodna.evals.result import Result, read_results
 
@@ -129,6 +129,8 @@ def read_run(path: Path) -> Run:
         ArtifactError: the folder is no complete evaluation.
         EvaluationError: a file is damaged.
     """
+    if not (path / MANIFEST).is_file():
+        raise ArtifactError("no evaluation here: there is no manifest.json", where=str(path), fix="give a folder that `rodna eval` wrote")
     artifact = Artifact.open(path, kind="evaluation")
     results = read_results(path / RESULTS)
     record = _json(path / TASKS)
