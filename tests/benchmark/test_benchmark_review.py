@@ -352,7 +352,9 @@ def test_without_the_token_nothing_is_shown_or_written(token: str, folder: Path,
 @pytest.mark.parametrize(
     "headers",
     [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Origin": "http://127.0.0.1:1"}, {"Host": "evil.example"},
-     {"Host": "127.0.0.1.evil.example:80"}, {"Host": ""}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}],
+     {"Host": "127.0.0.1.evil.example:80"}, {"Host": ""},
+     {"Host": "127.0.0.1:80@evil.example"}, {"Host": "[::1"}, {"Host": "localhost:x"},
+     {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}],
 )  # fmt: skip
 def test_other_sites_are_refused_though_they_know_the_address(headers: dict[str, str], folder: Path, client: Client):
     assert client.get("api/overview", headers)[0] == 403
@@ -423,6 +425,16 @@ def test_half_a_request_writes_nothing_and_harms_nobody(folder: Path, client: Cl
     assert answer.startswith(b"HTTP/1.0 400")
     assert verdicts(folder) == []
     assert client.get("api/overview")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "line", ["GET http://[::1 HTTP/1.1", "GET / HTTP/1.1", "POST ? HTTP/1.0", "GET /%ff%fe/ HTTP/1.1", "GET * HTTP/1.1"]
+)
+def test_odd_addresses_are_refused_in_words(line: str, client: Client):
+    parts = urlsplit(client.address)
+    with socket.create_connection((parts.hostname, parts.port), timeout=60) as connection:
+        connection.sendall(f"{line}\r\nHost: {parts.netloc}\r\n\r\n".encode())
+        assert connection.recv(100).startswith(b"HTTP/1.0 403")
 
 
 def raw(client: Client, rest: bytes) -> bytes:

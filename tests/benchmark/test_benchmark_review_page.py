@@ -97,6 +97,32 @@ def test_keys_alone_accept_edit_and_reject(tab: Tab, folder: Path):
     assert "q1 rejected" not in tab.page.inner_text("#message")
 
 
+def test_a_key_held_down_and_a_double_click_judge_one_item_only(tab: Tab, folder: Path):
+    for _ in range(3):
+        tab.page.keyboard.down("a")
+        tab.page.wait_for_timeout(300)
+    tab.page.keyboard.up("a")
+    tab.is_at("q1")
+    place = tab.page.locator("#accept").bounding_box()
+    tab.page.mouse.click(place["x"] + 20, place["y"] + 20)
+    tab.is_at("q2")
+    tab.page.mouse.down(click_count=2)
+    tab.page.mouse.up(click_count=2)
+    tab.page.wait_for_timeout(300)
+    assert store.read_verdicts(folder).keys() == {"q0", "q1"}
+
+
+def test_leaving_an_item_keeps_what_was_written_there(tab: Tab, folder: Path):
+    tab.page.locator("textarea").first.fill("Яшчэ не 0")
+    tab.page.click("#next")
+    tab.is_at("q1")
+    tab.says("What you wrote in q0 is not saved yet")
+    tab.page.click("#previous")
+    tab.is_at("q0")
+    assert tab.page.locator("textarea").first.input_value() == "Яшчэ не 0"
+    assert store.read_verdicts(folder) == {}
+
+
 def test_an_edit_is_checked_before_it_is_saved_and_saved_when_asked_again(tab: Tab, folder: Path):
     tab.page.goto(tab.page.url.split("#")[0] + "#at=2")
     tab.page.reload()

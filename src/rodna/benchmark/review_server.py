@@ -15,7 +15,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from rodna.benchmark.errors import BenchmarkError
 from rodna.benchmark.review import ConflictError, Filter, Review
@@ -109,7 +109,8 @@ class _Handler(BaseHTTPRequestHandler):
             _RefusedError: another host is named, or another site asks.
         """
         host = self.headers.get("Host", "")
-        if urlsplit(f"//{host}").netloc.rpartition(":")[0] not in HOSTS and host not in HOSTS:
+        name, colon, port = host.rpartition(":")
+        if host not in HOSTS and not (colon and name in HOSTS and port.isascii() and port.isdecimal()):
             raise _RefusedError(HTTPStatus.FORBIDDEN, "this server answers to 127.0.0.1 only")
         origin = self.headers.get("Origin", f"http://{host}")
         if origin != f"http://{host}" or self.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
@@ -121,7 +122,7 @@ class _Handler(BaseHTTPRequestHandler):
         Raises:
             _RefusedError: the token is wrong.
         """
-        token, _, rest = urlsplit(self.path).path.removeprefix("/").partition("/")
+        token, _, rest = self.path.partition("?")[0].removeprefix("/").partition("/")
         if not hmac.compare_digest(token.encode("utf-8", "replace"), cast("ReviewServer", self.server).token.encode()):
             raise _RefusedError(HTTPStatus.FORBIDDEN, "open the whole address that `rodna benchmark review` printed")
         return rest
@@ -140,7 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise _RefusedError(HTTPStatus.NOT_FOUND, "there is nothing here")
 
     def _find(self) -> dict[str, Any]:
-        asked = {name: values[-1] for name, values in parse_qs(urlsplit(self.path).query).items()}
+        asked = {name: values[-1] for name, values in parse_qs(self.path.partition("?")[2]).items()}
         if "id" in asked:
             return {"item": self._review.item(asked["id"])}
         try:

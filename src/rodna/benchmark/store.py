@@ -32,7 +32,7 @@ ITEMS, BENCHMARK, REJECTED, VERDICTS, MEMORY, ABOUT = (
 )
 KIND, FORMAT_VERSION = "benchmark", 1
 PROVENANCE = "provenance"
-"""The field that every item of `benchmark.jsonl` has beside its source's own; `translation_provenance` where the source has one so named."""
+"""The field that every item of `benchmark.jsonl` has beside its source's; `translation_provenance` where the source has one so named."""
 
 Verdict = Literal["accept", "edit", "reject"]
 

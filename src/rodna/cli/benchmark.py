@@ -86,8 +86,6 @@ def review(
 
     It ends with Ctrl-C. Only this machine can open the address it prints.
     """
-    import getpass
-
     from rodna.benchmark import store
     from rodna.benchmark.review import Review
     from rodna.benchmark.review_server import ReviewServer, serve
@@ -97,7 +95,7 @@ def review(
 
     store.read_records(folder)
     with locked(Workspace(folder)):
-        at_hand = Review(folder, who or getpass.getuser())
+        at_hand = Review(folder, who or _login_name())
         try:
             with ReviewServer(at_hand, port) as server:
                 say(f"verdicts are signed {at_hand.who}; open this in the browser, and end with Ctrl-C:")
@@ -149,6 +147,16 @@ def say_counts(counts: dict[str, Any]) -> None:
         say(f"  {counts['human']['seen']:,} seen by a person")
     if counts["failed"]:
         say("type the same command again to go on with what failed")
+
+
+def _login_name() -> str:
+    """Return who is at the keyboard, "" where the system does not know."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return ""
 
 
 def _names(text: str) -> list[str]:

@@ -180,7 +180,9 @@ const filter = () => Object.fromEntries(["seen", "status", "reason", "order", "f
 
 async function move(start, step) {
   await busy(async () => {
-    show(await ask(`api/item?${new URLSearchParams({...filter(), start, step})}`));
+    const answer = await ask(`api/item?${new URLSearchParams({...filter(), start, step})}`);
+    say(isChanged() ? `What you wrote in ${item.id} is not saved yet; it is there when you come back.` : "");
+    show(answer);
   });
 }
 
@@ -261,26 +263,28 @@ main.addEventListener("input", (event) => {
   clearTimeout(main.timer);
   main.timer = setTimeout(() => recheck().catch((error) => say(error.message, true)), 400);
 });
-byId("accept").addEventListener("click", () => save(true));
-byId("reject").addEventListener("click", () => save(false));
+// The second click of a double click would judge the next item, unseen.
+byId("accept").addEventListener("click", (event) => { if (event.detail < 2) save(true); });
+byId("reject").addEventListener("click", (event) => { if (event.detail < 2) save(false); });
 byId("previous").addEventListener("click", () => move(item ? item.place - 1 : 1e9, -1));
 byId("next").addEventListener("click", () => move(item ? item.place + 1 : 0, 1));
 byId("filters").addEventListener("submit", (event) => event.preventDefault());
 byId("filters").addEventListener("change", async () => {
-  say("");
   await move(0, 1);
   try { progress(await ask("api/overview")); } catch { /* said by the move */ }
 });
 
 document.addEventListener("keydown", (event) => {
   const isWriting = /^(TEXTAREA|INPUT|SELECT)$/.test(event.target.tagName);
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); save(true); return; }
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); if (!event.repeat) save(true); return; }
   if (event.key === "Escape" && isWriting) { event.target.blur(); return; }
   if (isWriting || event.ctrlKey || event.altKey || event.metaKey) return;
   const keys = {c: () => byId("compare")?.click(), a: () => save(true), r: () => save(false), e: () => boxes()[0]?.focus(), "/": () => filters.find.focus(),
     j: () => byId("next").click(), ArrowRight: () => byId("next").click(), k: () => byId("previous").click(), ArrowLeft: () => byId("previous").click()};
   if (!Object.hasOwn(keys, event.key)) return;
   event.preventDefault();
+  // A key that is held down must not judge what nobody has read.
+  if (event.repeat && "ar".includes(event.key)) return;
   keys[event.key]();
 });
 window.addEventListener("beforeunload", (event) => { if (isChanged()) event.preventDefault(); });
