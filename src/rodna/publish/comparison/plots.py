@@ -66,6 +66,7 @@ class Curves:
 
 
 Picture = Rows | Curves
+MOST_BARS = 24
 
 
 def forests(comparison: Comparison) -> list[Rows]:
@@ -129,11 +130,12 @@ def _whisker(x_axis: Axis, value: float, low: float, high: float, style: str) ->
 
 
 def bars(comparison: Comparison) -> list[Rows]:
-    """Return the models' numbers side by side, a picture for each task and metric that was compared."""
+    """Return the models' numbers side by side, a picture for each task and metric that was compared.
+
+    Where they are more than `MOST_BARS`, parts of tasks are left out: the differences and the tables have them.
+    """
     found: list[Rows] = []
-    for match in comparison.matches:
-        if not match.differences:
-            continue
+    for match in _fewest_parts([match for match in comparison.matches if match.differences]):
         longest = max(max(item.value, item.high) for item in match.estimates.values()) or 1.0
         longest = min(longest, 1.0) if is_share(match) else longest
         rows = [
@@ -147,6 +149,13 @@ def bars(comparison: Comparison) -> list[Rows]:
             Rows(f"{match.task}, {words_of(match.metric).lower()}", f"{match.unit}; {arrow(match)}; n = {match.n:,}", rows, None, "bars")
         )
     return found
+
+
+def _fewest_parts(matches: Sequence[Match]) -> list[Match]:
+    """Return all, or those that lie least deep in their tasks, as many as may be drawn."""
+    depths = sorted(match.task.count("/") for match in matches)
+    deepest = max(depths, default=0) if len(depths) <= MOST_BARS else max(depths[0], depths[MOST_BARS] - 1)
+    return [match for match in matches if match.task.count("/") <= deepest]
 
 
 def curves(climbs: Sequence[Climb]) -> list[Curves]:
