@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from rodna.core.progress import Progress
 from rodna.data.batches import IGNORE
 from rodna.data.tokens import Tokens
 from rodna.data.windows import EvaluationWindows, evaluation_windows
@@ -98,8 +99,10 @@ def _reading_nats(reader: Reader | ReaderPool, readings: Sequence[Reading], toke
     forest = plant(readings, token_in_pairs=token_in_pairs(reader.config))
     batches = list(forest.batches(tokens_at_once))
     nats_N = np.zeros(len(forest.token_N))
-    for batch, nats_C in zip(batches, reader.map(batches), strict=True):
-        nats_N[batch.nodes_C] = nats_C
+    with Progress("scoring", total=len(batches), unit="batches") as progress:
+        for batch, nats_C in zip(batches, reader.map(batches), strict=True):
+            nats_N[batch.nodes_C] = nats_C
+            progress.advance()
     paths = zip(forest.path_starts[:-1], forest.path_starts[1:], strict=True)
     return [nats_N[forest.paths[start + reading.first : stop]] for reading, (start, stop) in zip(readings, paths, strict=True)]
 

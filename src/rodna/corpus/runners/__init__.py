@@ -10,9 +10,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from rodna.core.progress import Progress
 from rodna.corpus.config import RunnerConfig
 from rodna.corpus.runners.contract import Job, Reply, RunnerError, raise_error
-from rodna.corpus.runners.progress import Progress
 
 __all__ = ["RunnerError", "run_tasks"]
 

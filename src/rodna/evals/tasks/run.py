@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rodna.core.errors import CannotScoreError, EvaluationError
-from rodna.core.log import warn
+from rodna.core.log import say, warn
 from rodna.evals.config import EvalConfig
 from rodna.evals.measure import result_of
 from rodna.evals.model import LanguageModel, Score
@@ -100,6 +100,7 @@ class _Asked:
 def _ask(model: LanguageModel, task: Task, config: TaskConfig, settings: EvalConfig) -> _Asked:
     """Ask one task; a model that says nothing of costs is no reason to lose what it wrote for the others."""
     kind = importlib.import_module(f"rodna.evals.tasks.{task.kind}")
+    say(f"{task.name}: {len(task.rows):,} items ...")
     known, watched = config.model_copy(update={"kind": task.kind}), _Watched(model)
     try:
         outcome: Outcome = kind.evaluate(watched, task, known, settings)

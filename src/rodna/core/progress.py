@@ -1,4 +1,4 @@
-"""One line on a terminal that says how many tasks are done and how long the rest takes; nothing where stderr is a file."""
+"""One line on a terminal that says how much is done and how long the rest takes; nothing where stderr is a file."""
 
 import sys
 from types import TracebackType
@@ -6,20 +6,21 @@ from typing import Self
 
 
 class Progress:
-    """A bar that counts tasks.
+    """A bar that counts.
 
     Args:
         label: what is being done.
-        total: number of tasks.
+        total: how many there are.
         done: of these, finished in an earlier run.
+        unit: what is counted.
     """
 
-    def __init__(self, label: str, *, total: int, done: int) -> None:
+    def __init__(self, label: str, *, total: int, done: int = 0, unit: str = "tasks") -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("tasks"), TimeElapsedColumn())
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeElapsedColumn())
         self._bar = Bar(
             *columns,
             TextColumn("left"),
