@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rodna.cli.classify import classify
-from rodna.cli.harness import AS_DEFINED, run_harness_verb
+from rodna.cli.harness import AS_DEFINED, check_options, run_harness_verb
 from rodna.cli.make_pairs import make_pairs
 from rodna.cli.options import HERE, NOTHING, DryRunOption, JsonOption, SetOption, WorkspaceOption
 
@@ -98,6 +98,11 @@ def evaluate(
         return
     overrides = [*set_, *([f"eval.seed={seed}"] if seed >= 0 else [])]
     overrides += [f"eval.processes={processes}"] if processes else []
+    check_options(
+        harness, {"--task": bool(task), "--checkpoints": bool(checkpoints), "--ensemble": of_ensemble},
+        {"--harness-path": bool(harness_path), "--shots": shots != AS_DEFINED, "--limit": limit > 0,
+         "--harness-backend": harness_backend != "rodna"},
+    )  # fmt: skip
     if harness:
         run_harness_verb(
             harness, model=model, path=harness_path, shots=shots, limit=limit, backend=harness_backend, out=out, workspace=workspace,

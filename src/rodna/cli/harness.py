@@ -1,11 +1,11 @@
 """`rodna eval --harness`: lm-evaluation-harness on any model, offline."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rodna.core.errors import ArtifactError
+from rodna.core.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
     from rodna.core.artifact import Artifact
@@ -13,6 +13,24 @@ if TYPE_CHECKING:
 
 AS_DEFINED = -1
 """As the number of shots: what each task says."""
+
+
+def check_options(tasks: Sequence[str], others: Mapping[str, bool], own: Mapping[str, bool]) -> None:
+    """Check that no option is given that would be ignored.
+
+    Args:
+        tasks: of the harness.
+        others: option -> whether it was given, of those that mean nothing to the harness.
+        own: option -> whether it was given, of those that mean something to the harness only.
+
+    Raises:
+        ConfigError: one is.
+    """
+    strange = [name for name, is_given in (others if tasks else own).items() if is_given]
+    if strange and tasks:
+        raise ConfigError(f"--harness does not go with {', '.join(strange)}", where="rodna eval", fix="make two evaluations of them")
+    if strange:
+        raise ConfigError(f"{', '.join(strange)} without --harness", where="rodna eval", fix="name the tasks: --harness NAME=PATH")
 
 
 def run_harness_verb(

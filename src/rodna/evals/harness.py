@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -38,7 +38,9 @@ class HarnessConfig(Section):
 
     tasks: list[str] = Field(min_length=1, description="NAME or NAME=PATH, as in `rodna eval --harness`.")
     path: str = Field(default="", description="A folder of task files of one's own.")
-    shots: int | Literal["as_defined"] = Field(default="as_defined", description="Solved items shown before each question.")
+    shots: Annotated[int, Field(ge=0)] | Literal["as_defined"] = Field(
+        default="as_defined", description="Solved items shown before each question."
+    )
     limit: int = Field(default=0, ge=0, description="Most items of each task, the first ones; 0: all.")
     backend: Literal["rodna", "hf"] = Field(default="rodna", description="Whose code runs the model; hf: the harness' own.")
     eval: EvalConfig = Field(default_factory=EvalConfig, description="Seed and resamples of intervals, batch size, compute dtype.")
@@ -49,10 +51,12 @@ def harness_inputs(where: str, config: HarnessConfig, corpus: Artifact | None = 
     from importlib.metadata import version
 
     from rodna.evals.evaluate import identity_of
-    from rodna.evals.harness_tasks import parse_sources
+    from rodna.evals.harness_tasks import data_files, parse_sources
 
     paths = [config.path, *(source.path for source in parse_sources(config.tasks))]
     files = [file for path in paths if path for file in _files_of(Path(path).expanduser())]
+    # What task files read may lie anywhere.
+    files += [file for item in files if item.suffix == ".yaml" for file in data_files(item)]
     text = json.dumps([version("lm_eval"), digest_of_files(files)])
     inputs: dict[str, Artifact | str] = {"model": identity_of(where), "tasks": hashlib.sha256(text.encode()).hexdigest()}
     return inputs | ({} if corpus is None else {"corpus": corpus})

@@ -256,6 +256,19 @@ def _load(file: Path) -> dict[str, Any]:
     return load_yaml(file, resolve_func=False)
 
 
+def data_files(file: Path) -> list[Path]:
+    """Return the local files that a task file reads its items from; none where it cannot be read."""
+    try:
+        given = _load(file).get("dataset_kwargs")
+    except Exception:
+        # A file of another purpose may hold anything; the harness says what is wrong with one that is asked for.
+        return []
+    named = given.get("data_files") if isinstance(given, dict) else None
+    values = list(named.values()) if isinstance(named, dict) else [named]
+    paths = [Path(str(item)) for value in values for item in (value if isinstance(value, list) else [value])]
+    return [path for path in paths if path.is_file()]
+
+
 def _definitions(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     for path in sorted(folder.glob("*.yaml")):
         config = _load(path)
