@@ -13,8 +13,6 @@ CONTEXT = 128
 SHAPE = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
 ROTARY = {**SHAPE, "num_key_value_heads": 1, "max_position_embeddings": CONTEXT, "initializer_range": 0.3, "eos_token_id": 0}
 SETTINGS = EvalConfig(bootstrap_samples=100, batch_size=64)
-# What lm-evaluation-harness and the libraries it stands on warn of by themselves.
-THEIRS = ("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning", "ignore::UserWarning")
 
 
 def make_model(folder, family, texts, *, scale=1.0):

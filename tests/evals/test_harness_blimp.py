@@ -7,14 +7,13 @@ import pytest
 
 pytest.importorskip("lm_eval")
 
-from tests.evals.harness_models import SETTINGS, THEIRS, harness, make_model, numbers, reported, write_lines
+from tests.evals.harness_models import SETTINGS, harness, make_model, numbers, reported, write_lines
 
 from rodna.evals.harness import run_harness
 from rodna.evals.open import open_language_model
 from rodna.evals.tasks.config import TaskConfig
 from rodna.evals.tasks.run import run_tasks
 
-pytestmark = [pytest.mark.filterwarnings(each) for each in THEIRS]
 FAMILIES = ("llama", "qwen3", "gpt2")
 
 

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("lm_eval")
 
-from tests.evals.harness_models import CONTEXT, SETTINGS, THEIRS, harness, make_model, numbers, reported, write_lines
+from tests.evals.harness_models import CONTEXT, SETTINGS, harness, make_model, numbers, reported, write_lines
 from tests.evals.letters import Letters
 
 from rodna.evals.harness import run_harness
@@ -18,7 +18,6 @@ from rodna.evals.tasks.items import Row
 from rodna.evals.tasks.run import run_tasks
 from rodna.models.generate import Sampling
 
-pytestmark = [pytest.mark.filterwarnings(each) for each in THEIRS]
 WORDS = "saulė mėnuo upė akmuo duona vanduo žiema vasara miškas sodas langas laiškas".split()  # noqa: SIM905
 TEXTS = [" ".join(WORDS), "Klausimas: kas yra upė? Atsakymas: vanduo, 12345 67890.", "Question: Answer: A. B. C. D."] * 2
 FILES = {"exams": "exams_lt/Lithuanian.test.jsonl", "arc": "tilde_lt/arc_validation_lt.jsonl", "mmlu": "tilde_lt/mmlu_dev_lt.jsonl"}
