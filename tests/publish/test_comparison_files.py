@@ -159,3 +159,15 @@ def test_a_ladder_is_drawn_in_the_order_of_its_steps(ladder):
     page = render(None, found)
     assert "How the model grew" in page
     assert "Over training" in page
+
+
+def test_bars_of_very_many_parts_leave_out_the_deepest(tmp_path):
+    parts = [measured(f"pairs/{number}/x", answers(12, 0.5, seed=number)) for number in range(30)]
+    groups = [measured(f"pairs/{number}", answers(14, 0.5, seed=number)) for number in range(10)]
+    given = []
+    for name in "ab":
+        write_made(tmp_path / name, [measured("pairs", answers(20, 0.5, seed=1)), *groups, *parts])
+        given.append(str(tmp_path / name))
+    comparison = compare(read_contestants(given), samples=1000)
+    assert [picture.title for picture in bars(comparison)] == ["pairs, accuracy", *(f"pairs/{number}, accuracy" for number in range(10))]
+    assert len(forests(comparison)[0].rows) == 41
