@@ -41,6 +41,7 @@ def write_made(
     with_items: bool = True,
     predictions: Sequence[Mapping[str, Any]] = (),
     refused: str = "",
+    kind: str = "minimal_pairs",
 ) -> Artifact:
     """Write an evaluation's folder.
 
@@ -57,13 +58,14 @@ def write_made(
         with_items: write no items where false, as old versions did.
         predictions: of a classification.
         refused: why the task `refused` was not asked.
+        kind: of the tasks.
     """
     model = where or f"models/{folder.name}"
     inputs = {"model": f"{model} {folder.name}", **({"corpus": corpus} if corpus else {})}
     made = [result_of(item, samples=200, seed=0, seen=(seen or {}).get(item.task, ())) for item in measurements]
     names = dict.fromkeys(item.task.partition("/")[0] for item in [*made, *results])
     tasks = {
-        name: {"digest": (digests or {}).get(name, "d" * 64), "contamination": {"is_checked": is_checked}, "refused": ""}
+        name: {"digest": (digests or {}).get(name, "d" * 64), "contamination": {"is_checked": is_checked}, "refused": "", "kind": kind}
         for name in names
         if name != "held_out_text"
     }

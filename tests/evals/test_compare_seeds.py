@@ -96,3 +96,15 @@ def test_macro_f1_is_compared_through_the_answers(made):
     said = [["ab"[n % 2] if random.random() < 0.95 else "c" for _ in range(2)] for n in range(80)]
     expected = np.mean([f1_score(gold, [row[run] for row in said], average="macro") for run in range(2)])
     assert match.estimates["b"].value == pytest.approx(expected)
+
+
+def test_a_classifications_baselines_are_no_models(made):
+    def model(name: str, right: float, seed: int) -> str:
+        return made(
+            name, measured("mood/ngram", answers(30, 0.5, seed=9)), measured("mood/probe", answers(30, right, seed=seed)), kind="classify"
+        )
+
+    given = (model("a", 0.3, 1), model("b", 0.9, 2), model("c", 0.5, 3))
+    assert [(match.task, match.is_whole) for match in compared(*given).matches] == [("mood/probe", True)]
+    shown = [(match.task, match.is_whole) for match in compared(*given, show_all=True).matches]
+    assert shown == [("mood/ngram", False), ("mood/probe", True)]

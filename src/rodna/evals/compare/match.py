@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rodna.evals.classify.config import MAJORITY, NGRAM
 from rodna.evals.compare.read import Contestant, Key, Run
 
 HELD_OUT = "held_out_text"
@@ -16,9 +17,15 @@ def is_main(run: Run, key: Key) -> bool:
     task, metric = key
     if run.results[key].detail.get("level") == "part" or task.startswith(("baseline:", "member:")) or "_minus_" in metric:
         return False
-    if is_per_token(run, key):
+    if is_per_token(run, key) or _is_no_models(run, task):
         return False
     return task != HELD_OUT or metric == "bits_per_byte"
+
+
+def _is_no_models(run: Run, task: str) -> bool:
+    """Return whether a classification's number is that of a baseline, which is the same beside every model."""
+    whole, _, method = task.rpartition("/")
+    return run.tasks.get(whole, {}).get("kind") == "classify" and method in (MAJORITY, NGRAM)
 
 
 def why_not(reference: Run, other: Run, key: Key) -> str:

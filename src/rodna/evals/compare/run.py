@@ -264,7 +264,9 @@ def _ranked(matches: Sequence[Match]) -> list[Match]:
     found: list[Match] = []
     for match in matches:
         task = match.task.partition("/")[0]
-        counts = match.how == "paired" and match.direction != "none" and len(match.estimates) > 1 and not match.is_per_token
+        counts = match.how == "paired" and match.direction != "none" and not match.is_per_token
+        # What is the same for all, such as a classification's baselines, ranks none.
+        counts = counts and len({item.value for item in match.estimates.values()}) > 1
         is_whole = counts and task not in done
         if is_whole:
             done.add(task)
