@@ -3,7 +3,6 @@
 Everything it says comes from the folder's own files, so that it is written again whenever they change.
 """
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -13,9 +12,7 @@ from typing import Any
 from rodna import __version__
 from rodna.benchmark import validate
 from rodna.benchmark.config import BenchmarkConfig
-from rodna.benchmark.errors import BenchmarkError
 from rodna.benchmark.language import SOURCE_LETTERS
-from rodna.benchmark.translate import MIN_COPIED
 from rodna.benchmark.words import WORDS
 from rodna.core.files import write_text
 from rodna.core.hub import front_matter_of, hub_name, md, size_category
@@ -230,7 +227,7 @@ def _wants(config: BenchmarkConfig) -> dict[str, str]:
         "length_ratio": f"characters for each of the source's are within {usual}; from {fit_from} texts on",
         "untranslated": f"no text of {validate.MIN_LETTERS_TO_COPY} letters or more is its source again",
         "copied_words": (
-            f"letters in words of the source are at most {MIN_COPIED:.0%}, or no more than is usual in this benchmark; "
+            f"letters in words of the source are at most {validate.MIN_COPIED:.0%}, or no more than is usual in this benchmark; "
             f"from {copied_from} letters on"
         ),
         "language": (
@@ -266,35 +263,3 @@ def _share(part: int, whole: int) -> str:
 
 def _harness_tasks(folder: Path) -> list[str]:
     return sorted(path.stem for path in (folder / "harness").glob("*.yaml"))
-
-
-def check_card(folder: Path, licence: str) -> None:
-    """Check that a card can be written, and could be published.
-
-    Args:
-        folder: of the benchmark.
-        licence: that the user names now; empty where it is written down.
-
-    Raises:
-        BenchmarkError: nobody named a licence, or a card that rodna did not write is in the way.
-    """
-    from rodna.benchmark.store import read_config
-
-    if is_in_the_way(folder):
-        raise BenchmarkError(f"there is a {CARD} that rodna did not write", where=str(folder / CARD), fix="move it away")
-    if not (licence.strip() or read_config(folder).licence):
-        raise BenchmarkError(
-            "the source has no licence: what is made from it cannot be published",
-            where=str(folder),
-            fix="find out what its owners allow, and name it with --licence",
-        )
-
-
-def set_source(folder: Path, licence: str, origin: str) -> None:
-    """Write down licence and origin of the source; empty ones stay as they are. `rebuild` makes it take effect."""
-    from rodna.benchmark.store import ABOUT
-    from rodna.core.files import write_json
-
-    about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-    about["config"] |= {name: value.strip() for name, value in (("licence", licence), ("origin", origin)) if value.strip()}
-    write_json(folder / ABOUT, about)

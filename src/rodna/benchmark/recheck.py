@@ -10,8 +10,8 @@ from typing import Any
 from rodna.benchmark.config import BenchmarkConfig
 from rodna.benchmark.items import Item, Segment, key_of
 from rodna.benchmark.language import check_languages
-from rodna.benchmark.translate import MIN_COPIED
 from rodna.benchmark.validate import (
+    MIN_COPIED,
     Check,
     check_answer_key,
     check_chrf,

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from rodna.benchmark import card
 from rodna.benchmark.config import BenchmarkConfig
 from rodna.benchmark.errors import BenchmarkError
 from rodna.benchmark.items import Item, translated
@@ -82,6 +83,33 @@ def valid_verdicts(records: Sequence[Mapping[str, Any]], given: Mapping[str, dic
 def read_config(folder: Path) -> BenchmarkConfig:
     """Return the settings a benchmark was translated with."""
     return BenchmarkConfig.model_validate(json.loads((folder / ABOUT).read_text(encoding="utf-8"))["config"])
+
+
+def check_card(folder: Path, licence: str) -> None:
+    """Check that a card can be written, and could be published.
+
+    Args:
+        folder: of the benchmark.
+        licence: that the user names now; empty where it is written down.
+
+    Raises:
+        BenchmarkError: nobody named a licence, or a card that rodna did not write is in the way.
+    """
+    if card.is_in_the_way(folder):
+        raise BenchmarkError(f"there is a {card.CARD} that rodna did not write", where=str(folder / card.CARD), fix="move it away")
+    if not (licence.strip() or read_config(folder).licence):
+        raise BenchmarkError(
+            "the source has no licence: what is made from it cannot be published",
+            where=str(folder),
+            fix="find out what its owners allow, and name it with --licence",
+        )
+
+
+def set_source(folder: Path, licence: str, origin: str) -> None:
+    """Write down licence and origin of the source; empty ones stay as they are. `rebuild` makes it take effect."""
+    about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    about["config"] |= {name: value.strip() for name, value in (("licence", licence), ("origin", origin)) if value.strip()}
+    write_json(folder / ABOUT, about)
 
 
 def apply_verdict(folder: Path, id: str, verdict: Verdict, text: Mapping[str, str], who: str) -> list[str]:
@@ -169,14 +197,13 @@ def rebuild(folder: Path) -> dict[str, Any]:
     lines = [_with_provenance(record, about) for record in kept]
     _write_lines(folder / BENCHMARK, lines)
     _write_lines(folder / REJECTED, [_rejected(record) for record in final if record["status"] not in ("accepted", "repaired")])
-    from rodna.benchmark.card import write_card
     from rodna.benchmark.harness_tasks import write_harness_tasks
 
     write_harness_tasks(folder, kept, config)
     counts = count(final, stale)
     digests = {record["id"]: seen(record) for record in records}
     given_now = [verdict for verdict in read_json_lines(folder / VERDICTS) if digests.get(verdict.get("id", "")) == verdict.get("seen", "")]
-    write_card(folder, about, final, counts, given_now)
+    card.write_card(folder, about, final, counts, given_now)
     _write_manifest(folder, about, counts, time.perf_counter() - started)
     return counts
 

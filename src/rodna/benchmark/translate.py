@@ -13,6 +13,7 @@ from rodna.benchmark.items import Item, read_items, translated
 from rodna.benchmark.language import check_languages
 from rodna.benchmark.memory import Failure, Memory
 from rodna.benchmark.validate import (
+    MIN_COPIED,
     Check,
     check_answer_key,
     check_chrf,
@@ -27,9 +28,6 @@ from rodna.benchmark.validate import (
 )
 from rodna.core.files import sha256_of
 from rodna.core.log import warn
-
-MIN_COPIED = 0.2
-"""A translation with so small a share of the source's words is never rejected for them: loan words, units, names of species."""
 
 
 @dataclass

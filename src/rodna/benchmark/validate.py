@@ -25,6 +25,8 @@ SHORT = 70
 Catalan and in Galician: the standard deviation of the log ratio is 0.3 at 4 characters, 0.11 at 37 and 0.065 above 200."""
 MIN_SPREAD = 0.05
 """Quartile distance of log length ratios that is assumed at least: batches of near-copies would reject everything else."""
+MIN_COPIED = 0.2
+"""A translation with so small a share of the source's words is never rejected for them: loan words, units, names of species."""
 MIN_LETTERS_TO_COPY = 20
 MIN_LETTERS_TO_COUNT = 100
 """Of a translated item, for the share of copied words to mean something: `triangle` and `rectangle` are Catalan too."""

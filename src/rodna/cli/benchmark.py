@@ -127,8 +127,8 @@ def card(
 
     store.read_records(folder)
     with locked(Workspace(folder)):
-        cards.check_card(folder, licence)
-        cards.set_source(folder, licence, origin)
+        store.check_card(folder, licence)
+        store.set_source(folder, licence, origin)
         counts = store.rebuild(folder)
     if as_json:
         print_json({"path": str(folder / cards.CARD), **counts})
