@@ -3,12 +3,13 @@
 import json
 import os
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+CHROMIUM = Path("/usr/bin/chromium")
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 # Tests run side by side: threads that wait must sleep, not spin on a core that another test needs. Set before torch is imported.
@@ -22,6 +23,18 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"needs real corpora in {SHARED_DATA}, which is absent")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Debian's Chromium, driven by Playwright."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    if not CHROMIUM.is_file():
+        pytest.skip(f"needs {CHROMIUM}, which is absent")
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
 
 
 SYLLABLES = {"Cyrl": "ба ве гі до жу зы ка ле мі но пу ры са тэ ўх ца шы ча", "Deva": "का खि गु चे जो टं डा ति नु पे फो बं मा रि लु वे शो हं"}

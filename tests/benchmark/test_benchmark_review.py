@@ -4,20 +4,18 @@ import json
 import os
 import random
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import pytest
-from review_folder import SCRIPT, Client, make_folder, serving, translations
+from review_folder import SCRIPT, Client, serving, translations
 
 from rodna.benchmark import store
 from rodna.benchmark.errors import BenchmarkError
@@ -26,22 +24,6 @@ from rodna.benchmark.review import Filter, Review
 from rodna.benchmark.review_server import MAX_BODY_BYTES, ReviewServer
 from rodna.core.artifact import Artifact
 from rodna.core.log import read_json_lines
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_folder(tmp_path_factory.mktemp("review"))
-
-
-@pytest.fixture
-def folder(made: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(made, tmp_path / made.name)
-
-
-@pytest.fixture
-def client(folder: Path) -> Iterator[Client]:
-    with serving(folder) as (client, _):
-        yield client
 
 
 def verdicts(folder: Path) -> list[dict[str, Any]]:

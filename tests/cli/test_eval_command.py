@@ -1,6 +1,7 @@
 """`rodna eval`: tasks through the command line, in a workspace and without one."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -139,6 +140,18 @@ def test_every_checkpoint_of_a_run_is_measured_into_a_folder_of_its_own(rodna, a
 
     assert [one["path"] for one in found] == ["ladder/step-9", "ladder/step-10"]
     assert results_of(tmp_path / "ladder" / "step-9").keys() == {("pairs", "accuracy")}
+
+
+def test_prompt_shots_and_a_limit_may_be_given_on_the_command_line(rodna, checkpoint, tmp_path):
+    items = [{"id": str(number), "question": f"{number} + 1?", "choices": ["так", "не"], "answer": "A"} for number in range(6)]
+    (tmp_path / "quiz.jsonl").write_text("\n".join(json.dumps(item) for item in items), encoding="utf-8")
+
+    given = ("--prompt", "{question}\\n- ", "--shots", "1", "--limit", "3")
+    rodna("eval", "--model", checkpoint, "--task", "quiz.jsonl", "--out", "out", *given, *QUICK)
+    kept = json.loads((tmp_path / "out" / "tasks.json").read_text(encoding="utf-8"))["tasks"]["quiz"]
+
+    assert (kept["config"]["shots"], kept["num_items"]) == (1, 3)
+    assert re.fullmatch(r"\d \+ 1\?\n- так\s+\d \+ 1\?\n- ?", kept["example"]["context"])
 
 
 def test_a_dry_run_only_says_what_would_be_measured(rodna, as_json, checkpoint, tmp_path):

@@ -328,7 +328,9 @@ def test_the_verb_writes_an_evaluation_like_any_other(checkpoint, pairs, tmp_pat
     [
         (("--harness", "blimp=x", "--task", "y"), "--harness does not go with --task"),
         (("--harness", "blimp=x", "--ensemble", "--checkpoints", "y"), "does not go with --checkpoints, --ensemble"),
-        (("--limit", "3", "--shots", "0"), "--shots, --limit without --harness"),
+        (("--harness-path", "x"), "--harness-path without --harness"),
+        (("--limit", "3", "--shots", "2"), "--prompt, --shots and --limit change tasks that are given"),
+        (("--harness", "blimp=x", "--prompt", "{question}"), "--harness does not go with --prompt"),
         (("--harness", "blimp=x", "--harness-backend", "jax"), "backend"),
         (("--harness", "blimp=x", "--shots", "-2"), "shots"),
     ],

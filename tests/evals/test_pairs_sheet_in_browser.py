@@ -9,8 +9,6 @@ import pytest
 from rodna.evals.pairs.sheet import read_sheet, sheet_page
 from rodna.evals.pairs.swap import Pair
 
-CHROMIUM = Path("/usr/bin/chromium")
-
 
 def pair(number: int, good: str, bad: str) -> Pair:
     return Pair(
@@ -25,17 +23,6 @@ PAIRS = [
     pair(2, "הילדה הולכת.", "הילדה הולכים."),
     pair(3, "</script>C go.", "</script>C went."),
 ]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    if not CHROMIUM.is_file():
-        pytest.skip(f"needs {CHROMIUM}, which is absent")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_report_in_browser import CONTRASTS, LEAST_CONTRAST, browser  # noqa: F401 - a fixture
+from test_report_in_browser import CONTRASTS, LEAST_CONTRAST
 
 from made_evaluations import answers, measured, write_made
 from rodna.evals.compare.ladder import climbs, read_ladders
@@ -34,7 +34,7 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 390, 1280])
-def test_everything_fits_can_be_read_and_nothing_is_asked_for(browser: Any, page_file: Path, width: int, scheme: str):  # noqa: F811
+def test_everything_fits_can_be_read_and_nothing_is_asked_for(browser: Any, page_file: Path, width: int, scheme: str):
     context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
     page, events = context.new_page(), []
     address = page_file.as_uri()

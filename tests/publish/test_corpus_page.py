@@ -1,7 +1,7 @@
 """The page about a corpus: complete, escaped, self-contained, readable on a phone and from right to left."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ from rodna.corpus.inspect import statistics_of
 from rodna.corpus.words import OwnWords, own_words
 from rodna.publish.corpus_page import write_corpus_page
 
-CHROMIUM = Path("/usr/bin/chromium")
 SECTIONS = ["account", "sources", "make_up", "dropped", "cut", "kept", "spread", "copies", "mix", "contamination", "words"]
 
 
@@ -172,17 +171,6 @@ def test_an_account_that_does_not_balance_is_shouted(tmp_path: Path, page_of: Ca
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "The account does not balance: a fault, please report it." in page
     assert 'class="lead alarm"' in page
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    if not CHROMIUM.is_file():
-        pytest.skip(f"needs {CHROMIUM}, which is absent")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.mark.parametrize("language", ["be", "ar"])

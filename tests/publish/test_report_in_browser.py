@@ -9,7 +9,6 @@ import pytest
 from rodna.publish.config import ReportConfig
 from rodna.publish.report import write_report
 
-CHROMIUM = Path("/usr/bin/chromium")
 LEAST_CONTRAST = 4.5
 """Of text against what lies behind it. Reference: WCAG 2.2, success criterion 1.4.3, level AA."""
 
@@ -50,17 +49,6 @@ COVERED = """
   return box.width && (box.left < -1 || box.right > document.documentElement.clientWidth + 1);
 }).length
 """
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    if not CHROMIUM.is_file():
-        pytest.skip(f"needs {CHROMIUM}, which is absent")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ from rodna.cli.options import HERE, NOTHING, JsonOption, WorkspaceOption
 
 if TYPE_CHECKING:
     from rodna.core.artifact import Artifact
-    from rodna.evals.classify.config import ClassifyConfig
 
 HOW = "How texts are classified"
 FOLDER = "evaluations"
@@ -59,7 +58,8 @@ def classify(
     from rodna.core.config import validate
     from rodna.corpus.language import parse_language
     from rodna.evals.classify.config import ClassifyConfig
-    from rodna.evals.classify.run import classify_texts
+    from rodna.evals.classify.run import classification_inputs, classify_texts
+    from rodna.evals.finished import digest_of_evaluation, existing_evaluation
 
     values: dict[str, Any] = {
         "text": text, "label": label, "language": parse_language(language).tag, "test_share": test_share,
@@ -71,9 +71,9 @@ def classify(
     config = validate(ClassifyConfig, values)
     asked = Path(test) if test else None
     root, corpus = _workspace(workspace)
-    digest = _digest(model, data, asked, config, corpus)
+    digest = digest_of_evaluation(classification_inputs(model, data, asked, corpus), config)
     folder = Path(out) if out else root / FOLDER / f"{data.stem}-{digest[:8]}"
-    made = _existing(folder, digest) or classify_texts(model, data, config, folder, test=asked, corpus=corpus)
+    made = existing_evaluation(folder, digest) or classify_texts(model, data, config, folder, test=asked, corpus=corpus)
     _print(made, as_json=as_json)
 
 
@@ -107,34 +107,6 @@ def _workspace(workspace: Path) -> tuple[Path, "Artifact | None"]:
     except ArtifactError as error:
         say(f"note: texts are not looked up in the training text: {error.what}")
         return stages.workspace.root, None
-
-
-def _digest(model: str, data: Path, test: Path | None, config: "ClassifyConfig", corpus: "Artifact | None") -> str:
-    from rodna.core.artifact import digest_of
-    from rodna.evals.classify.run import classification_inputs
-    from rodna.evals.config import FORMAT_VERSION
-
-    inputs = classification_inputs(model, data, test, corpus)
-    digests = {role: item if isinstance(item, str) else item.digest for role, item in inputs.items()}
-    return digest_of("evaluation", format_version=FORMAT_VERSION, inputs=digests, config=config)
-
-
-def _existing(folder: Path, digest: str) -> "Artifact | None":
-    """Return the very same evaluation, where it is there already.
-
-    Raises:
-        ArtifactError: something else is in its place.
-    """
-    from rodna.core.artifact import MANIFEST, Artifact
-    from rodna.core.errors import ArtifactError
-
-    if not (folder / MANIFEST).is_file():
-        return None
-    found = Artifact.open(folder, kind="evaluation")
-    if found.digest != digest:
-        raise ArtifactError("another evaluation is in the way: of another model, other texts or settings", where=str(folder),
-                            fix="choose another --out, or delete that folder")  # fmt: skip
-    return found
 
 
 def _print(made: "Artifact", *, as_json: bool) -> None:

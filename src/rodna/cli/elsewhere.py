@@ -1,16 +1,17 @@
 """Evaluations beside the workspace's own: which models, which tasks, where to, and with whose text."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from rodna.core.artifact import Artifact, digest_of
+from rodna.core.artifact import Artifact
 from rodna.core.config import Section, merge, parse_override, validate
 from rodna.core.errors import ArtifactError, ConfigError, EvaluationError
 from rodna.core.log import say
-from rodna.evals.config import FORMAT_VERSION, EvalConfig
+from rodna.evals.config import EvalConfig
+from rodna.evals.finished import digest_of_evaluation, existing_evaluation
 from rodna.evals.tasks.config import Kind, TaskConfig
 from rodna.train.config import KEPT
 
@@ -48,7 +49,7 @@ class _Settings(Section):
 
 
 def find(
-    model: str, checkpoints: str, tasks: Sequence[str], out: str, *, workspace: Path, overrides: Sequence[str], with_corpus: bool,
+    model: str, checkpoints: str, tasks: Sequence[TaskConfig], out: str, *, workspace: Path, overrides: Sequence[str], with_corpus: bool,
     of_ensemble: bool = False,
 ) -> Found:  # fmt: skip
     """Return what a command line asks for.
@@ -56,7 +57,7 @@ def find(
     Args:
         model: where it is; empty for the workspace's.
         checkpoints: a folder of them, instead.
-        tasks: FILE[:KIND]; without any, those of the workspace.
+        tasks: without any, those of the workspace.
         out: folder to write; empty for one below `evaluations/`.
         workspace: any folder in it, or none.
         overrides: `--set` assignments.
@@ -74,7 +75,7 @@ def find(
     root = stages.workspace.root if stages else Path.cwd()
     if tasks:
         # Typed paths begin where the user stands, as those of any command do.
-        config = config.model_copy(update={"tasks": parse_tasks(tasks)})
+        config = config.model_copy(update={"tasks": list(tasks)})
     corpus = corpus_of(stages) if with_corpus else None
     if not config.tasks and corpus is None:
         raise ConfigError("nothing to measure: no task, and no held-out text", where="rodna eval", fix="give --task FILE, or a workspace")
@@ -87,7 +88,7 @@ def find(
 def look(found: Found) -> list[dict[str, Any]]:
     """Return for each model whether its evaluation is there already, without doing anything."""
     return [
-        {"model": model, "path": str(out), "state": "missing" if _existing(found, model, out) is None else "done"}
+        {"model": model, "path": str(out), "state": "missing" if existing_evaluation(out, _digest(found, model)) is None else "done"}
         for model, out in zip(found.models, found.outs, strict=True)
     ]
 
@@ -97,25 +98,29 @@ def measure(found: Found, model: str) -> Artifact:
     from rodna.evals.evaluate import evaluate_any
 
     out = found.outs[found.models.index(model)]
-    existing = _existing(found, model, out)
+    existing = existing_evaluation(out, _digest(found, model))
     say(f"{model}: {'unchanged' if existing else 'measuring ...'}")
     return existing or evaluate_any(
         model, found.config, out, root=found.root, corpus=found.corpus, is_quick=found.is_ladder, anywhere=found.is_given
     )
 
 
-def parse_tasks(given: Sequence[str]) -> list[TaskConfig]:
-    """Return tasks from `FILE[:KIND]`, named after their files.
+def parse_tasks(given: Sequence[str], changes: Mapping[str, Any]) -> list[TaskConfig]:
+    """Return tasks named after their files.
+
+    Args:
+        given: `FILE[:KIND]`.
+        changes: other settings, the same for all.
 
     Raises:
-        ConfigError: there is no such kind.
+        ConfigError: there is no such kind, or a setting is wrong.
     """
     tasks: list[TaskConfig] = []
     for text in given:
         path, kind = _split(text)
         name = _name(path)
         count = sum(task.name.partition("~")[0] == name for task in tasks)
-        values = {"name": f"{name}-{count + 1}" if count else name, "kind": kind or "by_fields", "path": path}
+        values = {"name": f"{name}-{count + 1}" if count else name, "kind": kind or "by_fields", "path": path, **changes}
         tasks.append(validate(TaskConfig, values))
     return tasks
 
@@ -219,30 +224,16 @@ def _outs(found: Found, out: str, root: Path) -> list[Path]:
     if found.is_ladder:
         return [top / Path(model).name for model in found.models]
     model = found.models[0]
-    name = re.sub(r"[^\w.-]+", "-", model.rpartition("#")[2] if "://" in model else Path(model).resolve().name).strip("-.")
-    return [top / f"{name or 'model'}-{_digest(found, model)[:8]}"]
+    return [top / f"{name_of_model(model)}-{_digest(found, model)[:8]}"]
+
+
+def name_of_model(where: str) -> str:
+    """Return what a model's folder or address is called, fit for a file's name."""
+    return re.sub(r"[^\w.-]+", "-", where.rpartition("#")[2] if "://" in where else Path(where).resolve().name).strip("-.") or "model"
 
 
 def _digest(found: Found, model: str) -> str:
     from rodna.evals.evaluate import evaluation_inputs, identity_of
 
     inputs = evaluation_inputs(found.config, found.root, model=identity_of(model), corpus=found.corpus, anywhere=found.is_given)
-    digests = {role: item if isinstance(item, str) else item.digest for role, item in inputs.items()}
-    return digest_of("evaluation", format_version=FORMAT_VERSION, inputs=digests, config=found.config)
-
-
-def _existing(found: Found, model: str, out: Path) -> Artifact | None:
-    """Return the evaluation if it is there.
-
-    Raises:
-        ArtifactError: another one is in its place.
-    """
-    from rodna.core.artifact import MANIFEST
-
-    if not (out / MANIFEST).is_file():
-        return None
-    artifact = Artifact.open(out, kind="evaluation")
-    if artifact.digest != _digest(found, model):
-        raise ArtifactError("another evaluation is in the way: of another model, other tasks or settings", where=str(out),
-                            fix="choose another --out, or delete that folder")  # fmt: skip
-    return artifact
+    return digest_of_evaluation(inputs, found.config)

@@ -10,6 +10,7 @@ from rodna.cli.classify import classify
 from rodna.cli.harness import AS_DEFINED, check_options, run_harness_verb
 from rodna.cli.make_pairs import make_pairs
 from rodna.cli.options import HERE, NOTHING, DryRunOption, JsonOption, SetOption, WorkspaceOption
+from rodna.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from rodna.cli.elsewhere import Found
@@ -70,10 +71,23 @@ def evaluate(
     harness_path: Annotated[
         str, typer.Option("--harness-path", metavar="FOLDER", rich_help_panel=HARNESS, help="Of task files (YAML) of your own.")
     ] = "",
+    prompt: Annotated[
+        str,
+        typer.Option(
+            "--prompt", metavar="TEXT", rich_help_panel=OTHER,
+            help="Of every --task: what comes before an answer, with {question} and other fields, {options}, and \\n for a new line.",
+        ),
+    ] = "",
     shots: Annotated[
-        int, typer.Option("--shots", rich_help_panel=HARNESS, help="Solved items shown first; by default as defined.", show_default=False)
+        int,
+        typer.Option(
+            "--shots", rich_help_panel=OTHER, show_default=False,
+            help="Of every --task or --harness: solved items shown first; by default none, or as the harness defines.",
+        ),
     ] = AS_DEFINED,
-    limit: Annotated[int, typer.Option("--limit", min=0, rich_help_panel=HARNESS, help="Most items of each task; 0: all.")] = 0,
+    limit: Annotated[
+        int, typer.Option("--limit", min=0, rich_help_panel=OTHER, help="Of every --task or --harness: most items; 0: all.")
+    ] = 0,
     harness_backend: Annotated[
         str, typer.Option("--harness-backend", rich_help_panel=HARNESS, help="Whose code runs the model: rodna, or the harness' own hf.")
     ] = "rodna",
@@ -99,10 +113,13 @@ def evaluate(
     overrides = [*set_, *([f"eval.seed={seed}"] if seed >= 0 else [])]
     overrides += [f"eval.processes={processes}"] if processes else []
     check_options(
-        harness, {"--task": bool(task), "--checkpoints": bool(checkpoints), "--ensemble": of_ensemble},
-        {"--harness-path": bool(harness_path), "--shots": shots != AS_DEFINED, "--limit": limit > 0,
-         "--harness-backend": harness_backend != "rodna"},
+        harness, {"--task": bool(task), "--checkpoints": bool(checkpoints), "--ensemble": of_ensemble, "--prompt": bool(prompt)},
+        {"--harness-path": bool(harness_path), "--harness-backend": harness_backend != "rodna"},
     )  # fmt: skip
+    changes = {"prompt": prompt.replace("\\n", "\n"), "shots": max(shots, 0), "max_items": limit}
+    if any(changes.values()) and not (task or harness):
+        what = "--prompt, --shots and --limit change tasks that are given"
+        raise ConfigError(what, where="rodna eval", fix="give --task or --harness")
     if harness:
         run_harness_verb(
             harness, model=model, path=harness_path, shots=shots, limit=limit, backend=harness_backend, out=out, workspace=workspace,
@@ -112,9 +129,18 @@ def evaluate(
     if not (model or task or checkpoints):
         _project(workspace, overrides, of_ensemble=of_ensemble, show_all=show_all, dry_run=dry_run, as_json=as_json)
         return
-    from rodna.cli.elsewhere import find, look, measure
+    from rodna.cli.elsewhere import find, look, measure, parse_tasks
 
-    found = find(model, checkpoints, task, out, workspace=workspace, overrides=overrides, with_corpus=corpus, of_ensemble=of_ensemble)
+    found = find(
+        model,
+        checkpoints,
+        parse_tasks(task, changes),
+        out,
+        workspace=workspace,
+        overrides=overrides,
+        with_corpus=corpus,
+        of_ensemble=of_ensemble,
+    )
     if dry_run:
         _announce(look(found), as_json=as_json)
         return

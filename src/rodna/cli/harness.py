@@ -1,15 +1,13 @@
 """`rodna eval --harness`: lm-evaluation-harness on any model, offline."""
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rodna.core.errors import ArtifactError, ConfigError
+from rodna.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from rodna.core.artifact import Artifact
-    from rodna.evals.harness import HarnessConfig
+    pass
 
 AS_DEFINED = -1
 """As the number of shots: what each task says."""
@@ -58,12 +56,13 @@ def run_harness_verb(
         EvaluationError: as `evaluate_in_harness`.
         ArtifactError: another evaluation is in the way.
     """
-    from rodna.cli.elsewhere import FOLDER, check_model, corpus_of, eval_settings, own_model, stages_around
+    from rodna.cli.elsewhere import FOLDER, check_model, corpus_of, eval_settings, name_of_model, own_model, stages_around
     from rodna.cli.eval_table import as_records, print_evaluation
     from rodna.cli.verbs import print_json
     from rodna.core.config import validate
     from rodna.core.log import say
-    from rodna.evals.harness import HarnessConfig, evaluate_in_harness, require_harness
+    from rodna.evals.finished import digest_of_evaluation, existing_evaluation
+    from rodna.evals.harness import HarnessConfig, evaluate_in_harness, harness_inputs, require_harness
 
     require_harness()
     stages = stages_around(workspace, overrides)
@@ -74,9 +73,9 @@ def run_harness_verb(
     where = model or own_model(stages, of_ensemble=False)
     check_model(where)
     corpus = corpus_of(stages) if with_corpus else None
-    digest = _digest(where, config, corpus)
-    folder = Path(out) if out else (stages.workspace.root if stages else Path()) / FOLDER / f"{_name(where)}-harness-{digest[:8]}"
-    existing = _existing(folder, digest)
+    digest = digest_of_evaluation(harness_inputs(where, config, corpus), config)
+    folder = Path(out) if out else (stages.workspace.root if stages else Path()) / FOLDER / f"{name_of_model(where)}-harness-{digest[:8]}"
+    existing = existing_evaluation(folder, digest)
     if dry_run:
         step = {"model": where, "path": str(folder), "state": "missing" if existing is None else "done"}
         print_json(step) if as_json else say(f"{where}: {'unchanged' if existing else 'would be measured'}, in {folder}")
@@ -88,33 +87,3 @@ def run_harness_verb(
         return
     print_evaluation(made.path, show_all=show_all)
     print(made.path)
-
-
-def _name(where: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", where.rpartition("#")[2] if "://" in where else Path(where).resolve().name).strip("-.") or "model"
-
-
-def _digest(where: str, config: "HarnessConfig", corpus: "Artifact | None") -> str:
-    from rodna.core.artifact import digest_of
-    from rodna.evals.config import FORMAT_VERSION
-    from rodna.evals.harness import harness_inputs
-
-    digests = {role: item if isinstance(item, str) else item.digest for role, item in harness_inputs(where, config, corpus).items()}
-    return digest_of("evaluation", format_version=FORMAT_VERSION, inputs=digests, config=config)
-
-
-def _existing(folder: Path, digest: str) -> "Artifact | None":
-    """Return the very same evaluation, where it is there already.
-
-    Raises:
-        ArtifactError: something else is in its place.
-    """
-    from rodna.core.artifact import MANIFEST, Artifact
-
-    if not (folder / MANIFEST).is_file():
-        return None
-    found = Artifact.open(folder, kind="evaluation")
-    if found.digest != digest:
-        raise ArtifactError("another evaluation is in the way: of another model, other tasks or settings", where=str(folder),
-                            fix="choose another --out, or delete that folder")  # fmt: skip
-    return found
