@@ -23,11 +23,11 @@ import torch
 
 from rodna.core.files import write_json
 from rodna.data.tokens import Tokens
-from rodna.evals.encoding import encode_pairs
-from rodna.evals.model import DecoderModel
-from rodna.evals.prefixes import plant
-from rodna.evals.reader import token_in_pairs
-from rodna.evals.readings import plan
+from rodna.evals.likelihood.encoding import encode_pairs
+from rodna.evals.likelihood.prefixes import plant
+from rodna.evals.likelihood.reader import token_in_pairs
+from rodna.evals.likelihood.readings import plan
+from rodna.evals.models.model import DecoderModel
 from rodna.models.checkpoint import load, save
 from rodna.models.config import ModelConfig
 from rodna.models.decoder import Decoder

@@ -17,7 +17,7 @@ from torch import Tensor
 from rodna.data.batches import IGNORE
 from rodna.data.tokens import Tokens
 from rodna.data.windows import EvaluationWindows, evaluation_windows
-from rodna.evals.scoring import take
+from rodna.evals.likelihood.scoring import take
 
 STRIDE = 0.5
 LOGITS_AT_ONCE = 1 << 23

@@ -12,7 +12,7 @@ from benchmarks.data_efficiency.texts import BenchmarkError, Place, Text, test_t
 
 from rodna.core.artifact import MANIFEST
 from rodna.data.tokens import Tokens
-from rodna.evals.ensemble import EnsembleModel
+from rodna.evals.models.ensemble import EnsembleModel
 from rodna.models.ensemble import load_ensemble
 from rodna.train.config import TrainConfig
 from rodna.train.distill_stage import distill

@@ -33,7 +33,7 @@ from benchmarks.data_efficiency.texts import BenchmarkError, Place, Text, corpus
 
 from rodna.corpus.documents import read_documents
 from rodna.data.tokens import Tokens
-from rodna.evals.scoring import document_nats
+from rodna.evals.likelihood.scoring import document_nats
 from rodna.models.config import ModelConfig
 from rodna.models.decoder import Decoder
 

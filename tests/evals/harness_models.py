@@ -7,7 +7,7 @@ import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from rodna.evals.config import EvalConfig
-from rodna.evals.harness import HarnessConfig
+from rodna.evals.harness.run import HarnessConfig
 
 CONTEXT = 128
 SHAPE = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}

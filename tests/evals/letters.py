@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from rodna.evals.config import EvalConfig
-from rodna.evals.model import Score
+from rodna.evals.models.model import Score
 from rodna.evals.tasks.config import TaskConfig
 from rodna.evals.tasks.items import Row, Task
 

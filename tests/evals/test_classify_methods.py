@@ -17,7 +17,7 @@ from rodna.evals.classify.run import results_of
 from rodna.evals.classify.split import split_table
 from rodna.evals.classify.table import Example, Table, as_numbers
 from rodna.evals.contamination import Seen
-from rodna.evals.model import DecoderModel, Score
+from rodna.evals.models.model import DecoderModel, Score
 from rodna.models.config import ModelConfig
 from rodna.models.decoder import Decoder
 

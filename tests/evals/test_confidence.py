@@ -7,7 +7,7 @@ from rodna.corpus.documents import Document
 from rodna.evals.confidence import evaluate
 from rodna.evals.config import EvalConfig
 from rodna.evals.data import EvaluationData
-from rodna.evals.model import DecoderModel
+from rodna.evals.models.model import DecoderModel
 
 END = 0
 

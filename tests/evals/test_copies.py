@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from rodna.evals.copies import TrainingText, copied_characters, unseen_windows
+from rodna.evals.writing.copies import TrainingText, copied_characters, unseen_windows
 
 TRAIN = ["the quick brown fox jumps", "над ціхай ракой", "我哋今日去食飯", ""]
 

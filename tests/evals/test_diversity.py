@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from rodna.evals.diversity import (
+from rodna.evals.writing.diversity import (
     bleu,
     common_size,
     distinct,

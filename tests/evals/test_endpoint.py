@@ -12,9 +12,9 @@ from local_server import Reaction, serve
 from rodna.core.errors import EvaluationError
 from rodna.core.openai_client import EndpointError
 from rodna.core.openai_config import EndpointConfig
-from rodna.evals.alignment import BEFORE, token_starts
-from rodna.evals.endpoint import EndpointModel
-from rodna.evals.model import DecoderModel
+from rodna.evals.models.alignment import BEFORE, token_starts
+from rodna.evals.models.endpoint import EndpointModel
+from rodna.evals.models.model import DecoderModel
 from rodna.models.config import ModelConfig
 from rodna.models.decoder import Decoder
 from rodna.models.generate import Sampling

@@ -12,10 +12,10 @@ from rodna.corpus.documents import Document
 from rodna.data.tokens import Tokens
 from rodna.evals.config import EvalConfig
 from rodna.evals.data import EvaluationData
-from rodna.evals.ensemble import EnsembleModel, evaluate
 from rodna.evals.evaluate import open_model
-from rodna.evals.model import DecoderModel, LanguageModel
-from rodna.evals.scoring import document_nats
+from rodna.evals.likelihood.scoring import document_nats
+from rodna.evals.models.ensemble import EnsembleModel, evaluate
+from rodna.evals.models.model import DecoderModel, LanguageModel
 from rodna.models.checkpoint import save
 from rodna.models.config import ModelConfig
 from rodna.models.decoder import Decoder

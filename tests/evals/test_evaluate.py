@@ -14,10 +14,10 @@ from rodna.evals.bits_per_byte import held_out
 from rodna.evals.config import EvalConfig
 from rodna.evals.data import load_data
 from rodna.evals.evaluate import evaluate_model
+from rodna.evals.likelihood.scoring import document_nats, validation_bits_per_byte
 from rodna.evals.measure import read_items
-from rodna.evals.model import DecoderModel, LanguageModel
+from rodna.evals.models.model import DecoderModel, LanguageModel
 from rodna.evals.result import read_results
-from rodna.evals.scoring import document_nats, validation_bits_per_byte
 from rodna.models.checkpoint import load, save
 from rodna.models.config import ModelConfig
 from rodna.models.decoder import Decoder

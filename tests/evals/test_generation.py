@@ -3,8 +3,8 @@ import pytest
 from rodna.corpus.documents import Document
 from rodna.evals.config import EvalConfig
 from rodna.evals.data import EvaluationData
-from rodna.evals.generation import beginning, choose_prompts, evaluate, in_loops, reference_texts
 from rodna.evals.measure import all_results
+from rodna.evals.writing.generation import beginning, choose_prompts, evaluate, in_loops, reference_texts
 
 HELD_OUT = [
     "Над ціхай ракою стаяла старая хата, і ў хаце той жыла бабуля з унукам.",

@@ -6,8 +6,8 @@ import pytest
 from rodna.corpus.documents import Document
 from rodna.evals.config import EvalConfig
 from rodna.evals.data import EvaluationData
-from rodna.evals.generation_speed import evaluate, measure_speed
-from rodna.evals.model import DecoderModel
+from rodna.evals.models.model import DecoderModel
+from rodna.evals.writing.generation_speed import evaluate, measure_speed
 from rodna.models.generate import Sampling, generate
 
 END = 0

@@ -9,8 +9,8 @@ pytest.importorskip("lm_eval")
 
 from tests.evals.harness_models import SETTINGS, harness, make_model, numbers, reported, write_lines
 
-from rodna.evals.harness import run_harness
-from rodna.evals.open import open_language_model
+from rodna.evals.harness.run import run_harness
+from rodna.evals.models.open import open_language_model
 from rodna.evals.tasks.config import TaskConfig
 from rodna.evals.tasks.run import run_tasks
 
@@ -51,7 +51,7 @@ def test_the_published_setting_is_the_definition_the_harness_ships(blimp):
     import lm_eval.tasks
     from lm_eval.tasks import TaskManager
 
-    from rodna.evals.harness_tasks import parse_sources, prepare
+    from rodna.evals.harness.tasks import parse_sources, prepare
 
     theirs = Path(lm_eval.tasks.__file__).parent / "blimp"
     scratch = blimp.parent / "written"

@@ -10,8 +10,8 @@ pytest.importorskip("lm_eval")
 from tests.evals.harness_models import CONTEXT, SETTINGS, harness, make_model, numbers, reported, write_lines
 from tests.evals.letters import Letters
 
-from rodna.evals.harness import run_harness
-from rodna.evals.open import open_language_model
+from rodna.evals.harness.run import run_harness
+from rodna.evals.models.open import open_language_model
 from rodna.evals.tasks.config import TaskConfig
 from rodna.evals.tasks.exact_match import grade, read_problem
 from rodna.evals.tasks.items import Row
@@ -76,7 +76,7 @@ def test_log_likelihoods_are_those_of_the_harness(family, folders):
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
 
-    from rodna.evals.harness_model import HarnessModel
+    from rodna.evals.harness.model import HarnessModel
 
     hf = HFLM(pretrained=str(folders[family]), device="cpu", dtype="float32", batch_size=4)
     model = HarnessModel(open_language_model(str(folders[family]), SETTINGS), greedy={"t"})
@@ -223,7 +223,7 @@ def test_what_is_written_is_what_the_harness_model_writes(family, folders):
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
 
-    from rodna.evals.harness_model import HarnessModel
+    from rodna.evals.harness.model import HarnessModel
 
     hf = HFLM(pretrained=str(folders[family]), device="cpu", dtype="float32", batch_size=1)
     model = HarnessModel(open_language_model(str(folders[family]), SETTINGS))

@@ -12,11 +12,11 @@ from tests.evals.harness_models import SETTINGS, harness, make_model, numbers, r
 from tests.evals.letters import Letters
 
 from rodna.core.errors import EvaluationError
-from rodna.evals.harness import harness_inputs, run_harness
-from rodna.evals.harness_model import sampling_of
-from rodna.evals.harness_tasks import Source, parse_sources
+from rodna.evals.harness.model import sampling_of
+from rodna.evals.harness.run import harness_inputs, run_harness
+from rodna.evals.harness.tasks import Source, parse_sources
 from rodna.evals.measure import read_items
-from rodna.evals.open import open_language_model
+from rodna.evals.models.open import open_language_model
 from rodna.evals.result import read_results
 
 PAIRS = [

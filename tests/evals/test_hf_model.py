@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from rodna.core.errors import ArtifactError, ModelError, TokenizerError
-from rodna.evals.hf_model import TransformersModel
-from rodna.evals.hf_open import open_folder
-from rodna.evals.model import DecoderModel
+from rodna.evals.models.hf_model import TransformersModel
+from rodna.evals.models.hf_open import open_folder
+from rodna.evals.models.model import DecoderModel
 from rodna.models import checkpoint
 from rodna.models.config import ModelConfig
 from rodna.models.decoder import Decoder

@@ -9,13 +9,13 @@ from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from rodna.core.errors import EvaluationError
-from rodna.evals.encoding import Encoded, encode_pairs
-from rodna.evals.model import DecoderModel, LanguageModel
-from rodna.evals.prefixes import plant
-from rodna.evals.processes import ReaderPool
-from rodna.evals.reader import Reader, token_in_pairs
-from rodna.evals.readings import Reading, plan
-from rodna.evals.scoring import continuation_nats
+from rodna.evals.likelihood.encoding import Encoded, encode_pairs
+from rodna.evals.likelihood.prefixes import plant
+from rodna.evals.likelihood.processes import ReaderPool
+from rodna.evals.likelihood.reader import Reader, token_in_pairs
+from rodna.evals.likelihood.readings import Reading, plan
+from rodna.evals.likelihood.scoring import continuation_nats
+from rodna.evals.models.model import DecoderModel, LanguageModel
 from rodna.models.config import ModelConfig
 from rodna.models.decoder import Decoder
 from rodna.tokenizer.tokenizer import Tokenizer

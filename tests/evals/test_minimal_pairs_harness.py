@@ -13,7 +13,7 @@ from tests.conftest import invented_text
 from tests.evals.letters import SETTINGS, config
 from tests.evals.test_multiple_choice_harness import SCRIPT, checkpoint  # noqa: F401
 
-from rodna.evals.open import open_language_model
+from rodna.evals.models.open import open_language_model
 from rodna.evals.tasks.run import run_tasks
 from rodna.models.checkpoint import load
 

@@ -11,7 +11,7 @@ import torch
 from tests.conftest import invented_text
 from tests.evals.letters import SETTINGS, config
 
-from rodna.evals.open import open_language_model
+from rodna.evals.models.open import open_language_model
 from rodna.evals.tasks.run import run_tasks
 from rodna.models.checkpoint import save
 from rodna.models.config import ModelConfig

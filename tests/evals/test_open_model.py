@@ -12,11 +12,11 @@ import torch
 from rodna.core.errors import ArtifactError, ModelError, RodnaError, TokenizerError
 from rodna.core.openai_client import EndpointError
 from rodna.evals.config import EvalConfig
-from rodna.evals.endpoint import EndpointModel
-from rodna.evals.ensemble import EnsembleModel
-from rodna.evals.hf_model import TransformersModel
-from rodna.evals.model import DecoderModel, LanguageModel
-from rodna.evals.open import open_language_model
+from rodna.evals.models.endpoint import EndpointModel
+from rodna.evals.models.ensemble import EnsembleModel
+from rodna.evals.models.hf_model import TransformersModel
+from rodna.evals.models.model import DecoderModel, LanguageModel
+from rodna.evals.models.open import open_language_model
 from rodna.models import checkpoint
 from rodna.models.config import ModelConfig
 from rodna.models.decoder import Decoder

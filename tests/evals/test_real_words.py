@@ -1,6 +1,6 @@
 import pytest
 
-from rodna.evals.real_words import WordList, spaced_words, unspaced_sequences, whole_words
+from rodna.evals.writing.real_words import WordList, spaced_words, unspaced_sequences, whole_words
 
 
 @pytest.mark.parametrize(

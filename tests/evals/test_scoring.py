@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from rodna.evals.encoding import Encoded
-from rodna.evals.reader import Reader
-from rodna.evals.scoring import continuation_nats, document_nats, validation_bits_per_byte
+from rodna.evals.likelihood.encoding import Encoded
+from rodna.evals.likelihood.reader import Reader
+from rodna.evals.likelihood.scoring import continuation_nats, document_nats, validation_bits_per_byte
 from rodna.models.decoder import Decoder
 
 CONTEXT, END = 16, 0

@@ -9,7 +9,7 @@ from rodna.core.errors import TrainError
 from rodna.core.log import read_json_lines
 from rodna.data.batches import IGNORE, Batch, Batches
 from rodna.data.tokens import Tokens
-from rodna.evals.scoring import validation_bits_per_byte
+from rodna.evals.likelihood.scoring import validation_bits_per_byte
 from rodna.models.config import ModelConfig
 from rodna.models.decoder import Decoder
 from rodna.models.ensemble import Ensemble, add_member

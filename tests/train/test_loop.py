@@ -11,7 +11,7 @@ from rodna.core.errors import TrainError
 from rodna.core.log import read_json_lines
 from rodna.data.batches import Batch
 from rodna.data.tokens import Tokens
-from rodna.evals.scoring import validation_bits_per_byte
+from rodna.evals.likelihood.scoring import validation_bits_per_byte
 from rodna.models.checkpoint import load_decoder
 from rodna.models.decoder import Decoder
 from rodna.train.loop import is_evaluation_due, learn_batch

@@ -62,7 +62,7 @@ def run_harness_verb(
     from rodna.core.config import validate
     from rodna.core.log import say
     from rodna.evals.finished import digest_of_evaluation, existing_evaluation
-    from rodna.evals.harness import HarnessConfig, evaluate_in_harness, harness_inputs, require_harness
+    from rodna.evals.harness.run import HarnessConfig, evaluate_in_harness, harness_inputs, require_harness
 
     require_harness()
     stages = stages_around(workspace, overrides)

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from rodna.evals.baselines import baselines, compare
 from rodna.evals.config import EvalConfig
 from rodna.evals.data import EvaluationData
-from rodna.evals.ensemble import EnsembleModel
 from rodna.evals.measure import result_of
-from rodna.evals.model import DecoderModel, LanguageModel
+from rodna.evals.models.ensemble import EnsembleModel
+from rodna.evals.models.model import DecoderModel, LanguageModel
 from rodna.evals.result import Evaluation, Measurement
 from rodna.evals.text import WORD_RULE, words
 

@@ -16,7 +16,7 @@ import torch
 from rodna.evals.config import EvalConfig
 from rodna.evals.data import EvaluationData
 from rodna.evals.measure import prompt_digest
-from rodna.evals.model import DecoderModel, LanguageModel
+from rodna.evals.models.model import DecoderModel, LanguageModel
 from rodna.evals.result import Direction, Evaluation, Measurement
 
 if TYPE_CHECKING:

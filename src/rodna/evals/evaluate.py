@@ -14,14 +14,14 @@ from rodna.corpus.documents import read_documents
 from rodna.evals.config import FORMAT_VERSION, EvalConfig
 from rodna.evals.data import EvaluationData, load_data
 from rodna.evals.measure import all_results, write_items
-from rodna.evals.model import DecoderModel
+from rodna.evals.models.model import DecoderModel
 from rodna.evals.result import Evaluation, write_results
 from rodna.evals.tasks.files import digest_of_files, fingerprint_tasks
 from rodna.evals.tasks.run import TASKS, run_tasks
 
 if TYPE_CHECKING:
-    from rodna.evals.ensemble import EnsembleModel
-    from rodna.evals.model import LanguageModel
+    from rodna.evals.models.ensemble import EnsembleModel
+    from rodna.evals.models.model import LanguageModel
 
 GROUP = "rodna.evaluators"
 Evaluator = Callable[["LanguageModel", EvaluationData, EvalConfig], Evaluation]
@@ -90,7 +90,7 @@ def evaluate_any(
         EvaluationError: as for `evaluate_model`; or the model cannot do what is asked.
     """
     from rodna.evals.bits_per_byte import held_out
-    from rodna.evals.open import open_language_model
+    from rodna.evals.models.open import open_language_model
 
     inputs = evaluation_inputs(config, root, model=identity_of(where), corpus=corpus, anywhere=anywhere)
     with create(out, kind="evaluation", format_version=FORMAT_VERSION, inputs=inputs, config=config, seed=config.seed) as draft:
@@ -171,6 +171,6 @@ def open_model(model: Artifact, config: EvalConfig) -> "DecoderModel | EnsembleM
         ArtifactError: a file is missing or damaged.
         ModelError: a checkpoint cannot be used, or the members' tokenizers differ.
     """
-    from rodna.evals.open import open_decoder, open_ensemble
+    from rodna.evals.models.open import open_decoder, open_ensemble
 
     return (open_ensemble if model.kind == "ensemble" else open_decoder)(model.path, config)

@@ -17,7 +17,7 @@ from torch import Tensor
 from rodna.core.errors import TrainError
 from rodna.data.batches import IGNORE, Batch, Batches
 from rodna.data.tokens import Tokens
-from rodna.evals.scoring import validation_bits_per_byte
+from rodna.evals.likelihood.scoring import validation_bits_per_byte
 from rodna.models.decoder import Decoder
 from rodna.train.averaging import WeightAverage
 from rodna.train.config import TrainValues

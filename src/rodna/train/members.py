@@ -20,7 +20,7 @@ from rodna.core.artifact import MANIFEST, Artifact
 from rodna.core.files import write_json
 from rodna.core.log import say
 from rodna.data.tokens import Tokens
-from rodna.evals.ensemble import EnsembleModel
+from rodna.evals.models.ensemble import EnsembleModel
 from rodna.models import checkpoint
 from rodna.models.decoder import Decoder
 from rodna.models.ensemble import load_ensemble

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rodna.core.errors import EvaluationError
-from rodna.evals.model import DecoderModel, LanguageModel
+from rodna.evals.models.model import DecoderModel, LanguageModel
 
 TOKENS_AT_ONCE = 8192
 MIDDLE, LAST = "middle layer", "last layer"
@@ -61,7 +61,7 @@ def backbone_of(model: LanguageModel) -> Backbone:
     Raises:
         EvaluationError: it is behind an address, or an ensemble: there is no one body.
     """
-    from rodna.evals.hf_model import TransformersModel
+    from rodna.evals.models.hf_model import TransformersModel
 
     if isinstance(model, DecoderModel):
         dtype = model.compute_dtype

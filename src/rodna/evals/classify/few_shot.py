@@ -16,7 +16,7 @@ from rodna.evals.classify.config import ClassifyConfig
 from rodna.evals.classify.linear import Predictions
 from rodna.evals.classify.split import shuffled
 from rodna.evals.classify.table import Example
-from rodna.evals.model import LanguageModel
+from rodna.evals.models.model import LanguageModel
 
 TEXT, LABEL = "{text}", "{label}"
 

@@ -27,8 +27,8 @@ from rodna.evals.config import FORMAT_VERSION, EvalConfig
 from rodna.evals.contamination import Seen, find_seen
 from rodna.evals.evaluate import identity_of, write_evaluation
 from rodna.evals.measure import prompt_digest
-from rodna.evals.model import LanguageModel
-from rodna.evals.open import ADDRESSES, open_language_model
+from rodna.evals.models.model import LanguageModel
+from rodna.evals.models.open import ADDRESSES, open_language_model
 from rodna.evals.result import Evaluation, Measurement, Result
 from rodna.evals.tasks.run import TASKS
 

@@ -20,7 +20,7 @@ from rodna.core.log import warn
 from rodna.corpus.unspaced import UNSPACED_LETTER
 from rodna.evals.config import EvalConfig
 from rodna.evals.measure import prompt_digest
-from rodna.evals.model import LanguageModel
+from rodna.evals.models.model import LanguageModel
 from rodna.evals.result import Measurement
 from rodna.evals.tasks.config import TaskConfig
 from rodna.evals.tasks.exact_match import normalise

@@ -16,7 +16,7 @@ import regex
 from rodna.core.errors import EvaluationError
 from rodna.evals.config import EvalConfig
 from rodna.evals.measure import prompt_digest
-from rodna.evals.model import LanguageModel
+from rodna.evals.models.model import LanguageModel
 from rodna.evals.result import Measurement
 from rodna.evals.tasks.config import TaskConfig
 from rodna.evals.tasks.items import Outcome, Row, Task

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rodna.core.errors import EvaluationError
 from rodna.evals.config import EvalConfig
 from rodna.evals.measure import prompt_digest
-from rodna.evals.model import LanguageModel
+from rodna.evals.models.model import LanguageModel
 from rodna.evals.result import Direction, Measurement
 from rodna.evals.tasks.config import TaskConfig
 from rodna.evals.tasks.files import PARALLEL, locate, text_lines

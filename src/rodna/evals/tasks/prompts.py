@@ -12,7 +12,7 @@ import regex
 
 from rodna.core.errors import EvaluationError
 from rodna.evals.config import EvalConfig
-from rodna.evals.model import LanguageModel, Score
+from rodna.evals.models.model import LanguageModel, Score
 from rodna.evals.tasks.config import TaskConfig
 from rodna.evals.tasks.items import Row, Skipped, Task
 

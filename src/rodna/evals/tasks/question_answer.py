@@ -14,7 +14,7 @@ import numpy as np
 
 from rodna.evals.config import EvalConfig
 from rodna.evals.measure import prompt_digest
-from rodna.evals.model import LanguageModel, Score
+from rodna.evals.models.model import LanguageModel, Score
 from rodna.evals.result import Measurement
 from rodna.evals.tasks.config import TaskConfig
 from rodna.evals.tasks.items import Outcome, Row, Task

@@ -11,7 +11,7 @@ from rodna.core.errors import CannotScoreError, EvaluationError
 from rodna.core.log import say, warn
 from rodna.evals.config import EvalConfig
 from rodna.evals.measure import result_of
-from rodna.evals.model import LanguageModel, Score
+from rodna.evals.models.model import LanguageModel, Score
 from rodna.evals.result import Evaluation, Measurement, Result
 from rodna.evals.tasks.config import TaskConfig
 from rodna.evals.tasks.items import TEXT_OF, Outcome, Task

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rodna.evals.prefixes import TreeBatch
+from rodna.evals.likelihood.prefixes import TreeBatch
 from rodna.models.config import ModelConfig
 from rodna.models.decoder import Decoder, soft_cap
 from rodna.models.engine import Attend, Engine

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rodna.evals.readings import Reading
+from rodna.evals.likelihood.readings import Reading
 
 Integers = NDArray[np.int64]
 MOST_NODES = 1024

@@ -18,15 +18,15 @@ from rodna.core.artifact import Artifact, create
 from rodna.core.config import Section
 from rodna.core.errors import EvaluationError, RodnaError
 from rodna.evals.config import FORMAT_VERSION, EvalConfig
-from rodna.evals.harness_environment import offline, require_harness, without_bars
+from rodna.evals.harness.environment import offline, require_harness, without_bars
 from rodna.evals.result import Evaluation
 from rodna.evals.tasks.files import digest_of_files
 
 if TYPE_CHECKING:
     from rodna.evals.contamination import Seen
-    from rodna.evals.harness_results import Found
-    from rodna.evals.harness_tasks import Prepared
-    from rodna.evals.model import LanguageModel
+    from rodna.evals.harness.results import Found
+    from rodna.evals.harness.tasks import Prepared
+    from rodna.evals.models.model import LanguageModel
 
 FEWSHOT_SEED = 1234
 """Of the draw of solved items: the harness' own, so that the same ones are shown as when it is run by itself."""
@@ -51,7 +51,7 @@ def harness_inputs(where: str, config: HarnessConfig, corpus: Artifact | None = 
     from importlib.metadata import version
 
     from rodna.evals.evaluate import identity_of
-    from rodna.evals.harness_tasks import data_files, parse_sources
+    from rodna.evals.harness.tasks import data_files, parse_sources
 
     paths = [config.path, *(source.path for source in parse_sources(config.tasks))]
     files = [file for path in paths if path for file in _files_of(Path(path).expanduser())]
@@ -98,7 +98,7 @@ def run_harness(model: "str | LanguageModel", config: HarnessConfig, *, training
     """
     require_harness()
     with offline(), tempfile.TemporaryDirectory(prefix="rodna-harness-") as scratch:
-        from rodna.evals.harness_tasks import parse_sources, prepare
+        from rodna.evals.harness.tasks import parse_sources, prepare
 
         prepared = prepare(parse_sources(config.tasks), config.path, Path(scratch))
         loaded = _load(prepared, config)
@@ -154,8 +154,8 @@ def _open(model: "str | LanguageModel", config: HarnessConfig, tasks: Mapping[st
     """Return the model as the harness asks it, and what it is."""
     if isinstance(model, str) and config.backend == "hf":
         return _open_theirs(model, config)
-    from rodna.evals.harness_model import Asked, HarnessModel
-    from rodna.evals.open import open_language_model
+    from rodna.evals.harness.model import Asked, HarnessModel
+    from rodna.evals.models.open import open_language_model
 
     if isinstance(model, str):
         # The harness' windows over long documents do not overlap, apart from the last.
@@ -209,7 +209,7 @@ def _evaluation(
 ) -> Evaluation:  # fmt: skip
     from importlib.metadata import version
 
-    from rodna.evals.harness_results import group_numbers, look_up, numbers_of
+    from rodna.evals.harness.results import group_numbers, look_up, numbers_of
     from rodna.evals.tasks.run import TASKS
 
     settings = config.eval
@@ -240,7 +240,7 @@ def _evaluation(
 
 
 def _found(root: str, name: str, loaded: Any, found: Mapping[str, Any]) -> "Found":
-    from rodna.evals.harness_results import Found
+    from rodna.evals.harness.results import Found
 
     is_root = name == root
     return Found(

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rodna.evals.hf_open import Opened
+from rodna.evals.models.hf_open import Opened
 
 UNFINISHED = "\ufffd"
 """What decoding shows for a character whose bytes have not all arrived."""

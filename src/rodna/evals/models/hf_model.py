@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from rodna.core.log import warn
-from rodna.evals.encoding import Encoded, encode_pairs
-from rodna.evals.hf_open import Opened, open_folder
-from rodna.evals.model import Score
-from rodna.evals.readings import Reading, plan
+from rodna.evals.likelihood.encoding import Encoded, encode_pairs
+from rodna.evals.likelihood.readings import Reading, plan
+from rodna.evals.models.hf_open import Opened, open_folder
+from rodna.evals.models.model import Score
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -221,7 +221,7 @@ class TransformersModel:
 
     def generate(self, prompts: Sequence[str], sampling: "Sampling") -> list[str]:
         """Return what the model writes after each prompt; the n-th draws from the seed + n, each is written by itself."""
-        from rodna.evals.hf_generate import Reader, StepEngine
+        from rodna.evals.models.hf_generate import Reader, StepEngine
         from rodna.models.generate import generate
 
         engine = StepEngine(self.opened)

@@ -8,8 +8,8 @@ from rodna.core.errors import ModelError, RodnaError, TokenizerError
 from rodna.evals.config import EvalConfig
 
 if TYPE_CHECKING:
-    from rodna.evals.ensemble import EnsembleModel
-    from rodna.evals.model import DecoderModel, LanguageModel
+    from rodna.evals.models.ensemble import EnsembleModel
+    from rodna.evals.models.model import DecoderModel, LanguageModel
     from rodna.tokenizer.tokenizer import Tokenizer
 
 ADDRESSES = ("http://", "https://")
@@ -35,7 +35,7 @@ def open_language_model(where: str, config: EvalConfig) -> "LanguageModel":
         EndpointError: the address names no model, or holds a password.
     """
     if where.startswith(ADDRESSES):
-        from rodna.evals.endpoint import EndpointModel
+        from rodna.evals.models.endpoint import EndpointModel
 
         return EndpointModel.open(where, config.endpoint)
     folder = Path(where)
@@ -43,7 +43,7 @@ def open_language_model(where: str, config: EvalConfig) -> "LanguageModel":
         return open_ensemble(folder, config)
     if _is_ours(folder):
         return open_decoder(folder, config)
-    from rodna.evals.hf_model import TransformersModel
+    from rodna.evals.models.hf_model import TransformersModel
 
     return TransformersModel.open(folder, device=_device(), **_settings(config))
 
@@ -62,7 +62,7 @@ def _settings(config: EvalConfig) -> dict[str, Any]:
 
 def open_ensemble(folder: Path, config: EvalConfig) -> "EnsembleModel":
     """Open the members of an ensemble's folder as one model."""
-    from rodna.evals.ensemble import EnsembleModel
+    from rodna.evals.models.ensemble import EnsembleModel
     from rodna.models.ensemble import load_ensemble
 
     ensemble, tokenizer = load_ensemble(sorted(folder.glob(MEMBERS)), device=_device())
@@ -71,7 +71,7 @@ def open_ensemble(folder: Path, config: EvalConfig) -> "EnsembleModel":
 
 def open_decoder(folder: Path, config: EvalConfig) -> "DecoderModel":
     """Open a checkpoint that our own decoder runs."""
-    from rodna.evals.model import DecoderModel
+    from rodna.evals.models.model import DecoderModel
     from rodna.models.checkpoint import load
 
     decoder, tokenizer = load(folder, device=_device())

@@ -4,7 +4,7 @@ import math
 from typing import Any, NamedTuple, cast
 
 from rodna.core.openai_transport import BrokenAnswerError
-from rodna.evals.alignment import BEFORE, token_starts
+from rodna.evals.models.alignment import BEFORE, token_starts
 
 
 class NoEchoError(Exception):

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from rodna.evals.config import EvalConfig
 from rodna.evals.data import EvaluationData
-from rodna.evals.generation import beginning
-from rodna.evals.model import DecoderModel, LanguageModel
+from rodna.evals.models.model import DecoderModel, LanguageModel
 from rodna.evals.result import Evaluation
+from rodna.evals.writing.generation import beginning
 
 if TYPE_CHECKING:
     from rodna.models.generate import Sampling

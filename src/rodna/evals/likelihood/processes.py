@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from rodna.core.errors import EvaluationError
-from rodna.evals.prefixes import TreeBatch
-from rodna.evals.reader import Reader
+from rodna.evals.likelihood.prefixes import TreeBatch
+from rodna.evals.likelihood.reader import Reader
 from rodna.models.config import ModelConfig
 from rodna.models.decoder import Decoder
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from rodna.evals.encoding import Encoded
+from rodna.evals.likelihood.encoding import Encoded
 
 
 class Reading(NamedTuple):

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 
-from rodna.evals.encoding import Encoded, encode_pairs
-from rodna.evals.processes import ReaderPool, make_reader
-from rodna.evals.reader import Reader
-from rodna.evals.scoring import continuation_nats, document_nats, read_document_nats
+from rodna.evals.likelihood.encoding import Encoded, encode_pairs
+from rodna.evals.likelihood.processes import ReaderPool, make_reader
+from rodna.evals.likelihood.reader import Reader
+from rodna.evals.likelihood.scoring import continuation_nats, document_nats, read_document_nats
 
 if TYPE_CHECKING:
     import numpy as np

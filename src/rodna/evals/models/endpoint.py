@@ -16,9 +16,9 @@ from rodna.core.errors import CannotScoreError, EvaluationError
 from rodna.core.openai_client import EndpointError, OpenAIClient, parse_address, whole_characters
 from rodna.core.openai_config import EndpointConfig
 from rodna.core.openai_transport import BrokenAnswerError
-from rodna.evals.alignment import BEFORE
-from rodna.evals.echo import Cost, NoEchoError, Token, cost_after, read_echo
-from rodna.evals.model import Score
+from rodna.evals.models.alignment import BEFORE
+from rodna.evals.models.echo import Cost, NoEchoError, Token, cost_after, read_echo
+from rodna.evals.models.model import Score
 
 if TYPE_CHECKING:
     from rodna.models.generate import Sampling

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rodna.core.errors import EvaluationError
-from rodna.evals.harness_definitions import OURS, SHAPES, SPLITS, definition_of, packaged, unknown_task
+from rodna.evals.harness.definitions import OURS, SHAPES, SPLITS, definition_of, packaged, unknown_task
 from rodna.evals.tasks.files import item_files, part_of, records
 from rodna.evals.tasks.items import Row, Skipped
 from rodna.evals.tasks.multiple_choice import read_question

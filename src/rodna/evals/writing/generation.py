@@ -18,14 +18,24 @@ from rodna.corpus.identify import identify_one
 from rodna.corpus.language import parse_language
 from rodna.evals.bootstrap import ratio_interval
 from rodna.evals.config import EvalConfig
-from rodna.evals.copies import Copy, TrainingText, copied_characters, unseen_windows
 from rodna.evals.data import EvaluationData
-from rodna.evals.diversity import SIZES, WINDOW, common_size, distinct, distinct_of, piece_size, pieces_of_documents, repeated, self_bleu
 from rodna.evals.measure import prompt_digest
-from rodna.evals.model import LanguageModel
-from rodna.evals.real_words import SEQUENCES, WordList, whole_words
+from rodna.evals.models.model import LanguageModel
 from rodna.evals.result import Direction, Evaluation, Measurement, Result
 from rodna.evals.text import UNIT_RULE, count_letters, units
+from rodna.evals.writing.copies import Copy, TrainingText, copied_characters, unseen_windows
+from rodna.evals.writing.diversity import (
+    SIZES,
+    WINDOW,
+    common_size,
+    distinct,
+    distinct_of,
+    piece_size,
+    pieces_of_documents,
+    repeated,
+    self_bleu,
+)
+from rodna.evals.writing.real_words import SEQUENCES, WordList, whole_words
 
 TASK_VERSION = 2
 TASK = "generation"

@@ -18,11 +18,11 @@ from rodna.core.progress import Progress
 from rodna.data.batches import IGNORE
 from rodna.data.tokens import Tokens
 from rodna.data.windows import EvaluationWindows, evaluation_windows
-from rodna.evals.encoding import Encoded
-from rodna.evals.prefixes import plant
-from rodna.evals.processes import ReaderPool
-from rodna.evals.reader import LOGITS_AT_ONCE, Reader, token_in_pairs
-from rodna.evals.readings import Reading, plan
+from rodna.evals.likelihood.encoding import Encoded
+from rodna.evals.likelihood.prefixes import plant
+from rodna.evals.likelihood.processes import ReaderPool
+from rodna.evals.likelihood.reader import LOGITS_AT_ONCE, Reader, token_in_pairs
+from rodna.evals.likelihood.readings import Reading, plan
 from rodna.models.decoder import soft_cap
 
 if TYPE_CHECKING:

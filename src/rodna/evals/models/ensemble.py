@@ -18,12 +18,12 @@ from rodna.data.windows import EvaluationWindows
 from rodna.evals.bootstrap import ratio_interval
 from rodna.evals.config import EvalConfig
 from rodna.evals.data import EvaluationData
-from rodna.evals.encoding import Encoded, encode_pairs
-from rodna.evals.model import LanguageModel, Score, describe_tokenizer
-from rodna.evals.processes import ReaderPool, make_reader
-from rodna.evals.reader import Reader
+from rodna.evals.likelihood.encoding import Encoded, encode_pairs
+from rodna.evals.likelihood.processes import ReaderPool, make_reader
+from rodna.evals.likelihood.reader import Reader
+from rodna.evals.likelihood.scoring import continuation_nats, split_windows, sum_documents, token_nats
+from rodna.evals.models.model import LanguageModel, Score, describe_tokenizer
 from rodna.evals.result import Direction, Evaluation, Result
-from rodna.evals.scoring import continuation_nats, split_windows, sum_documents, token_nats
 from rodna.models.ensemble import Ensemble, EnsembleEngine
 
 if TYPE_CHECKING:

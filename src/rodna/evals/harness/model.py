@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lm_eval.api.model import LM
 
 from rodna.core.errors import EvaluationError
-from rodna.evals.model import LanguageModel
+from rodna.evals.models.model import LanguageModel
 from rodna.evals.tasks.prompts import ask
 
 if TYPE_CHECKING:

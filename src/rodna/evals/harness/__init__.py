@@ -1,0 +1,1 @@
+"""Running lm-evaluation-harness on any model, offline."""

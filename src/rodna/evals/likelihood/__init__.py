@@ -1,0 +1,1 @@
+"""What a continuation costs, exactly and with as little work as possible."""

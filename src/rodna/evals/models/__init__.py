@@ -1,0 +1,1 @@
+"""What can be evaluated: ours, Hugging Face's, a server's."""

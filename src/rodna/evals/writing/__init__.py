@@ -1,0 +1,1 @@
+"""What a model writes, beside what people wrote."""
