@@ -179,7 +179,7 @@ def test_a_teacher_of_another_project_is_refused_before_anything_is_trained(rodn
 
 
 def test_too_little_time_for_a_member_says_whose_time_is_meant(rodna, prepared: Path):
-    short = ["--set", "train.steps=planned", "--set", "plan.time_budget_minutes=0.0001"]
+    short = ["--set", "train.steps=planned", "--set", "plan.time_budget_minutes=0.0000001"]
     result = rodna("plan", "-w", prepared, *SET, *short)
 
     assert result.exit_code == 1
