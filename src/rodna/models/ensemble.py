@@ -63,7 +63,7 @@ class Ensemble:
         """Make the members teachers: no gradients, and weights of linear layers kept in the dtype that they are used in.
 
         They are cast to it at every use otherwise, with the same features bit by bit. The head's weight is laid out so that its transpose
-        is contiguous, as `evals.likelihood.scoring` does: on a CPU the product with a large vocabulary is several times faster then. What the
+        is contiguous, as `evals.likelihood` does: on a CPU the product with a large vocabulary is several times faster then. What the
         members were cannot be had back.
         """
         if self._frozen == compute_dtype:
