@@ -90,7 +90,13 @@ def test_english_answers_are_judged_as_the_harness_judges_them(written):
 def test_answers_in_words_are_compared_whole_apart_from_case_spaces_and_punctuation():
     outcome, _ = answer(("Šiauliai", " šiauliai. "), ("Šiauliai", "Siauliai"), ("a b", "«A\u00a0 b»"), (["x", "y"], "Y"), ("Vilnius", ""))
     assert found(outcome)["task", "exact_match"].numerator_N.tolist() == [1, 0, 1, 1, 0]
-    assert list(found(outcome)) == [("task", "exact_match")]
+    assert list(found(outcome)) == [("task", "exact_match"), ("task", "holds_answer")]
+
+
+def test_an_answer_may_stand_somewhere_in_what_was_written():
+    outcome, _ = answer(("Vilnius", "Гэта, мабыць, VILNIUS!"), ("Vilnius", "Kaunas"), (["x", "синий"], "тёмно-синий цвет"))
+    assert found(outcome)["task", "holds_answer"].numerator_N.tolist() == [1, 0, 1]
+    assert found(outcome)["task", "exact_match"].numerator_N.tolist() == [0, 0, 0]
 
 
 def test_an_answer_of_punctuation_is_not_every_punctuation():

@@ -41,6 +41,7 @@ PROMPT = "{question}\n"
 STOP = (BETWEEN_SHOTS,)
 ABOUT = {
     "exact_match": "the whole answer, apart from case, spaces and the punctuation around it",
+    "holds_answer": "the answer stands anywhere in what was written, in any case and even inside a word",
     "exact_match_strict": "the number after ####, as strict-match of lm-evaluation-harness' gsm8k",
     "exact_match_flexible": "the last number of the answer, as flexible-extract of lm-evaluation-harness' gsm8k",
 }
@@ -102,7 +103,9 @@ def grade(problem: Problem, written: str) -> dict[str, bool]:
     found: dict[str, bool] = {}
     if not problem.is_worked:
         wanted = {normalise(answer) or answer.strip() for answer in problem.answers}
-        found["exact_match"] = (normalise(written) or written.strip()) in wanted
+        whole = normalise(written) or written.strip()
+        found["exact_match"] = whole in wanted
+        found["holds_answer"] = any(answer in whole for answer in wanted)
     numbers = [number for answer in problem.answers if (number := _number_of(answer))]
     if problem.is_worked:
         found["exact_match_strict"] = any(is_same_number(marked_number(written), number) for number in numbers)
