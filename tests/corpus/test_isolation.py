@@ -245,6 +245,8 @@ def test_the_child_dies_with_its_parent(hostile):
 def test_nothing_is_left_open_after_closing(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("text", encoding="utf-8")
+    # What other tests of this process left open may be closed meanwhile: fewer is as good as equal.
+    gc.collect()
     children = psutil.Process().children()
     before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0  # noqa: PTH208 - numbers, not paths
     for _ in range(3):
@@ -252,7 +254,7 @@ def test_nothing_is_left_open_after_closing(tmp_path):
             assert told(isolated.extract(path, Source(path="."))) == ["text"]
     gc.collect()
     after = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0  # noqa: PTH208 - numbers, not paths
-    assert after == before
+    assert after <= before
     assert psutil.Process().children() == children
 
 
