@@ -255,7 +255,7 @@ def test_nothing_is_left_open_after_closing(tmp_path):
     gc.collect()
     after = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0  # noqa: PTH208 - numbers, not paths
     assert after <= before
-    assert psutil.Process().children() == children
+    assert set(psutil.Process().children()) <= set(children)
 
 
 def test_what_a_killed_process_left_behind_is_removed_and_what_is_in_use_is_not(tmp_path, monkeypatch):
