@@ -110,7 +110,7 @@ def _write_folder(
 
     made = write_comparison(comparison, climbed, out, runs=runs, settings=settings)
     if not any(name.endswith(".png") for name in made.manifest.files):
-        say("note: pictures are written as SVG alone; for PNG, too: pip install resvg-py")
+        say("note: pictures are written as SVG alone; for PNG, too: pip install 'rodna[png]'")
     say(f"wrote {made.path / 'index.html'}")
 
 

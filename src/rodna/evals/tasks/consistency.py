@@ -229,7 +229,7 @@ def _chrf() -> Callable[[str, str], float] | None:
     try:
         from sacrebleu.metrics.chrf import CHRF
     except ImportError:
-        warn("answers are not compared by chrF, which needs the package sacrebleu: pip install sacrebleu")
+        warn("answers are not compared by chrF, which needs the package sacrebleu: pip install 'rodna[eval]'")
         return None
     metric = CHRF()
 
