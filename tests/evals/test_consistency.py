@@ -59,7 +59,7 @@ def test_without_sacrebleu_agreement_is_measured_and_what_is_missing_is_said(mon
     monkeypatch.setattr(builtins, "__import__", without)
     outcome = written({"prompts": ["p1", "p2"]}, p1="так", p2="так")
     assert [item.metric for item in outcome.measurements] == ["agreement"]
-    assert "pip install sacrebleu" in capsys.readouterr().err
+    assert "pip install 'rodna[eval]'" in capsys.readouterr().err
 
 
 def test_accuracy_is_apart_from_agreement_and_any_of_several_answers_is_right():
