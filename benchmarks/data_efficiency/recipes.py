@@ -93,7 +93,7 @@ GOLDFISH = Recipe(
     max_epochs=10,
 )  # fmt: skip
 PUBLISHED = {recipe.system: recipe for recipe in (BELLM, NANOGPT_CHAR, NANOGPT_BPE, BABYLLAMA, GOLDFISH)}
-_SIZES = {(128, 4): 4, (192, 5): 6, (256, 6): 8, (384, 6): 6}
+_SIZES = {(96, 4): 4, (128, 4): 4, (192, 5): 6, (256, 6): 8, (384, 6): 6}
 
 
 def _bellm() -> list[Recipe]:
@@ -111,7 +111,8 @@ def _nanogpt(base: Recipe) -> list[Recipe]:
                 shape = {"width": width, "layers": layers, "heads": heads, "learning_rate": rate, "dropout": dropout}
                 found.append(replace(base, batch=8, vocabulary=base.vocabulary and 4096, **shape))
     middle = next(recipe for recipe in found if recipe.width == 192 and recipe.learning_rate == 3e-3 and recipe.dropout)
-    found += [replace(middle, batch=16), replace(middle, context=128), replace(middle, learning_rate=6e-3)]
+    small = next(recipe for recipe in found if recipe.width == 128 and recipe.learning_rate == 3e-3 and not recipe.dropout)
+    found += [replace(middle, batch=16), replace(middle, context=128), replace(middle, learning_rate=6e-3), replace(small, learning_rate=6e-3)]
     return found + ([replace(middle, vocabulary=2048), replace(middle, vocabulary=8192)] if base.vocabulary else [])
 
 
