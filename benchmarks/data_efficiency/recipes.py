@@ -112,7 +112,12 @@ def _nanogpt(base: Recipe) -> list[Recipe]:
                 found.append(replace(base, batch=8, vocabulary=base.vocabulary and 4096, **shape))
     middle = next(recipe for recipe in found if recipe.width == 192 and recipe.learning_rate == 3e-3 and recipe.dropout)
     small = next(recipe for recipe in found if recipe.width == 128 and recipe.learning_rate == 3e-3 and not recipe.dropout)
-    found += [replace(middle, batch=16), replace(middle, context=128), replace(middle, learning_rate=6e-3), replace(small, learning_rate=6e-3)]
+    found += [
+        replace(middle, batch=16),
+        replace(middle, context=128),
+        replace(middle, learning_rate=6e-3),
+        replace(small, learning_rate=6e-3),
+    ]
     return found + ([replace(middle, vocabulary=2048), replace(middle, vocabulary=8192)] if base.vocabulary else [])
 
 
