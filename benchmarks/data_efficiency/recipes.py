@@ -111,13 +111,14 @@ def _nanogpt(base: Recipe) -> list[Recipe]:
                 shape = {"width": width, "layers": layers, "heads": heads, "learning_rate": rate, "dropout": dropout}
                 found.append(replace(base, batch=8, vocabulary=base.vocabulary and 4096, **shape))
     middle = next(recipe for recipe in found if recipe.width == 192 and recipe.learning_rate == 3e-3 and recipe.dropout)
-    small = next(recipe for recipe in found if recipe.width == 128 and recipe.learning_rate == 3e-3 and not recipe.dropout)
-    found += [
-        replace(middle, batch=16),
-        replace(middle, context=128),
-        replace(middle, learning_rate=6e-3),
-        replace(small, learning_rate=6e-3),
-    ]
+    small, smaller = (
+        next(recipe for recipe in found if recipe.width == width and recipe.learning_rate == 3e-3 and not recipe.dropout)
+        for width in (128, 96)
+    )
+    tiny = replace(smaller, width=64)
+    found += [replace(middle, batch=16), replace(middle, context=128), tiny]
+    # What did best at the end of a row is tried beyond it.
+    found += [replace(recipe, learning_rate=6e-3) for recipe in (middle, small, smaller, tiny)]
     return found + ([replace(middle, vocabulary=2048), replace(middle, vocabulary=8192)] if base.vocabulary else [])
 
 
