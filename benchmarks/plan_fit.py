@@ -26,6 +26,7 @@ from rodna.plan.flops import flops_per_token
 from rodna.plan.hardware import describe_machine
 from rodna.plan.plan import machine_of, measure_text, plan_settings, speeds_of
 from rodna.plan.propose import Plan, propose
+from rodna.plan.recipes import DATA_LIMITED
 from rodna.plan.speed import time_plain_steps
 from rodna.tokenizer.config import TokenizerConfig
 from rodna.tokenizer.train import train_tokenizer
@@ -36,6 +37,7 @@ from rodna.train.session import fit as train_job
 from rodna.train.state import RunFolder, setup_digest
 from rodna.train.timing import time_steps
 
+DROPOUTS = (0.0, DATA_LIMITED.dropout)
 LARGEST_PILOT_SHARE = 0.25
 """About what the largest pilot takes of all pilots' time: so long a run is planned for that its recipe is the large run's."""
 
@@ -77,7 +79,7 @@ def large_run(target: Plan, fit: Fit, *, factor: float, seed: int) -> tuple[Plan
 def foresee(fit: Fit, target: Plan, values: TrainValues, unique_tokens: int, *, factor: float) -> dict[str, Any]:
     """Return the prediction for the large run."""
     tokens_seen = values.steps * values.batch_size * target.model.context_length
-    expected, low, high = fit.predict(rules.block_parameters(target.model), tokens_seen, unique_tokens)
+    expected, low, high = fit.predict(rules.block_parameters(target.model), tokens_seen, unique_tokens, target.model.dropout)
     return {
         "predicted": expected, "low": low, "high": high, "tokens_seen": tokens_seen, "epochs": tokens_seen / unique_tokens,
         "width": target.model.width, "num_layers": target.model.num_layers, "parameters": target.model.num_parameters,
@@ -107,13 +109,13 @@ def main() -> None:
     seconds = 60 * given.minutes
     if not (folder / f"{pilots.name}-fit" / MANIFEST).is_file():
         fit_scaling(corpus, tokenizer, tokens, {"minutes": given.minutes}, folder / f"{pilots.name}-fit", run=pilots, seconds=seconds,
-                    make_target=lambda: plan_for(corpus, tokenizer, config, train))  # fmt: skip
+                    make_target=lambda: plan_for(corpus, tokenizer, config, train), dropouts=DROPOUTS)  # fmt: skip
     fit = read_fit(Artifact.open(folder / f"{pilots.name}-fit", kind="scaling"))
     assert (pilots / LADDER).is_file(), f"{pilots} was deleted: its ladder says what the pilots were for"
     text, validation = Tokens.open(tokens.path, "train"), Tokens.open(tokens.path, "validation")
     planned, _ = decide_ladder(
-        pilots, text, validation, lambda: plan_for(corpus, tokenizer, config, train), seconds=seconds, timer=time_steps
-    )
+        pilots, text, validation, lambda: plan_for(corpus, tokenizer, config, train), seconds=seconds, dropouts=DROPOUTS, timer=time_steps
+    )  # fmt: skip
     target, values = large_run(planned, fit, factor=given.factor, seed=given.seed)
     result = {
         "command": {key: str(value) for key, value in vars(given).items()},

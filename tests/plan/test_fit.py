@@ -35,7 +35,7 @@ def test_what_is_read_predicts_what_was_written(fit, written):
 def test_the_file_is_plain_json_with_the_constants_by_name(written):
     values = json.loads((written.path / FIT_FILE).read_text(encoding="utf-8"), parse_constant=lambda name: pytest.fail(name))
 
-    assert set(values["constants"]) == {"E", "A", "B", "alpha", "beta", "R*", "C"}
+    assert set(values["constants"]) == {"E", "A", "B", "alpha", "beta", "R*", "C", "k", "m"}
     assert values["left_out"] == {"bad": "its loss is nan"}
 
 

@@ -16,7 +16,7 @@ def test_the_bottom_of_chinchillas_curve_is_the_published_size(flops, parameters
 
 
 def test_every_point_of_a_curve_costs_its_budget():
-    curve = isoflop(CHINCHILLA.loss, plain_sizes(1e6, 1e9), 1e18)
+    curve = isoflop(lambda size, tokens: CHINCHILLA.loss(size.weights, tokens), plain_sizes(1e6, 1e9), 1e18)
     assert all(6 * point.parameters * point.tokens == pytest.approx(1e18) for point in curve.points)
     assert not any(point.limited for point in curve.points)
 
@@ -30,14 +30,14 @@ def test_larger_budgets_want_larger_models_and_end_lower():
 
 def test_a_size_whose_text_ends_first_sees_no_more_tokens_than_pay():
     sizes = [Size(1e6, 1e6, 6e6, max_tokens=1e8), Size(1e8, 1e8, 6e8, max_tokens=1e8)]
-    small, large = isoflop(CHINCHILLA.loss, sizes, 6e15).points
+    small, large = isoflop(lambda size, tokens: CHINCHILLA.loss(size.weights, tokens), sizes, 6e15).points
     assert (small.limited, small.tokens) == (True, 1e8)
     assert (large.limited, large.tokens) == (False, pytest.approx(1e7))
 
 
 def test_a_size_too_large_for_the_text_is_never_the_best():
     sizes = [Size(1e6, 1e6, 6e6), Size(1e7, 1e7, 6e7, too_large=True)]
-    curve = isoflop(lambda weights, _tokens: 1 / weights, sizes, 1e15)
+    curve = isoflop(lambda size, _tokens: 1 / size.weights, sizes, 1e15)
     assert curve.best.parameters == 1e6
 
 

@@ -49,9 +49,9 @@ def test_branches_cost_their_decay_only():
 
 
 def test_the_ladder_takes_about_the_time_it_is_given(target):
-    ladder = ladder_for(target, 518_000, 27_000, seconds=240, token_seconds=token_seconds)
+    ladder = ladder_for(target, 518_000, 27_000, seconds=240, token_seconds=token_seconds, dropouts=(0.0, 0.2))
     pilots = [*(rate_pilot(target, ladder, factor) for factor in range(6)), *law_pilots(target, ladder, rate_factor=1, batch_factor=1)]
-    evaluations = (6 + 3 + 2 + 2 + 3) * 0.5 * 27_000 * ladder.token_seconds[0]
+    evaluations = (6 + 4 + 1 + 2 + 2 + 1 + 1) * 0.5 * 27_000 * ladder.token_seconds[0]
 
     assert sum(pilot.seconds for pilot in pilots) + evaluations == pytest.approx(240, rel=0.05)
 
@@ -72,30 +72,45 @@ def test_the_smallest_plan_has_three_pilots_too():
 
 def test_less_time_means_smaller_pilots_and_then_none(target):
     large = target_of(model_of(640, 10))
-    long, short = (ladder_for(large, 5_000_000, 27_000, seconds=seconds, token_seconds=token_seconds) for seconds in (20_000, 400))
+    long, short = (
+        ladder_for(large, 5_000_000, 27_000, seconds=seconds, token_seconds=token_seconds, dropouts=(0.0, 0.2)) for seconds in (20_000, 400)
+    )
 
     assert long.models[-1].width > short.models[-1].width
     with pytest.raises(PlanError, match=f"{MIN_STEPS} are the least") as error:
-        ladder_for(target, 518_000, 27_000, seconds=6, token_seconds=token_seconds)
+        ladder_for(target, 518_000, 27_000, seconds=6, token_seconds=token_seconds, dropouts=(0.0, 0.2))
     assert error.value.where == "rodna plan fit --minutes 0.1"
     assert "minutes or more" in error.value.fix
 
 
 def test_the_time_that_the_error_asks_for_is_enough(target):
     with pytest.raises(PlanError) as error:
-        ladder_for(target, 518_000, 0, seconds=20, token_seconds=token_seconds)
+        ladder_for(target, 518_000, 0, seconds=20, token_seconds=token_seconds, dropouts=(0.0, 0.2))
     minutes = float(error.value.fix.split()[2])
 
-    assert ladder_for(target, 518_000, 0, seconds=60 * minutes, token_seconds=token_seconds).length_tokens > 0
+    assert ladder_for(target, 518_000, 0, seconds=60 * minutes, token_seconds=token_seconds, dropouts=(0.0, 0.2)).length_tokens > 0
 
 
 def test_the_repeated_part_is_read_as_often_as_the_plan_reads_the_text(target):
-    ladder = ladder_for(target, 518_000, 27_000, seconds=240, token_seconds=token_seconds)
-    repeated = law_pilots(target, ladder, rate_factor=1, batch_factor=1)[-1]
-    longest = max(repeated.lengths) * repeated.batch_size * repeated.model.context_length
+    ladder = ladder_for(target, 518_000, 27_000, seconds=240, token_seconds=token_seconds, dropouts=(0.0, 0.2))
+    pilots = {pilot.name: pilot for pilot in law_pilots(target, ladder, rate_factor=1, batch_factor=1)}
+    for repeated in (pilots["repeated"], pilots["repeated-dropout"]):
+        longest = max(repeated.lengths) * repeated.batch_size * repeated.model.context_length
 
-    assert repeated.name == "repeated"
-    assert longest / (repeated.share * 518_000) == pytest.approx(7.0, rel=0.05)
+        assert longest / (repeated.share * 518_000) == pytest.approx(7.0, rel=0.05)
+
+
+def test_each_dropout_that_may_be_planned_is_tried_on_all_of_the_text_and_on_the_part(target):
+    both, one = (
+        law_pilots(target, ladder_for(target, 518_000, 27_000, seconds=240, token_seconds=token_seconds, dropouts=dropouts),
+                   rate_factor=1, batch_factor=1)
+        for dropouts in ((0.0, 0.2), (0.1,))
+    )  # fmt: skip
+
+    assert {(pilot.name, pilot.model.dropout) for pilot in both if pilot.share < 1} == {("repeated", 0.0), ("repeated-dropout", 0.2)}
+    assert [pilot.name for pilot in both if pilot.share == 1 and pilot.model.dropout] == ["dropout"]
+    assert [(pilot.name, pilot.model.dropout) for pilot in one[3:]] == [("repeated", 0.1)]
+    assert {pilot.model.dropout for pilot in one} == {0.1}
 
 
 @pytest.mark.parametrize(("epochs", "longest"), [(1.0, 1e5), (7.0, 4e6)])
@@ -125,7 +140,7 @@ def test_batches_shrink_with_the_root_of_the_length_but_not_below_the_rule(targe
 
 
 def test_rates_are_carried_to_the_pilots_width_by_the_rule(target):
-    ladder = ladder_for(target, 518_000, 27_000, seconds=240, token_seconds=token_seconds)
+    ladder = ladder_for(target, 518_000, 27_000, seconds=240, token_seconds=token_seconds, dropouts=(0.0, 0.2))
     rates = learning_rates(target, rate_pilot(target, ladder, 2.0))
     expected = 2 * 0.01 * rules.learning_rate(ladder.models[0], optimizer="muon") / rules.learning_rate(target.model, optimizer="muon")
 
@@ -134,6 +149,8 @@ def test_rates_are_carried_to_the_pilots_width_by_the_rule(target):
 
 
 def test_lengths_are_doublings_of_the_shortest(target):
-    ladder = ladder_for(target, 518_000, 27_000, seconds=240, token_seconds=token_seconds)
+    ladder = ladder_for(target, 518_000, 27_000, seconds=240, token_seconds=token_seconds, dropouts=(0.0, 0.2))
     for pilot, lengths in zip(law_pilots(target, ladder, rate_factor=1, batch_factor=1), LENGTHS, strict=False):
-        assert [math.log2(steps / pilot.lengths[0]) for steps in pilot.lengths] == pytest.approx([math.log2(n) for n in lengths], abs=0.02)
+        assert [math.log2(steps / pilot.lengths[0]) for steps in pilot.lengths] == pytest.approx(
+            [math.log2(n / lengths[0]) for n in lengths], abs=0.02
+        )

@@ -21,12 +21,24 @@ FAR = (1.5e6, 2e6, UNIQUE)
 """Ten times the arithmetic of the largest of them, and four passes."""
 
 
+STUDY = [
+    (330e3, 0.5e6, UNIQUE, 0.0, 1.244), (330e3, 1.2e6, UNIQUE, 0.0, 1.132), (330e3, 2.4e6, UNIQUE, 0.0, 1.052),
+    (400e3, 0.5e6, UNIQUE, 0.0, 1.237), (400e3, 1.2e6, UNIQUE, 0.0, 1.128), (400e3, 2.0e6, UNIQUE, 0.0, 1.063),
+    (800e3, 0.5e6, UNIQUE, 0.0, 1.234), (800e3, 0.75e6, UNIQUE, 0.0, 1.174), (800e3, 1.2e6, UNIQUE, 0.0, 1.109),
+    (2.2e6, 0.3e6, UNIQUE, 0.0, 1.325), (2.2e6, 0.75e6, UNIQUE, 0.0, 1.186),
+    *((800e3, passes * 52e3, 52e3, 0.0, loss) for passes, loss in ((5.2, 1.489), (17.5, 2.364))),
+    *((330e3, passes * 131e3, 131e3, 0.0, loss) for passes, loss in ((5.2, 1.276), (9.1, 1.301), (17.5, 1.524))),
+    *((330e3, passes * 131e3, 131e3, 0.2, loss) for passes, loss in ((5.2, 1.304), (9.1, 1.264), (17.5, 1.257))),
+]  # fmt: skip
+"""docs/planning.md, What our runs say; passes given as a range are taken in the middle."""
+
+
 def truth(law: ScalingLaw, parameters: float, tokens: float, unique: float) -> float:
     return law.loss(parameters, law.effective_tokens(unique, tokens / unique))
 
 
 def excess(parameters: float, tokens: float, unique: float) -> float:
-    return max(tokens / unique - 1, 0.0) * parameters / unique
+    return max(tokens / unique - 1, 0.0) ** 2 * (parameters / unique) ** 0.6
 
 
 def points_of(law: ScalingLaw, *, noise: float = 0.0, seed: int = 0, overfitting: float = 0.0, grid=GRID) -> list[Point]:
@@ -46,7 +58,7 @@ def random_law(source: np.random.Generator) -> ScalingLaw:
 def test_a_law_known_without_noise_is_found_again():
     grid = [(n, d, u) for n in (1e5, 1e6, 1e7) for d in (1e5, 3e5, 1e6, 1e7) for u in (2e5, 5e6)]
     law = ScalingLaw(0.42, 9.0, 40.0, 0.31, 0.30, 9.0, 5.3)
-    fit = fit_points(points_of(law, grid=grid), draws=20)
+    fit = fit_points(points_of(law, grid=grid, overfitting=0.004), draws=20)
 
     # The priors' pull stays: a few percent of each constant, and less of any loss.
     assert fit.constants["E"] == pytest.approx(0.42, rel=0.03)
@@ -55,13 +67,14 @@ def test_a_law_known_without_noise_is_found_again():
     assert fit.constants["R*"] == pytest.approx(9.0, rel=0.05)
     assert fit.constants["A"] == pytest.approx(9.0, rel=0.15)
     assert fit.constants["B"] == pytest.approx(40.0, rel=0.15)
+    assert fit.constants["C"] == pytest.approx(0.004, rel=0.05)
     for place in grid:
-        assert fit.loss(*place) == pytest.approx(truth(law, *place), rel=0.01)
+        assert fit.loss(*place) == pytest.approx(truth(law, *place) + 0.004 * excess(*place), rel=0.01)
 
 
 def test_a_text_that_is_learned_by_heart_turns_the_law_upwards():
     def loss(n, d, u):
-        return 0.4 + 14 / n**0.34 + 30.5 / d**0.28 + 0.004 * max(d / u - 1, 0) * n / u
+        return 0.4 + 14 / n**0.34 + 30.5 / d**0.28 + 0.004 * excess(n, d, u)
 
     grid = [*GRID, (800e3, 8e5, UNIQUE / 5), (330e3, 8e5, UNIQUE / 5)]
     fit = fit_points([Point(*place, loss(*place)) for place in grid], draws=20)
@@ -109,29 +122,46 @@ def test_the_interval_is_wider_farther_from_the_pilots():
 
 
 def test_pilots_of_the_planning_study_predict_its_longest_runs():
-    """Belarusian, docs/planning.md, size and length: fitted up to 1.2M tokens, asked for 2.0M and 2.4M."""
-    study = [
-        (330e3, 0.5e6, 1.244), (330e3, 1.2e6, 1.132), (400e3, 0.5e6, 1.237), (400e3, 1.2e6, 1.128), (800e3, 0.5e6, 1.234),
-        (800e3, 0.75e6, 1.174), (800e3, 1.2e6, 1.109), (2.2e6, 0.3e6, 1.325), (2.2e6, 0.75e6, 1.186),
-    ]  # fmt: skip
-    fit = fit_points([Point(n, d, UNIQUE, loss) for n, d, loss in study], draws=100)
+    """Belarusian, all of the text: fitted up to 1.2M tokens, asked for 2.0M and 2.4M."""
+    short = [Point(n, d, u, loss) for n, d, u, p, loss in STUDY if u == UNIQUE and d <= 1.2e6]
+    fit = fit_points(short, draws=100)
 
+    assert len(short) == 9
     for parameters, tokens, measured in ((330e3, 2.4e6, 1.052), (400e3, 2.0e6, 1.063)):
         expected, low, high = fit.predict(parameters, tokens, UNIQUE)
         assert expected == pytest.approx(measured, rel=0.01)
         assert low <= measured <= high
 
 
+def test_the_law_describes_one_to_eighteen_passes_with_dropout_and_without():
+    fit = fit_points([Point(n, d, u, loss, f"{n} {d} {u} {p}", p) for n, d, u, p, loss in STUDY], draws=2)
+    errors = [abs(fit.loss(n, d, u, p) / loss - 1) for n, d, u, p, loss in STUDY]
+
+    # What was learned by heart altogether, at twice the bits of the others, is taken for a run that diverged, and foreseen all the same.
+    assert list(fit.left_out) == ["800000.0 910000.0 52000.0 0.0"]
+    assert np.median(errors) < 0.005
+    assert max(errors) < 0.022
+
+
 def test_the_law_is_the_published_one_plus_the_overfitting_term():
     law = ScalingLaw(0.4, 14.0, 30.5, 0.34, 0.28, 15.4, 5.3)
-    theta = np.array([[math.log(0.4), math.log(14.0), math.log(30.5), 0.34, 0.28, math.log(15.4), math.log(0.01)]])
+    theta = np.array([[*np.log([0.4, 14.0, 30.5]), 0.34, 0.28, *np.log([15.4, 0.01, 0.5, 0.3])]])
     for place in [*GRID, (1e6, 1e5, UNIQUE), (1e6, 2e7, UNIQUE)]:
-        found = log_loss(theta, *(np.array([value]) for value in place), centre=Centre(1.0, 1.0))
-        assert math.exp(found[0, 0]) == pytest.approx(truth(law, *place) + 0.01 * excess(*place), rel=1e-12)
+        without, half, usual = log_loss(
+            theta, *(np.repeat(value, 3) for value in place), np.array([0.0, 0.1, 0.2]), centre=Centre(1.0, 1.0)
+        )[0]
+        fresh = law.effective_tokens(place[2], place[1] / place[2])
+
+        assert math.exp(without) == pytest.approx(truth(law, *place) + 0.01 * excess(*place), rel=1e-12)
+        # A token learned with dropout is worth half of one, what is learned by heart costs three tenths.
+        assert math.exp(usual) == pytest.approx(law.loss(place[0], 0.5 * fresh) + 0.003 * excess(*place), rel=1e-12)
+        assert math.exp(half) == pytest.approx(
+            law.loss(place[0], math.sqrt(0.5) * fresh) + 0.01 * math.sqrt(0.3) * excess(*place), rel=1e-12
+        )
 
 
 def test_the_minimum_found_is_one_by_finite_differences():
-    points = points_of(SMALL_CORPORA, noise=0.01, seed=3)
+    points = [*points_of(SMALL_CORPORA, noise=0.01, seed=3), Point(140e3, 8e5, UNIQUE / 5, 1.2, "dropout", 0.2)]
     centre, mean = centre_of(points), prior_of(points)
     theta, objective = minimise(points, centre=centre, mean_FP=mean[None], weights_FK=np.ones((1, len(points))), noise=0.01)
 
@@ -146,7 +176,7 @@ def test_the_minimum_found_is_one_by_finite_differences():
 def slow_objective(theta, points, mean, centre, *, noise):
     total = float((((theta - mean) / PRIOR_SPREAD) ** 2).sum() / 2)
     for point in points:
-        place = (np.array([value]) for value in (point.parameters, point.tokens_seen, point.unique_tokens))
+        place = (np.array([value]) for value in (point.parameters, point.tokens_seen, point.unique_tokens, point.dropout))
         predicted = log_loss(theta[None], *place, centre=centre)[0, 0]
         size = abs(predicted - math.log(point.bits_per_byte)) / noise
         total += size**2 / 2 if size <= 1.5 else 1.5 * (size - 0.75)
@@ -225,7 +255,7 @@ def test_golden_prediction():
     assert fit.predict(*FAR) == pytest.approx(GOLDEN, rel=1e-4)
 
 
-GOLDEN = (0.99951, 0.98441, 1.03962)
+GOLDEN = (0.99651, 0.98087, 1.05141)
 
 
 def test_the_best_factor_is_the_bottom_of_the_parabola():
@@ -259,7 +289,7 @@ def test_another_batch_must_be_better_by_more_than_a_runs_scatter():
 
 def test_the_interval_spans_the_draws_and_the_scatter():
     theta = (math.log(0.4), math.log(0.2), math.log(0.6), 0.34, 0.28, math.log(15.4))
-    low, high = (*theta, math.log(1e-6)), (*theta, math.log(0.05))
+    low, high = (*theta, math.log(1e-6), 0.0, 0.0), (*theta, math.log(0.05), 0.0, 0.0)
     fit = Fit(low, (low,) * 50 + (high,) * 50, 0.0, Centre(3e5, 4e5), ())
     scattered = Fit(low, (low,) * 100, 0.05, Centre(3e5, 4e5), ())
     place = (1e6, 5e6, UNIQUE)

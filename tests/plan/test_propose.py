@@ -48,15 +48,18 @@ def rows_of(proposed):
 
 
 class Fitted:
-    """A fit to pilot runs that has found twice the rate and half the batch, and promises a constant."""
+    """A fit to pilot runs that has found twice the rate and half the batch; a dropout of 1 costs so many bits, or gains them."""
 
-    rate_factor, batch_factor = 2.0, 0.5
+    rate_factor, batch_factor, knows_dropout = 2.0, 0.5, True
 
-    def loss(self, parameters, tokens_seen, unique_tokens):
-        return 1.0 + 1e5 / parameters + 1e5 / tokens_seen
+    def __init__(self, dropout_costs=0.1):
+        self.dropout_costs = dropout_costs
 
-    def predict(self, parameters, tokens_seen, unique_tokens):
-        value = self.loss(parameters, tokens_seen, unique_tokens)
+    def loss(self, parameters, tokens_seen, unique_tokens, dropout=0.0):
+        return 1.0 + 1e5 / parameters + 1e5 / tokens_seen + dropout * self.dropout_costs
+
+    def predict(self, parameters, tokens_seen, unique_tokens, dropout=0.0):
+        value = self.loss(parameters, tokens_seen, unique_tokens, dropout)
         return value, value - 0.01, value + 0.01
 
 
@@ -220,6 +223,21 @@ def test_a_text_read_often_gets_dropout_and_one_read_once_does_not():
     often, once = plan(0.5, minutes=60.0, calibration="estimated"), plan(500.0, minutes=5.0, calibration="estimated")
     assert (often.model.dropout, once.model.dropout) == (DATA_LIMITED.dropout, 0.0)
     assert DATA_LIMITED.max_epochs < often.estimates["epochs"] <= DATA_LIMITED.max_epochs_with_dropout + 1
+
+
+@pytest.mark.parametrize(("costs", "chosen"), [(1.0, 0.0), (-1.0, DATA_LIMITED.dropout)])
+@pytest.mark.parametrize("minutes", [5.0, 60.0])
+def test_a_fit_that_knows_dropout_decides_about_it(costs, chosen, minutes):
+    settings = PlanConfig(time_budget_minutes=minutes, calibration="estimated")
+    proposed = propose(text(), MACHINE, SPEEDS, settings, model=MODEL, train=TRAIN, timer=Clock(), fit=Fitted(costs))
+    given = propose(text(), MACHINE, SPEEDS, settings, model={**MODEL, "dropout": 0.1}, train=TRAIN, timer=Clock(), fit=Fitted(costs))
+
+    assert proposed.model.dropout == chosen
+    assert proposed.expected["bits_per_byte"] == Fitted(costs).loss(
+        rules.block_parameters(proposed.model), proposed.estimates["tokens_seen"], text().num_tokens, chosen
+    )
+    assert "as the pilot runs with and without it say" in rows_of(proposed)["model.dropout"]["reason"]
+    assert given.model.dropout == 0.1
 
 
 def test_dropout_that_was_given_is_kept_and_decides_how_often_the_text_is_read():

@@ -13,9 +13,11 @@ FIFTY = law_curves(CHINCHILLA, 3.2e17)
 def limited_curves():
     """Return curves of a text of a million tokens, read ten times at most, by sizes of which the last is too large."""
     sizes = [Size(n, n, 6 * n, max_tokens=1e7, too_large=n > 2e6) for n in (1e5, 3e5, 1e6, 2e6, 4e6)]
-    budgets = [isoflop(lambda n, d: DATA_CONSTRAINED.repeated_loss(n, 1e6, d / 1e6), sizes, flops) for flops in (1e12, 1e13, 1e14)]
+    budgets = [
+        isoflop(lambda size, d: DATA_CONSTRAINED.repeated_loss(size.weights, 1e6, d / 1e6), sizes, flops) for flops in (1e12, 1e13, 1e14)
+    ]
     chosen = budgets[1].best
-    fresh = isoflop(DATA_CONSTRAINED.loss, sizes, 1e13)
+    fresh = isoflop(lambda size, d: DATA_CONSTRAINED.loss(size.weights, d), sizes, 1e13)
     return {"budgets": [plain_curve(curve) for curve in budgets], "flops": 1e13, "fresh": plain_curve(fresh),
             "chosen": {"parameters": chosen.parameters, "tokens": chosen.tokens, "loss": chosen.loss}}  # fmt: skip
 

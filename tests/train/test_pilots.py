@@ -47,7 +47,7 @@ def pilot(model_config):
 @pytest.fixture
 def ladder(model_config):
     sizes = tuple(model_config.model_copy(update={"num_layers": layers}) for layers in (1, 2, 3))
-    return Ladder(sizes, 256, 0.25, (1e-5, 2e-5, 3e-5))
+    return Ladder(sizes, 256, 0.25, (1e-5, 2e-5, 3e-5), (0.0, 0.2))
 
 
 def straight_run(pilot, bench, steps, folder):
@@ -153,9 +153,10 @@ def test_the_whole_ladder_gives_a_fit_and_a_second_call_the_same(bench, ladder):
     second = fit_ladder(bench, ladder, fixed=set())
 
     assert first == second
-    assert len(first.points) + len(first.left_out) == 3 + 2 + 2 + 3
+    assert len(first.points) + len(first.left_out) == 4 + 1 + 2 + 2 + 1 + 1
     assert {item["setting"] for item in first.searched} == {"learning_rate", "batch_size"}
-    assert first.recipe["dropout"] == bench.target.model.dropout
+    assert {point.dropout for point in first.points} == {0.0, 0.2}
+    assert first.knows_dropout
     assert first.recipe["weight_decay"] == 0.3
     part = min(point.unique_tokens for point in first.points)
     assert part == pytest.approx(bench.train.num_tokens / 4, rel=0.1)
@@ -194,7 +195,8 @@ def test_pilots_follow_the_plan_and_differ_where_they_should(bench, ladder):
     assert values_of(law[0], bench.target).learning_rate == pytest.approx(1.5 * plain.learning_rate)
     assert values_of(repeated, bench.target).learning_rate == pytest.approx(1.5 * math.sqrt(2) * plain.learning_rate)
     assert law[0].batch_size == 2 * plain.batch_size
-    assert [pilot.share for pilot in law] == [1.0, 1.0, 1.0, 0.25]
+    assert [pilot.share for pilot in law] == [1.0, 1.0, 1.0, 0.25, 1.0, 0.25]
+    assert [pilot.model.dropout for pilot in law] == [0.0, 0.0, 0.0, 0.0, 0.2, 0.2]
     assert plain.weight_decay == 0.3
 
 
@@ -205,8 +207,8 @@ def clock(model, train, *, machine, expected_seconds):
 
 def test_the_ladder_is_decided_once(tmp_path, target):
     train_split, validation = text_tokens(40, seed=1), text_tokens(8, seed=2)
-    made = decide_ladder(tmp_path, train_split, validation, lambda: target, seconds=60, timer=clock)
-    again = decide_ladder(tmp_path, train_split, validation, lambda: pytest.fail("planned again"), seconds=60,
+    made = decide_ladder(tmp_path, train_split, validation, lambda: target, seconds=60, dropouts=(0.0, 0.2), timer=clock)
+    again = decide_ladder(tmp_path, train_split, validation, lambda: pytest.fail("planned again"), seconds=60, dropouts=(0.3,),
                           timer=lambda *_, **__: pytest.fail("measured again"))  # fmt: skip
 
     assert again == made

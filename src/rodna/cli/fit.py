@@ -74,7 +74,7 @@ def scaling_stage(stages: "Stages", *, minutes: float = MINUTES) -> "Stage":
         fixed = {name for name, value in project.train if value != "planned"}
         return fit_scaling(
             stages.artifact("corpus"), stages.artifact("tokenizer"), stages.artifact("tokens"), fit_settings(project), out, run=run,
-            make_target=lambda: target_of(stages), seconds=60 * minutes, fixed=fixed,
+            make_target=lambda: target_of(stages), seconds=60 * minutes, dropouts=dropouts_of(stages), fixed=fixed,
         )  # fmt: skip
 
     return stage_of(project, corpus=stages.stage("corpus").digest, tokenizer=stages.stage("tokenizer").digest, make=make)
@@ -101,6 +101,19 @@ def target_of(stages: "Stages") -> "Plan":
     )  # fmt: skip
 
 
+def dropouts_of(stages: "Stages") -> tuple[float, ...]:
+    """Return the dropouts that a plan may choose from: the user's, or none and the recipe's."""
+    from rodna.data.tokens import Tokens
+    from rodna.plan.candidates import PLANNED
+    from rodna.plan.recipes import choose_recipe
+
+    given = stages.project.model.dropout
+    if given != PLANNED:
+        return (float(given),)
+    num_bytes = Tokens.open(stages.artifact("tokens").path, "train").num_bytes
+    return tuple(sorted({0.0, choose_recipe(stages.project.plan.recipe, num_bytes).dropout}))
+
+
 def print_fit(found: "Fit") -> None:
     """Print the pilots, the law and the best rate and batch on stdout."""
     from rich.console import Console
@@ -108,11 +121,11 @@ def print_fit(found: "Fit") -> None:
 
     from rodna.core.text import human_count
 
-    table = Table("pilot", "weights of the blocks", "tokens seen", "unique tokens", "bits/byte", "the law says")
+    table = Table("pilot", "weights of the blocks", "tokens seen", "unique tokens", "dropout", "bits/byte", "the law says")
     for point in found.points:
         counts = (human_count(value) for value in (point.parameters, point.tokens_seen, point.unique_tokens))
-        expected = found.loss(point.parameters, point.tokens_seen, point.unique_tokens)
-        table.add_row(point.name, *counts, f"{point.bits_per_byte:.3f}", f"{expected:.3f}")
+        expected = found.loss(point.parameters, point.tokens_seen, point.unique_tokens, point.dropout)
+        table.add_row(point.name, *counts, f"{point.dropout:g}", f"{point.bits_per_byte:.3f}", f"{expected:.3f}")
     console = Console()
     console.print(table)
     for name, reason in found.left_out.items():

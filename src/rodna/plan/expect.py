@@ -65,24 +65,30 @@ RECORDED = (
 class BitsLaw(Protocol):
     """A law of held-out bits per byte. A fit to pilot runs is one, too."""
 
-    def loss(self, parameters: float, tokens_seen: float, unique_tokens: float) -> float:
+    @property
+    def knows_dropout(self) -> bool:
+        """Whether it can tell what dropout is worth on this text: else a rule decides about it."""
+        ...
+
+    def loss(self, parameters: float, tokens_seen: float, unique_tokens: float, dropout: float = 0.0) -> float:
         """Return the expected bits per byte.
 
         Args:
             parameters: weights of the blocks.
             tokens_seen: repetitions counted.
             unique_tokens: of the training split.
+            dropout: of the training.
         """
         ...
 
-    def predict(self, parameters: float, tokens_seen: float, unique_tokens: float) -> tuple[float, float, float]:
+    def predict(self, parameters: float, tokens_seen: float, unique_tokens: float, dropout: float = 0.0) -> tuple[float, float, float]:
         """Return the expected bits per byte, and the ends of its 95% interval."""
         ...
 
 
 @dataclass(frozen=True)
 class AnchoredLaw:
-    """The law of small corpora, scaled to a text.
+    """The law of small corpora, scaled to a text. It does not ask for dropout: it stands for runs that had it where the rule gives it.
 
     Attributes:
         scale: how many times more bits a byte of this text takes than one of our Belarusian.
@@ -92,11 +98,15 @@ class AnchoredLaw:
     scale: float
     spread: float
 
-    def loss(self, parameters: float, tokens_seen: float, unique_tokens: float) -> float:
+    @property
+    def knows_dropout(self) -> bool:
+        return False
+
+    def loss(self, parameters: float, tokens_seen: float, unique_tokens: float, dropout: float = 0.0) -> float:
         fresh = SMALL_CORPORA.effective_tokens(unique_tokens, tokens_seen / unique_tokens)
         return self.scale * SMALL_CORPORA.loss(parameters, fresh)
 
-    def predict(self, parameters: float, tokens_seen: float, unique_tokens: float) -> tuple[float, float, float]:
+    def predict(self, parameters: float, tokens_seen: float, unique_tokens: float, dropout: float = 0.0) -> tuple[float, float, float]:
         expected = self.loss(parameters, tokens_seen, unique_tokens)
         outside = (_decades(parameters, KNOWN_PARAMETERS), _decades(tokens_seen, KNOWN_TOKENS))
         spread = math.hypot(self.spread, *(BEYOND * decades for decades in outside))

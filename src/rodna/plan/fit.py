@@ -27,7 +27,7 @@ from rodna.plan.laws import (
 )
 
 KIND = "scaling"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 FIT_FILE = "scaling.json"
 DRAWS = 400
 STARTS, NOISE_ROUNDS = 15, 3
@@ -37,7 +37,7 @@ LARGEST_CHANGE = 2.0
 
 
 Theta = tuple[float, ...]
-"""One law: log E, log a, log b, alpha, beta, log R*, log C; see `rodna.plan.laws`."""
+"""One law: log E, log a, log b, alpha, beta, log R*, log C, log k, log m; see `rodna.plan.laws`."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Fit:
         rate_factor: best learning rate as a multiple of `rules.learning_rate` at the searched size; for other widths the rule's own
             scaling by width carries it over.
         batch_factor: best batch as a multiple of `rules.batch_tokens`.
-        recipe: settings the pilots shared, such as dropout and weight decay: predictions hold for these.
+        recipe: settings the pilots shared, such as weight decay: predictions hold for these.
         searched: what the search for rate and batch tried: a list of {setting, factor, bits_per_byte}.
         largest_flops: arithmetic of the largest pilot, which says how far a prediction reaches beyond.
     """
@@ -71,11 +71,16 @@ class Fit:
     searched: tuple[Mapping[str, Any], ...] = ()
     largest_flops: float = 0.0
 
-    def loss(self, parameters: float, tokens_seen: float, unique_tokens: float) -> float:
-        """Return the expected held-out bits per byte: the first of what `predict` returns, without the work of the interval."""
-        return math.exp(self._log_losses([self.law], parameters, tokens_seen, unique_tokens)[0])
+    @property
+    def knows_dropout(self) -> bool:
+        """Whether some pilots learned with dropout and others without."""
+        return len({point.dropout for point in self.points}) > 1
 
-    def predict(self, parameters: float, tokens_seen: float, unique_tokens: float) -> tuple[float, float, float]:
+    def loss(self, parameters: float, tokens_seen: float, unique_tokens: float, dropout: float = 0.0) -> float:
+        """Return the expected held-out bits per byte: the first of what `predict` returns, without the work of the interval."""
+        return math.exp(self._log_losses([self.law], parameters, tokens_seen, unique_tokens, dropout)[0])
+
+    def predict(self, parameters: float, tokens_seen: float, unique_tokens: float, dropout: float = 0.0) -> tuple[float, float, float]:
         """Return the expected held-out bits per byte with its 95% interval: bits_per_byte, low, high.
 
         The interval holds the uncertainty of the law and the scatter of one run.
@@ -84,29 +89,28 @@ class Fit:
             parameters: weights of the blocks: `rules.block_parameters(model)`.
             tokens_seen: targets learned from, repetitions counted.
             unique_tokens: of the training split.
+            dropout: of the training.
         """
-        expected = self.loss(parameters, tokens_seen, unique_tokens)
-        logs_F = self._log_losses(self.draws, parameters, tokens_seen, unique_tokens)
+        expected = self.loss(parameters, tokens_seen, unique_tokens, dropout)
+        logs_F = self._log_losses(self.draws, parameters, tokens_seen, unique_tokens, dropout)
         scatter_F = self.noise * np.random.default_rng(0).permutation(_normal_quantiles(len(logs_F)))
         low, high = np.exp(np.quantile(logs_F + scatter_F, ((1 - INTERVAL) / 2, (1 + INTERVAL) / 2)))
         return expected, min(float(low), expected), max(float(high), expected)
 
-    def _log_losses(self, laws: Sequence[Theta], parameters: float, tokens_seen: float, unique_tokens: float) -> Floats:
-        place = [np.array([float(value)]) for value in (parameters, tokens_seen, unique_tokens)]
-        return log_loss(np.array(laws), *place, centre=self.centre)[:, 0]
+    def _log_losses(self, laws: Sequence[Theta], *place: float) -> Floats:
+        return log_loss(np.array(laws), *(np.array([float(value)]) for value in place), centre=self.centre)[:, 0]
 
     @property
     def constants(self) -> dict[str, float]:
-        """Return the best law's constants by their usual letters: E, A, B, alpha, beta, R* and C."""
-        log_e, log_a, log_b, alpha, beta, log_repeated, log_overfitting = self.law
+        """Return the best law's constants by their usual letters: E, A, B, alpha, beta, R*, C, and k and m of dropout."""
+        log_e, log_a, log_b, alpha, beta, *logs = self.law
         return {
             "E": math.exp(log_e),
             "A": math.exp(log_a) * self.centre.parameters**alpha,
             "B": math.exp(log_b) * self.centre.tokens**beta,
             "alpha": alpha,
             "beta": beta,
-            "R*": math.exp(log_repeated),
-            "C": math.exp(log_overfitting),
+            **{name: math.exp(value) for name, value in zip(("R*", "C", "k", "m"), logs, strict=True)},
         }
 
 
@@ -161,8 +165,8 @@ def _best(points: Sequence[Point], centre: Centre, mean_P: Floats, source: np.ra
 
 def _noise(theta_P: Floats, points: Sequence[Point], *, centre: Centre, noise: float) -> float:
     """Return the residuals' standard deviation, drawn towards `NOISE` where there are few points."""
-    parameters, tokens, unique, losses = columns(points)
-    residual_K = np.log(losses) - log_loss(theta_P[None], parameters, tokens, unique, centre=centre)[0]
+    *places, losses = columns(points)
+    residual_K = np.log(losses) - log_loss(theta_P[None], *places, centre=centre)[0]
     left = len(points) - degrees_of_freedom(theta_P, points, centre=centre, noise=noise)
     return math.sqrt((float((residual_K**2).sum()) + NOISE_POINTS * NOISE**2) / (max(left, 0.0) + NOISE_POINTS))
 

@@ -14,9 +14,6 @@ from rodna.plan.scaling import FLOPS_PER_PARAMETER_TOKEN, ScalingLaw
 BUDGETS = (1 / 9, 1 / 3, 1.0, 3.0, 9.0)
 """Drawn, as multiples of what there is."""
 
-Loss = Callable[[float, float], float]
-"""(weights of the blocks, tokens seen) -> expected loss."""
-
 
 @dataclass(frozen=True)
 class Size:
@@ -27,7 +24,8 @@ class Size:
         weights: what the law counts: of the blocks.
         flops_per_token: of training.
         max_tokens: tokens after which training ends, whatever budget is left: the passes worth making; infinite with text without end.
-        too_large: for the text: it would learn it by heart, which no law here knows.
+        too_large: for the text: it would learn it by heart, which not every law here knows.
+        dropout: it learns with.
     """
 
     parameters: float
@@ -35,6 +33,11 @@ class Size:
     flops_per_token: float
     max_tokens: float = math.inf
     too_large: bool = False
+    dropout: float = 0.0
+
+
+Loss = Callable[[Size, float], float]
+"""(size, tokens seen) -> expected loss."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def isoflop(loss: Loss, sizes: Sequence[Size], flops: float) -> Curve:
     for size in sizes:
         affordable = flops / size.flops_per_token
         tokens = min(affordable, size.max_tokens)
-        points.append(CurvePoint(size.parameters, tokens, loss(size.weights, tokens), affordable > size.max_tokens, size.too_large))
+        points.append(CurvePoint(size.parameters, tokens, loss(size, tokens), affordable > size.max_tokens, size.too_large))
     return Curve(flops, points)
 
 
@@ -84,7 +87,8 @@ def law_curves(law: ScalingLaw, flops: float) -> dict[str, Any]:
     parameters, tokens = law.compute_optimal(flops)
     sizes = plain_sizes(parameters / 30, parameters * 30)
     chosen = {"parameters": parameters, "tokens": tokens, "loss": law.loss(parameters, tokens)}
-    return {"budgets": [plain_curve(isoflop(law.loss, sizes, flops * factor)) for factor in BUDGETS], "flops": flops, "chosen": chosen}
+    curves = [isoflop(lambda size, tokens: law.loss(size.weights, tokens), sizes, flops * factor) for factor in BUDGETS]
+    return {"budgets": [plain_curve(curve) for curve in curves], "flops": flops, "chosen": chosen}
 
 
 def plain_curve(curve: Curve) -> dict[str, Any]:

@@ -56,8 +56,14 @@ class Job:
     def seconds(self) -> float:
         return self.config.minutes * 60
 
+    def dropouts(self, epochs: float) -> tuple[float, ...]:
+        """Return the dropouts to choose from for a training that has time for so many passes: one, by a rule, where the law cannot tell."""
+        if self.config.preset != PLANNED or self.model.get("dropout", PLANNED) != PLANNED:
+            return ()
+        return tuple(sorted({0.0, self.choices.dropout})) if self.law.knows_dropout else (rules.dropout(epochs, self.choices),)
+
     def expected_loss(self, model: ModelConfig, tokens_seen: float) -> float:
-        return self.law.loss(rules.block_parameters(model), tokens_seen, self.text.num_tokens)
+        return self.law.loss(rules.block_parameters(model), tokens_seen, self.text.num_tokens, model.dropout)
 
 
 @dataclass(frozen=True)

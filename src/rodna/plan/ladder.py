@@ -18,9 +18,12 @@ SEARCH_RATES = (0.5, 1.0, 2.0)
 """Multiples of the rule's learning rate; where the best is at an end, the next one out is tried too."""
 SEARCH_BATCHES = (0.5, 2.0)
 SEARCH_RUNS = len(SEARCH_RATES) + 1 + len(SEARCH_BATCHES)
-LENGTHS: tuple[tuple[int, ...], ...] = ((1, 2, 4), (1, 2), (1, 2))
-"""Of the three sizes, smallest first, in units of the shortest."""
-REPEATED_LENGTHS = (1, 2, 4)
+LENGTHS: tuple[tuple[int, ...], ...] = ((1, 2, 4, 8), (2,), (2, 4))
+"""Of the three sizes, smallest first, in units of the shortest: what length is worth is most of what a law says about a run ten times as
+long, and cheapest to see at the smallest size."""
+DROPOUT_LENGTHS = (4,)
+"""Of the smallest size with dropout, on all of the text, and on the repeated part."""
+REPEATED_LENGTHS = (2, 4)
 TARGET_TO_PILOT = 2.5
 """The largest pilot has at least so many times fewer weights than what is planned, the smaller ones as many times fewer again."""
 MIN_STEPS = 40
@@ -62,18 +65,20 @@ class Ladder:
     Attributes:
         models: three decoders.
         length_tokens: of the shortest run.
-        part: share of the documents that the repeating pilot learns from; 0 where none is needed.
+        part: share of the documents that the repeating pilots learn from; 0 where none is needed.
         token_seconds: time of a token, for each size.
+        dropouts: that may be planned; the pilots learn with the first of them, some with the second.
     """
 
     models: tuple[ModelConfig, ...]
     length_tokens: int
     part: float
     token_seconds: tuple[float, ...]
+    dropouts: tuple[float, ...]
 
 
 def pilot_shape(target: ModelConfig, width: int, num_layers: int) -> ModelConfig:
-    """Return a smaller decoder of the target's kind: its heads, norms, context and dropout, another width and depth."""
+    """Return a smaller decoder of the target's kind: its heads, norms and context, another width and depth."""
     fields = rules.shape(width, num_layers, {})
     ffn_width = max(32, round(width * target.ffn_width / target.width / 32) * 32)
     head_width = fields["head_width"]
@@ -98,16 +103,23 @@ def pilot_models(target: ModelConfig) -> list[tuple[ModelConfig, ...]]:
 
 
 def ladder_for(
-    target: Plan, unique_tokens: int, validation_tokens: int, *, seconds: float, token_seconds: Callable[[ModelConfig], float]
+    target: Plan,
+    unique_tokens: int,
+    validation_tokens: int,
+    *,
+    seconds: float,
+    token_seconds: Callable[[ModelConfig], float],
+    dropouts: tuple[float, ...],
 ) -> Ladder:
     """Return the largest ladder that the time allows.
 
     Args:
-        target: what is planned; its dropout, weight decay and passes are what the pilots should tell about.
+        target: what is planned; its weight decay and passes are what the pilots should tell about.
         unique_tokens: of the training split.
         validation_tokens: scored at the end of each run.
         seconds: for everything.
         token_seconds: time of learning from one token by a decoder of this size.
+        dropouts: one or two, see `Ladder`.
 
     Raises:
         PlanError: not even the smallest pilots fit.
@@ -117,13 +129,15 @@ def ladder_for(
     length = needed = 0.0
     for models in pilot_models(target.model):
         costs = [token_seconds(model) for model in models]
-        units = costs[0] * (SEARCH_RUNS + relative_cost(REPEATED_LENGTHS, decay))
+        more = [REPEATED_LENGTHS, *(2 * [DROPOUT_LENGTHS] if len(dropouts) > 1 else [])]
+        units = costs[0] * (SEARCH_RUNS + sum(relative_cost(lengths, decay) for lengths in more))
         units += sum(cost * relative_cost(lengths, decay) for cost, lengths in zip(costs, LENGTHS, strict=True))
-        runs = SEARCH_RUNS + len(REPEATED_LENGTHS) + sum(map(len, LENGTHS))
+        runs = SEARCH_RUNS + sum(map(len, [*more, *LENGTHS]))
         evaluations = runs * rules.EVALUATION_COST * validation_tokens * costs[0]
         length, needed = (seconds - evaluations) / units, MIN_STEPS * step_tokens * units + evaluations
         if length >= MIN_STEPS * step_tokens:
-            return Ladder(models, int(length), part_for(target, unique_tokens, length * max(REPEATED_LENGTHS)), tuple(costs))
+            part = part_for(target, unique_tokens, length * max(REPEATED_LENGTHS))
+            return Ladder(models, int(length), part, tuple(costs), dropouts)
     raise PlanError(
         f"the time is too short for pilot runs: the shortest would have {max(0, int(length / step_tokens))} steps, "
         f"{MIN_STEPS} are the least",
@@ -154,7 +168,8 @@ def batch_rows(target: Plan, model: ModelConfig, tokens_seen: float, factor: flo
 
 
 def _pilot(target: Plan, ladder: Ladder, number: int, lengths: tuple[int, ...], name: str, **changes: Any) -> Pilot:
-    model, factor = ladder.models[number], changes.get("batch_factor", 1.0)
+    dropout, factor = changes.pop("dropout", ladder.dropouts[0]), changes.get("batch_factor", 1.0)
+    model = ladder.models[number].model_copy(update={"dropout": dropout})
     tokens = ladder.length_tokens * max(lengths)
     rows = batch_rows(target, model, tokens, factor)
     steps = tuple(max(2, round(ladder.length_tokens * length / (rows * model.context_length))) for length in lengths)
@@ -182,6 +197,10 @@ def law_pilots(target: Plan, ladder: Ladder, *, rate_factor: float, batch_factor
     ]
     if ladder.part:
         pilots.append(_pilot(target, ladder, 0, REPEATED_LENGTHS, "repeated", share=ladder.part, **factors))
+    for dropout in ladder.dropouts[1:]:
+        pilots.append(_pilot(target, ladder, 0, DROPOUT_LENGTHS, "dropout", dropout=dropout, **factors))
+        if ladder.part:
+            pilots.append(_pilot(target, ladder, 0, DROPOUT_LENGTHS, "repeated-dropout", share=ladder.part, dropout=dropout, **factors))
     return pilots
 
 

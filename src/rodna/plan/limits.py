@@ -4,7 +4,6 @@ from typing import Any
 
 from rodna.models.config import ModelConfig
 from rodna.plan import rules
-from rodna.plan.candidates import PLANNED
 from rodna.plan.flops import flops_per_token
 from rodna.plan.isoflop import BUDGETS, Curve, Size, isoflop, plain_curve
 from rodna.plan.job import Job, Recipe
@@ -66,7 +65,9 @@ def isoflop_curves(job: Job, recipe: Recipe) -> dict[str, Any]:
     flops, unique = flops_of(job, recipe), job.text.num_tokens
     curves = [curve_of(job, recipe, flops=flops * factor, unique_tokens=unique) for factor in BUDGETS]
     fresh = isoflop(
-        lambda weights, tokens: job.law.loss(weights, tokens, max(tokens, unique)), [_size(model) for model in _models(job, recipe)], flops
+        lambda size, tokens: job.law.loss(size.weights, tokens, max(tokens, unique)),
+        [_size(model) for model in _models(job, recipe)],
+        flops,
     )
     chosen = {
         "parameters": recipe.model.num_parameters,
@@ -78,15 +79,21 @@ def isoflop_curves(job: Job, recipe: Recipe) -> dict[str, Any]:
 
 def curve_of(job: Job, recipe: Recipe, *, flops: float, unique_tokens: float) -> Curve:
     """Return one curve, each size trained for no more passes than pay."""
+
+    def loss(size: Size, tokens: float) -> float:
+        return job.law.loss(size.weights, tokens, unique_tokens, size.dropout)
+
+    def size_of(model: ModelConfig) -> Size:
+        too_large = model != recipe.model and not rules.suits(model, unique_tokens, job.choices)
+        return _size(model, max_tokens=rules.max_epochs(model, job.choices) * unique_tokens, too_large=too_large)
+
     sizes: list[Size] = []
     for model in _models(job, recipe):
-        size = _size(model)
-        if model is not recipe.model and job.model.get("dropout", PLANNED) == PLANNED:
-            dropout = rules.dropout(flops / size.flops_per_token / unique_tokens, job.choices)
-            model = model.model_copy(update={"dropout": dropout})
-        too_large = model != recipe.model and not rules.suits(model, unique_tokens, job.choices)
-        sizes.append(_size(model, max_tokens=rules.max_epochs(model, job.choices) * unique_tokens, too_large=too_large))
-    return isoflop(lambda weights, tokens: job.law.loss(weights, tokens, unique_tokens), sizes, flops)
+        affordable = flops / flops_per_token(model).model
+        dropouts = () if model is recipe.model else job.dropouts(affordable / unique_tokens)
+        variants = [size_of(model.model_copy(update={"dropout": dropout})) for dropout in dropouts] or [size_of(model)]
+        sizes.append(min(variants, key=lambda size: loss(size, min(affordable, size.max_tokens))))
+    return isoflop(loss, sizes, flops)
 
 
 def _models(job: Job, recipe: Recipe) -> list[ModelConfig]:
@@ -99,4 +106,4 @@ def _models(job: Job, recipe: Recipe) -> list[ModelConfig]:
 
 
 def _size(model: ModelConfig, *, max_tokens: float = float("inf"), too_large: bool = False) -> Size:
-    return Size(model.num_parameters, rules.block_parameters(model), flops_per_token(model).model, max_tokens, too_large)
+    return Size(model.num_parameters, rules.block_parameters(model), flops_per_token(model).model, max_tokens, too_large, model.dropout)

@@ -121,7 +121,8 @@ def estimates_of(recipe: Recipe, job: Job) -> dict[str, Any]:
 
 def expectation(recipe: Recipe, job: Job, *, fitted: bool) -> dict[str, Any]:
     """Return the expected held-out bits per byte, its interval and its source."""
-    value, low, high = job.law.predict(rules.block_parameters(recipe.model), recipe.tokens_seen, job.text.num_tokens)
+    model = recipe.model
+    value, low, high = job.law.predict(rules.block_parameters(model), recipe.tokens_seen, job.text.num_tokens, model.dropout)
     source = "pilots" if fitted else "ngram" if job.text.ngram_bits_per_byte else "belarusian"
     return {"bits_per_byte": value, "low": low, "high": high, "source": source, "ngram_bits_per_byte": job.text.ngram_bits_per_byte}
 
@@ -148,31 +149,41 @@ def _best(job: Job, *, slowdown: float) -> Recipe:
     sizes = [size for size in sizes if rules.suits(size, job.text.num_tokens, job.choices)] or [
         min(sizes, key=lambda size: size.num_parameters)
     ]
-    found = [recipe_for(size, job, slowdown) for size in sizes]
+    found = [recipe_for(variant, job, slowdown) for size in sizes for variant in variants_of(size, job, slowdown)]
     possible = [recipe for recipe in found if isinstance(recipe, Recipe)]
     if not possible:
         raise next(error for error in found if isinstance(error, PlanError))
     return min(possible, key=lambda recipe: job.expected_loss(recipe.model, recipe.tokens_seen))
 
 
+def variants_of(size: ModelConfig, job: Job, slowdown: float) -> list[ModelConfig]:
+    """Return a size with each dropout that it may be trained with."""
+    epochs = tokens_in_time(size, job, slowdown) / job.text.num_tokens
+    return [size.model_copy(update={"dropout": dropout}) for dropout in job.dropouts(epochs)] or [size]
+
+
+def step_of(model: ModelConfig, job: Job, slowdown: float, *, batch_size: int) -> StepTime:
+    """Return the estimated time of a step."""
+    step = estimate_step(model, job.speeds, batch_size=batch_size, optimizer=job.settled.get("optimizer", "muon"))
+    return StepTime(seconds=step.seconds * slowdown, startup_seconds=step.startup_seconds)
+
+
+def tokens_in_time(model: ModelConfig, job: Job, slowdown: float) -> float:
+    """Return about how many tokens the time is enough for, in large batches."""
+    batch_size = max(1, rules.MAX_BATCH_TOKENS // model.context_length)
+    return rules.MAX_BATCH_TOKENS / step_of(model, job, slowdown, batch_size=batch_size).seconds * job.seconds
+
+
 def recipe_for(candidate: ModelConfig, job: Job, slowdown: float) -> Recipe | PlanError:
     """Return the recipe of one size, or why there is none."""
-    text, choices, settled = job.text, job.choices, job.settled
-
-    def step_of(batch_size: int) -> StepTime:
-        step = estimate_step(candidate, job.speeds, batch_size=batch_size, optimizer=settled.get("optimizer", "muon"))
-        return StepTime(seconds=step.seconds * slowdown, startup_seconds=step.startup_seconds)
-
-    rate = rules.MAX_BATCH_TOKENS / step_of(max(1, rules.MAX_BATCH_TOKENS // candidate.context_length)).seconds
-    reach = rate * job.seconds
-    if job.config.preset == PLANNED and job.model.get("dropout", PLANNED) == PLANNED:
-        candidate = candidate.model_copy(update={"dropout": rules.dropout(reach / text.num_tokens, choices)})
-    reach = min(reach, rules.max_epochs(candidate, choices) * text.num_tokens)
+    choices, settled = job.choices, job.settled
+    reach = min(tokens_in_time(candidate, job, slowdown), rules.max_epochs(candidate, choices) * job.text.num_tokens)
     planned = rules.batch_tokens(reach, choices) * job.batch_factor
     batch_size = int(settled.get("batch_size", max(1, round(planned / candidate.context_length))))
     try:
         micro_batch_size, memory = fit_memory(candidate, job.machine, job.config, settled, batch_size=batch_size)
-        return with_steps(Recipe(candidate, batch_size, micro_batch_size, 0, step_of(batch_size), memory), job)
+        step = step_of(candidate, job, slowdown, batch_size=batch_size)
+        return with_steps(Recipe(candidate, batch_size, micro_batch_size, 0, step, memory), job)
     except PlanError as error:
         return error
 

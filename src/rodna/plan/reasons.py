@@ -88,9 +88,12 @@ def _model_rows(model: ModelConfig, job: Job, estimates: Mapping[str, Any]) -> l
         (
             "model.dropout",
             model.dropout,
-            "hides a part of what passes between layers, so that a text read often is not learned by heart"
-            if model.dropout
-            else "none: the text is not read so often that it would be learned by heart",
+            (
+                "hides a part of what passes between layers, so that a text read often is not learned by heart"
+                if model.dropout
+                else "none: the text is not read so often that it would be learned by heart"
+            )
+            + (", as the pilot runs with and without it say" if job.law.knows_dropout else ""),
         ),
         *_behaviour_rows(model, job),
     ]

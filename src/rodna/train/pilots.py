@@ -61,6 +61,7 @@ def fit_scaling(
     run: Path,
     make_target: Callable[[], Plan],
     seconds: float,
+    dropouts: tuple[float, ...],
     fixed: Set[str] = frozenset(),
     timer: StepTimer = time_steps,
 ) -> Artifact:
@@ -75,6 +76,7 @@ def fit_scaling(
         run: folder of finished and unfinished pilots; may be deleted once the fit is there.
         make_target: plans without a fit: recipe, passes and size that the pilots should tell about.
         seconds: to spend.
+        dropouts: that may be planned, one or two: none and the recipe's, or the user's own.
         fixed: settings of the section `train` that the user gave: a learning rate or batch among them is not searched for.
         timer: measures training steps.
 
@@ -85,7 +87,7 @@ def fit_scaling(
     with artifact.create(out, kind=KIND, format_version=FORMAT_VERSION, inputs={"corpus": corpus, "tokenizer": tokenizer},
                          config=settings) as draft:  # fmt: skip
         train_split, validation = Tokens.open(tokens.path, "train"), Tokens.open(tokens.path, "validation")
-        target, ladder = decide_ladder(run, train_split, validation, make_target, seconds=seconds, timer=timer)
+        target, ladder = decide_ladder(run, train_split, validation, make_target, seconds=seconds, dropouts=dropouts, timer=timer)
         bench = Workbench(train_split, validation, tokenizer.path, target, machine_of(target), run)
         fit = fit_ladder(bench, ladder, fixed=fixed)
         write_json(draft.path / FIT_FILE, fit_json(fit))
@@ -99,21 +101,30 @@ def machine_of(target: Plan) -> Machine:
 
 
 def decide_ladder(
-    folder: Path, train_split: Tokens, validation: Tokens, make_target: Callable[[], Plan], *, seconds: float, timer: StepTimer
+    folder: Path,
+    train_split: Tokens,
+    validation: Tokens,
+    make_target: Callable[[], Plan],
+    *,
+    seconds: float,
+    dropouts: tuple[float, ...],
+    timer: StepTimer,
 ) -> tuple[Plan, Ladder]:
     """Return what is planned and the pilots' sizes and lengths: those of the first call, so that a slower minute changes nothing."""
     file = folder / LADDER
     if file.is_file():
         kept = json.loads(file.read_text(encoding="utf-8"))
         target, ladder = kept["target"], kept["ladder"]
+        ladder |= {name: tuple(ladder[name]) for name in ("token_seconds", "dropouts")}
         models = tuple(ModelConfig.model_validate(model) for model in ladder["models"])
         return (Plan(**{**target, "model": ModelConfig.model_validate(target["model"])}),
-                Ladder(**{**ladder, "models": models, "token_seconds": tuple(ladder["token_seconds"])}))  # fmt: skip
+                Ladder(**{**ladder, "models": models}))  # fmt: skip
     target = make_target()
     small, large = (sizes[place] for sizes, place in zip(pilot_models(target.model)[:1] * 2, (0, -1), strict=True))
     times = [time_token(model, target, seconds=seconds, timer=timer) for model in (small, large)]
     scored = min(validation.num_tokens, int(target.train["evaluation_tokens"]) or validation.num_tokens)
-    ladder = ladder_for(target, train_split.num_tokens, scored, seconds=seconds, token_seconds=between((small, large), times))
+    ladder = ladder_for(target, train_split.num_tokens, scored, seconds=seconds, token_seconds=between((small, large), times),
+                        dropouts=dropouts)  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     plain = {name: getattr(target, name) for name in ("train", "estimates", "reasons", "machine")}
     write_json(file, {
@@ -149,9 +160,9 @@ def fit_ladder(bench: Workbench, ladder: Ladder, *, fixed: Set[str]) -> Fit:
         warn(f"the shortest pilots have {shortest} steps, where learning has hardly begun: the law will expect too little of long runs; "
              f"--again with {math.ceil(FEW_STEPS / shortest)} times the minutes tells more")  # fmt: skip
     records = [record for pilot in pilots for record in run_pilot(pilot, bench)]
-    points = [Point(record["parameters"], record["tokens_seen"], record["unique_tokens"], loss_of(record), record["name"])
-              for record in records]  # fmt: skip
-    recipe = {"dropout": bench.target.model.dropout, **{name: bench.target.train[name] for name in RECIPE}}
+    points = [Point(record["parameters"], record["tokens_seen"], record["unique_tokens"], loss_of(record), record["name"],
+                    record["dropout"]) for record in records]  # fmt: skip
+    recipe = {name: bench.target.train[name] for name in RECIPE}
     fitted = fit_points(points)
     return replace(fitted, rate_factor=rate_factor, batch_factor=batch_factor, recipe=recipe, searched=tuple(searched),
                    largest_flops=max(record["flops"] for record in records))  # fmt: skip

@@ -114,6 +114,7 @@ class Trunk:
             "unique_tokens": self._tokens.num_tokens,
             "bits_per_byte": loss if math.isfinite(loss) else None,
             "steps": steps,
+            "dropout": self._pilot.model.dropout,
             "batch_size": self._pilot.batch_size,
             "learning_rate": values.learning_rate,
             "flops": flops_per_token(self._pilot.model).model * tokens,
