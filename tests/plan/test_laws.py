@@ -38,7 +38,7 @@ def truth(law: ScalingLaw, parameters: float, tokens: float, unique: float) -> f
 
 
 def excess(parameters: float, tokens: float, unique: float) -> float:
-    return max(tokens / unique - 1, 0.0) ** 2 * (parameters / unique) ** 0.6
+    return max(tokens / unique - 1, 0.0) ** 1.5 * (parameters / 1e6) ** 0.2 * (1e5 / unique) ** 0.9
 
 
 def points_of(law: ScalingLaw, *, noise: float = 0.0, seed: int = 0, overfitting: float = 0.0, grid=GRID) -> list[Point]:
@@ -74,7 +74,7 @@ def test_a_law_known_without_noise_is_found_again():
 
 def test_a_text_that_is_learned_by_heart_turns_the_law_upwards():
     def loss(n, d, u):
-        return 0.4 + 14 / n**0.34 + 30.5 / d**0.28 + 0.004 * excess(n, d, u)
+        return truth(ScalingLaw(0.4, 14.0, 30.5, 0.34, 0.28, 15.4, 5.3), n, d, u) + 0.004 * excess(n, d, u)
 
     grid = [*GRID, (800e3, 8e5, UNIQUE / 5), (330e3, 8e5, UNIQUE / 5)]
     fit = fit_points([Point(*place, loss(*place)) for place in grid], draws=20)
@@ -140,7 +140,7 @@ def test_the_law_describes_one_to_eighteen_passes_with_dropout_and_without():
     # What was learned by heart altogether, at twice the bits of the others, is taken for a run that diverged, and foreseen all the same.
     assert list(fit.left_out) == ["800000.0 910000.0 52000.0 0.0"]
     assert np.median(errors) < 0.005
-    assert max(errors) < 0.022
+    assert max(errors) < 0.019
 
 
 def test_the_law_is_the_published_one_plus_the_overfitting_term():
@@ -153,11 +153,12 @@ def test_the_law_is_the_published_one_plus_the_overfitting_term():
         fresh = law.effective_tokens(place[2], place[1] / place[2])
 
         assert math.exp(without) == pytest.approx(truth(law, *place) + 0.01 * excess(*place), rel=1e-12)
-        # A token learned with dropout is worth half of one, what is learned by heart costs three tenths.
-        assert math.exp(usual) == pytest.approx(law.loss(place[0], 0.5 * fresh) + 0.003 * excess(*place), rel=1e-12)
-        assert math.exp(half) == pytest.approx(
-            law.loss(place[0], math.sqrt(0.5) * fresh) + 0.01 * math.sqrt(0.3) * excess(*place), rel=1e-12
-        )
+        slower = (place[0] / 1e6) ** -0.45
+
+        # To a million weights a token learned with dropout is worth half of one; what is learned by heart costs three tenths.
+        assert math.exp(usual) == pytest.approx(law.loss(place[0], 0.5**slower * fresh) + 0.003 * excess(*place), rel=1e-12)
+        expected = law.loss(place[0], 0.5 ** (slower / 2) * fresh) + 0.01 * math.sqrt(0.3) * excess(*place)
+        assert math.exp(half) == pytest.approx(expected, rel=1e-12)
 
 
 def test_the_minimum_found_is_one_by_finite_differences():
@@ -255,7 +256,7 @@ def test_golden_prediction():
     assert fit.predict(*FAR) == pytest.approx(GOLDEN, rel=1e-4)
 
 
-GOLDEN = (0.99651, 0.98087, 1.05141)
+GOLDEN = (0.99699, 0.97487, 1.05189)
 
 
 def test_the_best_factor_is_the_bottom_of_the_parabola():
