@@ -157,7 +157,7 @@ def fit_ladder(bench: Workbench, ladder: Ladder, *, fixed: Set[str]) -> Fit:
     pilots = law_pilots(bench.target, ladder, rate_factor=rate_factor, batch_factor=batch_factor)
     shortest = min(steps for pilot in pilots for steps in pilot.lengths)
     if shortest < FEW_STEPS:
-        warn(f"the shortest pilots have {shortest} steps, where learning has hardly begun: the law will expect too little of long runs; "
+        warn(f"the shortest pilots have {shortest} steps, where learning has hardly begun: the law is less sure than it says; "
              f"--again with {math.ceil(FEW_STEPS / shortest)} times the minutes tells more")  # fmt: skip
     records = [record for pilot in pilots for record in run_pilot(pilot, bench)]
     points = [Point(record["parameters"], record["tokens_seen"], record["unique_tokens"], loss_of(record), record["name"],
