@@ -155,9 +155,11 @@ def test_the_law_is_the_published_one_plus_the_overfitting_term():
         assert math.exp(without) == pytest.approx(truth(law, *place) + 0.01 * excess(*place), rel=1e-12)
         slower = (place[0] / 1e6) ** -0.45
 
-        # To a million weights a token learned with dropout is worth half of one; what is learned by heart costs three tenths.
-        assert math.exp(usual) == pytest.approx(law.loss(place[0], 0.5**slower * fresh) + 0.003 * excess(*place), rel=1e-12)
-        expected = law.loss(place[0], 0.5 ** (slower / 2) * fresh) + 0.01 * math.sqrt(0.3) * excess(*place)
+        left = 0.3 * (1e5 / place[2]) ** 0.6
+
+        # To a million weights a token learned with dropout is worth half of one; of 100,000 tokens learned by heart three tenths are left.
+        assert math.exp(usual) == pytest.approx(law.loss(place[0], 0.5**slower * fresh) + 0.01 * left * excess(*place), rel=1e-12)
+        expected = law.loss(place[0], 0.5 ** (slower / 2) * fresh) + 0.01 * math.sqrt(left) * excess(*place)
         assert math.exp(half) == pytest.approx(expected, rel=1e-12)
 
 
@@ -256,7 +258,7 @@ def test_golden_prediction():
     assert fit.predict(*FAR) == pytest.approx(GOLDEN, rel=1e-4)
 
 
-GOLDEN = (0.99699, 0.97487, 1.05189)
+GOLDEN = (0.99596, 0.97711, 1.04698)
 
 
 def test_the_best_factor_is_the_bottom_of_the_parabola():
