@@ -30,8 +30,20 @@ def test_planned_takes_the_recipe_that_the_amount_of_text_asks_for():
 
 def test_compute_limited_reads_the_text_few_times_without_dropout():
     model = ModelConfig.model_validate({**rules.shape(128, 4, {}), "vocabulary_size": 300})
-    assert rules.dropout(1000, COMPUTE_LIMITED) == 0
-    assert rules.max_epochs(model, COMPUTE_LIMITED) <= 4
+    for num_tokens in (1e4, 1e8):
+        assert rules.dropout(1000, num_tokens, COMPUTE_LIMITED) == 0
+        assert rules.max_epochs(model, num_tokens, COMPUTE_LIMITED) <= 4
+
+
+def test_data_limited_reads_a_longer_text_more_often_and_gives_it_dropout_later():
+    model = ModelConfig.model_validate({**rules.shape(128, 4, {}), "vocabulary_size": 300})
+    dropped = model.model_copy(update={"dropout": 0.2})
+    small, large = DATA_LIMITED.epochs_tokens, 32 * DATA_LIMITED.epochs_tokens
+    # 32 to the power of 0.6 is 8.
+    assert [rules.max_epochs(kind, small, DATA_LIMITED) for kind in (model, dropped)] == [5, 12]
+    assert [rules.max_epochs(kind, large, DATA_LIMITED) for kind in (model, dropped)] == pytest.approx([40, 96])
+    assert [rules.dropout(passes, small, DATA_LIMITED) for passes in (7.9, 8.1)] == [0, 0.2]
+    assert [rules.dropout(passes, large, DATA_LIMITED) for passes in (63, 65)] == [0, 0.2]
 
 
 def test_batches_grow_with_the_recipes_power_of_the_tokens():

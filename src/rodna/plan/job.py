@@ -56,11 +56,13 @@ class Job:
     def seconds(self) -> float:
         return self.config.minutes * 60
 
-    def dropouts(self, epochs: float) -> tuple[float, ...]:
-        """Return the dropouts to choose from for a training that has time for so many passes: one, by a rule, where the law cannot tell."""
+    def dropouts(self, affordable: float, unique_tokens: float) -> tuple[float, ...]:
+        """Return the dropouts to choose from where there is time for so many tokens: one, by a rule, where the law cannot tell."""
         if self.config.preset != PLANNED or self.model.get("dropout", PLANNED) != PLANNED:
             return ()
-        return tuple(sorted({0.0, self.choices.dropout})) if self.law.knows_dropout else (rules.dropout(epochs, self.choices),)
+        if self.law.knows_dropout:
+            return tuple(sorted({0.0, self.choices.dropout}))
+        return (rules.dropout(affordable / unique_tokens, unique_tokens, self.choices),)
 
     def expected_loss(self, model: ModelConfig, tokens_seen: float) -> float:
         return self.law.loss(rules.block_parameters(model), tokens_seen, self.text.num_tokens, model.dropout)

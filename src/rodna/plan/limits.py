@@ -34,7 +34,7 @@ def what_binds(job: Job, recipe: Recipe) -> dict[str, Any]:
         "limit": "text" if more_text < more_compute else "compute",
         "flops": flops,
         "affordable_epochs": flops / flops_per_token(recipe.model).model / text.num_tokens,
-        "useful_epochs": rules.max_epochs(recipe.model, job.choices),
+        "useful_epochs": rules.max_epochs(recipe.model, text.num_tokens, job.choices),
         "effective_tokens": DATA_CONSTRAINED.effective_tokens(text.num_tokens, recipe.tokens_seen / text.num_tokens),
         "more": MORE,
         "now": now,
@@ -85,12 +85,12 @@ def curve_of(job: Job, recipe: Recipe, *, flops: float, unique_tokens: float) ->
 
     def size_of(model: ModelConfig) -> Size:
         too_large = model != recipe.model and not rules.suits(model, unique_tokens, job.choices)
-        return _size(model, max_tokens=rules.max_epochs(model, job.choices) * unique_tokens, too_large=too_large)
+        return _size(model, max_tokens=rules.max_epochs(model, unique_tokens, job.choices) * unique_tokens, too_large=too_large)
 
     sizes: list[Size] = []
     for model in _models(job, recipe):
         affordable = flops / flops_per_token(model).model
-        dropouts = () if model is recipe.model else job.dropouts(affordable / unique_tokens)
+        dropouts = () if model is recipe.model else job.dropouts(affordable, unique_tokens)
         variants = [size_of(model.model_copy(update={"dropout": dropout})) for dropout in dropouts] or [size_of(model)]
         sizes.append(min(variants, key=lambda size: loss(size, min(affordable, size.max_tokens))))
     return isoflop(loss, sizes, flops)

@@ -46,12 +46,12 @@ def _limit_row(job: Job, estimates: Mapping[str, Any], binds: Mapping[str, Any])
         f"{more:g} times the time {more_time:.3g} ({1 - more_time / now:.0%} less)"
     )
     if affordable > useful:
-        why = f"the time allows {_count(affordable)} passes over the text; after about {useful:g}, more passes stop paying"
+        why = f"the time allows {_count(affordable)} passes over the text; after about {_count(useful)}, more passes stop paying"
         members = int(job.seconds / estimates["seconds"])
         if members >= LEAST_ENSEMBLE:
             why += f", and the time would do for {_count(members)} such models, an ensemble (ensemble.members)"
     else:
-        why = f"the time allows {_count(affordable)} passes over the text; up to {useful:g} would pay"
+        why = f"the time allows {_count(affordable)} passes over the text; up to {_count(useful)} would pay"
     verdict = "the text binds" if binds["limit"] == "text" else "the time binds"
     return ("limit", binds["limit"], f"{why}. {gains}: {verdict}")
 

@@ -158,8 +158,8 @@ def _best(job: Job, *, slowdown: float) -> Recipe:
 
 def variants_of(size: ModelConfig, job: Job, slowdown: float) -> list[ModelConfig]:
     """Return a size with each dropout that it may be trained with."""
-    epochs = tokens_in_time(size, job, slowdown) / job.text.num_tokens
-    return [size.model_copy(update={"dropout": dropout}) for dropout in job.dropouts(epochs)] or [size]
+    dropouts = job.dropouts(tokens_in_time(size, job, slowdown), job.text.num_tokens)
+    return [size.model_copy(update={"dropout": dropout}) for dropout in dropouts] or [size]
 
 
 def step_of(model: ModelConfig, job: Job, slowdown: float, *, batch_size: int) -> StepTime:
@@ -176,8 +176,8 @@ def tokens_in_time(model: ModelConfig, job: Job, slowdown: float) -> float:
 
 def recipe_for(candidate: ModelConfig, job: Job, slowdown: float) -> Recipe | PlanError:
     """Return the recipe of one size, or why there is none."""
-    choices, settled = job.choices, job.settled
-    reach = min(tokens_in_time(candidate, job, slowdown), rules.max_epochs(candidate, choices) * job.text.num_tokens)
+    choices, settled, unique = job.choices, job.settled, job.text.num_tokens
+    reach = min(tokens_in_time(candidate, job, slowdown), rules.max_epochs(candidate, unique, choices) * unique)
     planned = rules.batch_tokens(reach, choices) * job.batch_factor
     batch_size = int(settled.get("batch_size", max(1, round(planned / candidate.context_length))))
     try:
@@ -200,7 +200,8 @@ def with_steps(recipe: Recipe, job: Job) -> Recipe:
     if "steps" in settled:
         return replace(recipe, steps=int(settled["steps"]), evaluations=times, evaluation_seconds=each)
     affordable = int((job.seconds - recipe.step.startup_seconds - times * each) / step)
-    most = math.ceil(rules.max_epochs(recipe.model, job.choices) * job.text.num_tokens / recipe.step_tokens)
+    unique = job.text.num_tokens
+    most = math.ceil(rules.max_epochs(recipe.model, unique, job.choices) * unique / recipe.step_tokens)
     if affordable < rules.MIN_STEPS:
         raise too_short(recipe, job, need=recipe.step.startup_seconds + rules.MIN_STEPS * step + times * each)
     return replace(recipe, steps=min(most, affordable), affordable_steps=affordable, evaluations=times, evaluation_seconds=each)

@@ -20,10 +20,12 @@ class TrainingRecipe:
 
     Attributes:
         name: of the preset.
-        max_epochs: passes over the text after which training ends, whatever time is left, without dropout.
+        max_epochs: passes over a text of `epochs_tokens` after which training ends, whatever time is left, without dropout.
         max_epochs_with_dropout: the same with dropout.
         dropout: where there is time for at least `dropout_epochs` passes; else none.
-        dropout_epochs: see `dropout`.
+        dropout_epochs: passes over a text of `epochs_tokens`; see `dropout`.
+        epochs_tokens: tokens of the text that the three numbers of passes are for.
+        epochs_exponent: they grow with the tokens of the text to this power: of more text less is learned by heart in as many passes.
         weight_decay: where the text is read less than `repeated_epochs` times.
         weight_decay_repeated: where it is read more often.
         repeated_epochs: see `weight_decay`.
@@ -43,6 +45,8 @@ class TrainingRecipe:
     max_epochs_with_dropout: float
     dropout: float
     dropout_epochs: float
+    epochs_tokens: float
+    epochs_exponent: float
     weight_decay: float
     weight_decay_repeated: float
     repeated_epochs: float
@@ -63,6 +67,8 @@ DATA_LIMITED = TrainingRecipe(
     max_epochs_with_dropout=12.0,
     dropout=0.2,
     dropout_epochs=8.0,
+    epochs_tokens=131e3,
+    epochs_exponent=0.6,
     weight_decay=0.1,
     weight_decay_repeated=0.3,
     repeated_epochs=4.0,
@@ -83,6 +89,8 @@ COMPUTE_LIMITED = TrainingRecipe(
     max_epochs_with_dropout=4.0,
     dropout=0.0,
     dropout_epochs=float("inf"),
+    epochs_tokens=131e3,
+    epochs_exponent=0.0,
     weight_decay=0.1,
     weight_decay_repeated=0.1,
     repeated_epochs=4.0,
@@ -107,6 +115,8 @@ EVIDENCE: dict[RecipeName, dict[str, str]] = {
         "max_epochs_with_dropout": _REPEATS,
         "dropout": _REPEATS,
         "dropout_epochs": _REPEATS,
+        "epochs_tokens": _REPEATS,
+        "epochs_exponent": f"{_REPEATS}: of the law fitted to these runs; docs/ablations.md, several passes",
         "weight_decay": _REPEATS,
         "weight_decay_repeated": _REPEATS,
         "repeated_epochs": _REPEATS,
@@ -126,6 +136,8 @@ EVIDENCE: dict[RecipeName, dict[str, str]] = {
         "max_epochs_with_dropout": "Muennighoff et al. 2023, arXiv:2305.16264",
         "dropout": "usual for text that is hardly repeated: there is nothing to learn by heart",
         "dropout_epochs": "no dropout at any number of passes",
+        "epochs_tokens": "without effect",
+        "epochs_exponent": "four passes of any text: nothing is known to depend on its length here",
         "weight_decay": "usual for text that is hardly repeated",
         "weight_decay_repeated": "the same: four passes are the most",
         "repeated_epochs": "Muennighoff et al. 2023, arXiv:2305.16264",

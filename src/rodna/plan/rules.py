@@ -121,14 +121,19 @@ def two_digits(value: float) -> float:
     return float(f"{value:.2g}")
 
 
-def dropout(epochs: float, recipe: TrainingRecipe = DATA_LIMITED) -> float:
-    """Return the dropout for a training that has time for so many passes: it learns slower, and goes on learning longer."""
-    return recipe.dropout if epochs >= recipe.dropout_epochs else 0.0
+def dropout(epochs: float, num_tokens: float, recipe: TrainingRecipe = DATA_LIMITED) -> float:
+    """Return the dropout where there is time for so many passes of so many tokens: it learns slower, and goes on learning longer."""
+    return recipe.dropout if epochs >= recipe.dropout_epochs * _patience(num_tokens, recipe) else 0.0
 
 
-def max_epochs(model: ModelConfig, recipe: TrainingRecipe = DATA_LIMITED) -> float:
+def max_epochs(model: ModelConfig, num_tokens: float, recipe: TrainingRecipe = DATA_LIMITED) -> float:
     """Return after how many passes a model begins to learn the text by heart instead of its language: training ends there."""
-    return recipe.max_epochs_with_dropout if model.dropout else recipe.max_epochs
+    return (recipe.max_epochs_with_dropout if model.dropout else recipe.max_epochs) * _patience(num_tokens, recipe)
+
+
+def _patience(num_tokens: float, recipe: TrainingRecipe) -> float:
+    """Return how many times more passes a text of so many tokens bears than the one that the recipe's numbers are for."""
+    return (num_tokens / recipe.epochs_tokens) ** recipe.epochs_exponent
 
 
 def weight_decay(epochs: float, recipe: TrainingRecipe = DATA_LIMITED) -> float:
