@@ -225,6 +225,27 @@ def test_a_text_read_often_gets_dropout_and_one_read_once_does_not():
     assert DATA_LIMITED.max_epochs < often.estimates["epochs"] <= DATA_LIMITED.max_epochs_with_dropout + 1
 
 
+def test_dropout_is_chosen_by_the_passes_that_the_measured_steps_allow():
+    """There is time for 1.3 times the passes that call for dropout, and for half of them where compiling takes most of it."""
+    shape = {"width": 128, "num_layers": 4}
+    calm = plan(3.0, minutes=1.0, calibration="estimated", model=shape)
+    passes = DATA_LIMITED.dropout_epochs * (text(3.0).num_tokens / DATA_LIMITED.epochs_tokens) ** DATA_LIMITED.epochs_exponent
+    minutes = 1.3 * passes / calm.binds["affordable_epochs"]
+    pace = calm.estimates["step_seconds"] / calm.train["batch_size"] / (calm.model.num_parameters / 1e6)
+
+    def clock(startup_seconds):
+        def measured(model, train, *, machine, expected_seconds):
+            seconds = pace * train["batch_size"] * model.num_parameters / 1e6
+            return StepTime(seconds=seconds, startup_seconds=startup_seconds)
+
+        return measured
+
+    at_once, late = (plan(3.0, minutes=minutes, clock=clock(60 * minutes * wait), model=shape) for wait in (0.0, 0.6))
+
+    assert at_once.model.dropout == DATA_LIMITED.dropout
+    assert late.model.dropout == 0.0
+
+
 @pytest.mark.parametrize(("costs", "chosen"), [(1.0, 0.0), (-1.0, DATA_LIMITED.dropout)])
 @pytest.mark.parametrize("minutes", [5.0, 60.0])
 def test_a_fit_that_knows_dropout_decides_about_it(costs, chosen, minutes):

@@ -22,7 +22,8 @@ from rodna.plan.rules import Text
 from rodna.plan.speed import StepTime, StepTimer, estimate_step
 
 SURPRISE = 1.6
-"""A measured step this many times slower or faster than expected makes the size be chosen again."""
+"""A measured step this many times slower or faster than expected makes the size be chosen again; so does time for so few or so many
+passes that another dropout is called for."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,11 @@ def choose(job: Job, timer: StepTimer) -> Recipe:
     expected_seconds = job.seconds if "steps" not in job.settled else best.seconds
     measured = timer(best.model, training_values(best, job), machine=job.machine, expected_seconds=expected_seconds)
     slowdown = measured.seconds / best.step.seconds
-    if not 1 / SURPRISE < slowdown < SURPRISE:
+    tokens = max(0.0, job.seconds - measured.startup_seconds) / measured.seconds * best.step_tokens
+    has_another = best.model.dropout not in (job.dropouts(tokens, job.text.num_tokens) or (best.model.dropout,))
+    if has_another:
+        slowdown = tokens_in_time(best.model, job, 1.0) / max(tokens, 1.0)
+    if has_another or not 1 / SURPRISE < slowdown < SURPRISE:
         again = _best(job, slowdown=slowdown)
         if (again.model, again.batch_size) != (best.model, best.batch_size):
             best = again
