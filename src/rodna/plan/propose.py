@@ -22,8 +22,11 @@ from rodna.plan.rules import Text
 from rodna.plan.speed import StepTime, StepTimer, estimate_step
 
 SURPRISE = 1.6
-"""A measured step this many times slower or faster than expected makes the size be chosen again; so does time for so few or so many
+"""A measured step this many times slower or faster than expected makes the size be chosen again."""
+SPARE = 1.1
+"""So does one that leaves a tenth of the time over once the text has been read as often as pays, and one that allows so few or so many
 passes that another dropout is called for."""
+MOST_SECOND_THOUGHTS = 2
 
 
 @dataclass(frozen=True)
@@ -134,18 +137,29 @@ def choose(job: Job, timer: StepTimer) -> Recipe:
     if job.config.calibration == "estimated" or not job.machine.at_hand:
         return best
     expected_seconds = job.seconds if "steps" not in job.settled else best.seconds
-    measured = timer(best.model, training_values(best, job), machine=job.machine, expected_seconds=expected_seconds)
-    slowdown = measured.seconds / best.step.seconds
-    tokens = max(0.0, job.seconds - measured.startup_seconds) / measured.seconds * best.step_tokens
-    has_another = best.model.dropout not in (job.dropouts(tokens, job.text.num_tokens) or (best.model.dropout,))
-    if has_another:
-        slowdown = tokens_in_time(best.model, job, 1.0) / max(tokens, 1.0)
-    if has_another or not 1 / SURPRISE < slowdown < SURPRISE:
-        again = _best(job, slowdown=slowdown)
-        if (again.model, again.batch_size) != (best.model, best.batch_size):
-            best = again
-            measured = timer(best.model, training_values(best, job), machine=job.machine, expected_seconds=expected_seconds)
+
+    def timed(recipe: Recipe) -> StepTime:
+        return timer(recipe.model, training_values(recipe, job), machine=job.machine, expected_seconds=expected_seconds)
+
+    measured = timed(best)
+    for _ in range(MOST_SECOND_THOUGHTS):
+        again = _second_thought(best, job, measured)
+        if (again.model, again.batch_size) == (best.model, best.batch_size):
+            break
+        best, measured = again, timed(again)
     return with_steps(replace(best, step=measured), job)
+
+
+def _second_thought(chosen: Recipe, job: Job, measured: StepTime) -> Recipe:
+    """Return the candidate to take now that steps of the chosen one are measured: itself, unless they are a surprise."""
+    slowdown = measured.seconds / step_of(chosen.model, job, 1.0, batch_size=chosen.batch_size).seconds
+    tokens = max(0.0, job.seconds - measured.startup_seconds) / measured.seconds * chosen.step_tokens
+    unique, dropout = job.text.num_tokens, chosen.model.dropout
+    takes_another = dropout not in (job.dropouts(tokens, unique) or (dropout,))
+    ends_early = tokens > SPARE * rules.max_epochs(chosen.model, unique, job.choices) * unique
+    if 1 / SURPRISE < slowdown < SURPRISE and not takes_another and not ends_early:
+        return chosen
+    return _best(job, slowdown=tokens_in_time(chosen.model, job, 1.0) / max(tokens, 1.0))
 
 
 def _best(job: Job, *, slowdown: float) -> Recipe:
