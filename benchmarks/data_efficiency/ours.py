@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from benchmarks.data_efficiency.scoring import Scored, score
-from benchmarks.data_efficiency.texts import Place, Text, corpus_of, test_tokens, tokens_of
+from benchmarks.data_efficiency.texts import BenchmarkError, Place, Text, corpus_of, test_tokens, tokens_of
 
 from rodna.core import artifact
 from rodna.core.artifact import MANIFEST, Artifact
@@ -40,9 +40,8 @@ def train_rodna(
     """
     tokens, tokenizer = tokens_of(place, text, "bpe", 0)
     base = place.work / text.name / "runs" / piece
-    model = base / "model"
+    model, planned = base / "model", plan_artifact(plan, seed, device, base / "plan")
     if not (model / MANIFEST).is_file():
-        planned = plan_artifact(plan, seed, device, base / "plan")
         pretrain(tokens, tokenizer, planned, TrainConfig(seed=seed, trackers=()), model, run=base / "run")
         shutil.rmtree(base / "run", ignore_errors=True)
     validation, held_out = score_model(place, text, model, piece=piece, device=torch.device(device), reads_test=reads_test)
@@ -69,9 +68,12 @@ def score_model(
 
 def plan_artifact(plan: dict[str, Any], seed: int, device: str, out: Path) -> Artifact:
     """Write the recorded plan down as an artifact, for another seed and, where asked for, a GPU that makes the same steps."""
-    if (out / MANIFEST).is_file():
-        return Artifact.open(out, kind=KIND)
     values = {**plan, "train": {**plan["train"], "seed": seed}, "machine": {**plan["machine"], "device": device}}
+    if (out / MANIFEST).is_file():
+        made = Artifact.open(out, kind=KIND)
+        if json.loads((made.path / PLAN_FILE).read_text(encoding="utf-8")) != values:
+            raise BenchmarkError("a training by an earlier plan was begun here", where=str(out.parent), fix="delete that folder")
+        return made
     settings = {"plan": values, "train": TrainConfig().model_dump(mode="json")}
     with artifact.create(out, kind=KIND, format_version=FORMAT_VERSION, inputs={}, config=settings, seed=seed) as draft:
         write_json(draft.path / PLAN_FILE, values)

@@ -63,9 +63,8 @@ def train_student(place: Place, text: Text, plan: dict[str, Any], *, piece: str,
     folders = members_of(place, text)
     tokens, tokenizer = tokens_of(place, text, "bpe", 0)
     base = place.work / text.name / "runs" / piece
-    model = base / "model"
+    model, planned = base / "model", plan_artifact(plan, seed, device, base / "plan")
     if not (model / MANIFEST).is_file():
-        planned = plan_artifact(plan, seed, device, base / "plan")
         config = DistillConfig(teachers=tuple(map(str, folders)), **TEACHING)
         settings = distill_settings(config, EnsembleConfig(), TrainConfig(seed=seed, trackers=()), split_over=0)
         fingerprints = {f"teacher-{number:02d}": teacher_fingerprint(folder) for number, folder in enumerate(folders, 1)}

@@ -328,6 +328,11 @@ def test_rodna_trains_its_recorded_plan_with_another_seed(place: Place, tmp_path
     assert figures["validation_looks"] == len(figures["curve"]) + 1 == 3
     assert 0 < scored.bits_per_byte < 9
 
+    another = tiny_plan(place)
+    another["train"]["steps"] = 7
+    with pytest.raises(BenchmarkError, match="by an earlier plan"):
+        train_rodna(own, find_text("be"), another, piece="tiny", seed=7, device="cpu", reads_test=True)
+
 
 def tiny_plan(place: Place) -> dict:
     """Return what `plan.json` holds, for the smallest training."""
