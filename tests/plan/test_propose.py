@@ -339,7 +339,7 @@ def test_the_text_binds_where_there_is_more_time_than_passes_worth_making():
     assert binds["affordable_epochs"] > binds["useful_epochs"]
     assert binds["more_text"] < binds["more_compute"] <= binds["now"]
     reason = rows_of(proposed)["limit"]["reason"]
-    assert "after about 10, more passes stop paying" in reason
+    assert "after about 12, more passes stop paying" in reason
     assert "the text binds" in reason
     assert "an ensemble" in reason
 

@@ -132,8 +132,8 @@ def max_epochs(model: ModelConfig, num_tokens: float, recipe: TrainingRecipe = D
 
 
 def _patience(num_tokens: float, recipe: TrainingRecipe) -> float:
-    """Return how many times more passes a text of so many tokens bears than the one that the recipe's numbers are for."""
-    return (num_tokens / recipe.epochs_tokens) ** recipe.epochs_exponent
+    """Return how many times more passes a text of so many tokens bears than those that the recipe's numbers are for."""
+    return max(1.0, num_tokens / recipe.epochs_tokens) ** recipe.epochs_exponent
 
 
 def weight_decay(epochs: float, recipe: TrainingRecipe = DATA_LIMITED) -> float:
