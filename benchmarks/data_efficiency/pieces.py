@@ -1,7 +1,8 @@
 """The pieces of the benchmark: what there is to run, in order, given what has been run.
 
-A search is a ladder: all settings for a quarter of the steps, the better ones for more, two for all of them. Its next rung is known
-once the one before is complete, so the list of pieces grows with the results.
+A search is a ladder: all settings for a quarter of the steps, the better ones for more of them. Its next rung is known once the one
+before is complete, so the list of pieces grows with the results. On be a peer that is far behind after its first rung climbs no further:
+what did best there is trained in full.
 """
 
 import math
@@ -18,9 +19,17 @@ MINUTES = (5, 20)
 SEEDS = (1, 2, 3)
 """Of final trainings; searches use seed 0, so that no run is both chosen and reported."""
 PUBLISHED_SEEDS = (1,)
-LADDERS: dict[int, tuple[tuple[float, float], ...]] = {5: ((0.25, 1 / 3), (0.5, 2), (1.0, 1)), 20: ((0.25, 2), (1.0, 1))}
-"""For each budget: the share of its steps on each rung, and how many go on: a share below 1, else a number."""
-CURVE_EPOCHS = (5, 10, 20, 40)
+Rungs = tuple[tuple[float, float], ...]
+"""The share of a budget's steps on each rung, and how many go on: a share of them below 1, else a number."""
+FULL_LADDER: Rungs = ((0.25, 1 / 3), (0.5, 2), (1.0, 1))
+SHORT_LADDER: Rungs = ((0.25, 3), (0.5, 1))
+LONGER_BUDGET: Rungs = ((0.5, 1),)
+FAR_BEHIND = 1.05
+"""A peer whose best on the first rung takes so many times the bits of the best peer's is far behind."""
+BEST_ELSEWHERE = 6
+"""Settings of be's first rung that are tried on another text."""
+DROPOUT = 0.2
+CURVE_EPOCHS = (10, 20, 40)
 CURVE_SYSTEM = "nanogpt-bpe"
 MEMBER_MINUTES, STUDENT_MINUTES = 20, 40
 MEMBER_SEEDS = (11, 12, 13, 14)
@@ -113,16 +122,22 @@ def best_peer(minutes: int, results: Results) -> str:
     ladders = {system: ladder("be", system, minutes, results) for system in PUBLISHED}
     if any(found.winner is None for found in ladders.values()):
         return ""
-    return min(ladders, key=lambda system: ladders[system].validation_bits_per_byte)
+    near = [system for system in ladders if not _is_far_behind(system, results)]
+    return min(near, key=lambda system: ladders[system].validation_bits_per_byte)
 
 
 def ladder(text: str, system: str, minutes: int, results: Results) -> Ladder:
     """Return a search as far as it can be known."""
+    is_short = minutes == MINUTES[0]
+    if not is_short and text == "be" and _is_far_behind(system, results):
+        # Nothing can be gained by searching it at a second budget too: it is trained with what did best at the first.
+        return ladder(text, system, MINUTES[0], results)
     candidates = _candidates(text, system, minutes, results)
+    rungs = LONGER_BUDGET if not is_short else FULL_LADDER if text == "be" else SHORT_LADDER
     pieces: list[Piece] = []
     ranked: list[Recipe] = []
     best = math.inf
-    for fraction, kept in LADDERS[minutes]:
+    for fraction, kept in rungs:
         rung = [Piece("search", text, system, recipe, minutes, fraction) for recipe in candidates]
         pieces += rung
         if not rung or any(piece.name not in results for piece in rung):
@@ -131,42 +146,68 @@ def ladder(text: str, system: str, minutes: int, results: Results) -> Ladder:
         order = sorted(scores, key=scores.__getitem__)
         ranked, best = ranked or order, scores[order[0]]
         candidates = order[: math.ceil(kept * len(order)) if kept < 1 else int(kept)]
+        if text == "be" and is_short and _is_far_behind(system, results):
+            break
     return Ladder(pieces, ranked, candidates[0], best)
 
 
-def _candidates(text: str, system: str, minutes: int, results: Results) -> list[Recipe]:
-    """Return where a search begins.
+def _is_far_behind(system: str, results: Results) -> bool:
+    """Return whether a peer's first rung on be is known, and known to be far behind another's."""
+    own = _first_rung(system, results)
+    return own > FAR_BEHIND * min(_first_rung(other, results) for other in PUBLISHED) and own < math.inf
 
-    At the longer budget: the best quarter of the shorter one's first rung, and the best of each size. At the shorter one the whole grid,
-    on other texts than be the better half of what be's first rung tried.
-    """
-    if minutes != MINUTES[0]:
-        ranked = ladder(text, system, MINUTES[0], results).ranked
-        sizes = {(recipe.width, recipe.layers, recipe.vocabulary): recipe for recipe in reversed(ranked)}
-        return list(dict.fromkeys([*ranked[: math.ceil(len(ranked) / 4)], *sizes.values()]))
+
+def _first_rung(system: str, results: Results) -> float:
+    """Return the best of a peer's first rung on be, infinite until all of it is known."""
+    names = [Piece("search", "be", system, recipe, MINUTES[0], FULL_LADDER[0][0]).name for recipe in GRIDS[system]]
+    return min(_validation(results[name]) for name in names) if all(name in results for name in names) else math.inf
+
+
+def _candidates(text: str, system: str, minutes: int, results: Results) -> list[Recipe]:
+    """Return where a search begins."""
+    if minutes == MINUTES[0]:
+        return GRIDS[system] if text == "be" else _of_be(ladder("be", system, minutes, results).ranked)
+    shorter = ladder(text, system, MINUTES[0], results)
+    if shorter.winner is None:
+        return []
     if text == "be":
-        return GRIDS[system]
-    ranked = ladder("be", system, minutes, results).ranked
-    return ranked[: math.ceil(len(ranked) / 2)]
+        return _longer(shorter.winner, shorter.ranked)
+    of_be = ladder("be", system, minutes, results).winner
+    return list(dict.fromkeys([shorter.winner, of_be, _other_dropout(of_be)])) if of_be else []
+
+
+def _of_be(ranked: list[Recipe]) -> list[Recipe]:
+    """Return what did best on be, and the best of its two best sizes with the other dropout: less text is read more often."""
+    sizes = {(recipe.width, recipe.layers): recipe for recipe in reversed(ranked)}
+    best_first = sorted(sizes.values(), key=ranked.index)[:2]
+    return list(dict.fromkeys([*ranked[:BEST_ELSEWHERE], *(_other_dropout(recipe) for recipe in best_first)]))
+
+
+def _longer(winner: Recipe, ranked: list[Recipe]) -> list[Recipe]:
+    """Return what four times the time may want: the best size and the next two larger ones, these with and without dropout."""
+    best = {recipe.width: recipe for recipe in reversed(ranked)} | {winner.width: winner}
+    larger = [best[width] for width in sorted(best) if width > winner.width][:2]
+    return list(dict.fromkeys([winner, *(twin for recipe in larger for twin in (recipe, _other_dropout(recipe)))]))
+
+
+def _other_dropout(recipe: Recipe) -> Recipe:
+    return replace(recipe, dropout=0.0 if recipe.dropout else DROPOUT)
 
 
 def _add_search(text: str, system: str, minutes: int, results: Results, found: list[Piece], waiting: list[str]) -> None:
     search = ladder(text, system, minutes, results)
     found += search.pieces
     if search.winner is None:
-        waiting.append(f"{text}, {system}, {minutes} minutes: later rungs and {len(SEEDS)} final trainings")
+        waiting.append(f"{text}, {system}, {minutes} minutes: later rungs and final trainings")
     else:
-        found += [Piece("tuned", text, system, search.winner, minutes, seed=seed) for seed in SEEDS]
+        seeds = SEEDS if text != "be" or not _is_far_behind(system, results) else SEEDS[:1]
+        found += [Piece("tuned", text, system, search.winner, minutes, seed=seed) for seed in seeds]
 
 
 def curve_settings(text: str, results: Results) -> list[Recipe]:
-    """Return the settings a curve over the amount of text tries: the best of three sizes at the longest budget, with dropout."""
-    search = ladder(text, CURVE_SYSTEM, MINUTES[-1], results)
-    if search.winner is None:
-        return []
-    found = {(recipe.width, recipe.layers): recipe for recipe in reversed(search.ranked)}
-    best_first = sorted(found.values(), key=search.ranked.index)[:3]
-    return [replace(recipe, dropout=0.2) for recipe in best_first]
+    """Return the settings a curve over the amount of text tries: the best at the longest budget, with and without dropout."""
+    winner = ladder(text, CURVE_SYSTEM, MINUTES[-1], results).winner
+    return [winner, _other_dropout(winner)] if winner else []
 
 
 def curve_search(text: str, settings: list[Recipe], results: Results) -> tuple[list[Piece], tuple[Recipe, int] | None]:

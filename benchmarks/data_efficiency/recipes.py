@@ -103,13 +103,13 @@ def _bellm() -> list[Recipe]:
     ]  # fmt: skip
 
 
-def _nanogpt(base: Recipe) -> list[Recipe]:
-    found = []
+def _nanogpt() -> list[Recipe]:
+    found, base = [], NANOGPT_BPE
     for (width, layers), heads in _SIZES.items():
         for rate in (1e-3, 3e-3) if width < 384 else (1e-3,):
             for dropout in (0.2, 0.0):
                 shape = {"width": width, "layers": layers, "heads": heads, "learning_rate": rate, "dropout": dropout}
-                found.append(replace(base, batch=8, vocabulary=base.vocabulary and 4096, **shape))
+                found.append(replace(base, batch=8, vocabulary=4096, **shape))
     middle = next(recipe for recipe in found if recipe.width == 192 and recipe.learning_rate == 3e-3 and recipe.dropout)
     small, smaller = (
         next(recipe for recipe in found if recipe.width == width and recipe.learning_rate == 3e-3 and not recipe.dropout)
@@ -119,7 +119,19 @@ def _nanogpt(base: Recipe) -> list[Recipe]:
     found += [replace(middle, batch=16), replace(middle, context=128), tiny]
     # What did best at the end of a row is tried beyond it.
     found += [replace(recipe, learning_rate=6e-3) for recipe in (middle, small, smaller, tiny)]
-    return found + ([replace(middle, vocabulary=2048), replace(middle, vocabulary=8192)] if base.vocabulary else [])
+    return [*found, replace(middle, vocabulary=2048), replace(middle, vocabulary=8192)]
+
+
+def _nanogpt_char() -> list[Recipe]:
+    """What does well with subwords, and some of their neighbours."""
+    shapes = [(64, 4, 4), (96, 4, 4), (128, 4, 4), (192, 5, 6), (256, 6, 8)]
+    found = [
+        replace(NANOGPT_CHAR, batch=8, width=width, layers=layers, heads=heads, learning_rate=rate, dropout=0.0)
+        for width, layers, heads in shapes
+        for rate in ((3e-3, 6e-3) if width < 128 else (1e-3, 3e-3))
+    ]
+    middle = next(recipe for recipe in found if recipe.width == 192 and recipe.learning_rate == 3e-3)
+    return [*found, replace(middle, dropout=0.2), replace(middle, context=128)]
 
 
 def _babyllama() -> list[Recipe]:
@@ -137,6 +149,6 @@ def _goldfish() -> list[Recipe]:
 
 
 GRIDS = {
-    "bellm": _bellm(), "nanogpt-char": _nanogpt(NANOGPT_CHAR), "nanogpt-bpe": _nanogpt(NANOGPT_BPE), "babyllama": _babyllama(),
+    "bellm": _bellm(), "nanogpt-char": _nanogpt_char(), "nanogpt-bpe": _nanogpt(), "babyllama": _babyllama(),
     "goldfish": _goldfish(),
 }  # fmt: skip

@@ -259,6 +259,32 @@ def test_a_ladder_drops_the_hopeless_and_ends_with_the_best() -> None:
     assert found.winner.learning_rate == min(recipe.learning_rate for recipe in GRIDS["goldfish"])
 
 
+def test_a_peer_far_behind_on_be_is_trained_with_the_best_of_its_first_rung_at_both_budgets() -> None:
+    rungs = [Piece("search", "be", system, recipe, 5, 0.25) for system, grid in GRIDS.items() for recipe in grid]
+    results = results_of(rungs)
+    for piece in rungs:
+        if piece.system == "bellm":
+            results[piece.name]["validation_bits_per_byte"] += 0.5
+    behind, near = (ladder("be", system, 5, results) for system in ("bellm", "nanogpt-char"))
+    assert near.winner is None
+    assert {piece.fraction for piece in behind.pieces} == {0.25}
+    assert behind.winner == min(GRIDS["bellm"], key=lambda recipe: recipe.learning_rate)
+    finals = [piece for piece in all_pieces(results)[0] if piece.system == "bellm" and piece.kind == "tuned"]
+    assert [(piece.minutes, piece.seed, piece.recipe) for piece in finals] == [(5, 1, behind.winner), (20, 1, behind.winner)]
+
+
+def test_a_longer_budget_is_searched_from_the_best_size_up_with_and_without_dropout() -> None:
+    results: dict = {}
+    while (found := ladder("be", "nanogpt-bpe", 5, results)).winner is None:
+        results |= results_of(found.pieces)
+    longer = [piece.recipe for piece in ladder("be", "nanogpt-bpe", 20, results).pieces if piece.recipe]
+    assert {piece.fraction for piece in ladder("be", "nanogpt-bpe", 20, results).pieces} == {0.5}
+    widths = sorted({recipe.width for recipe in longer})
+    assert longer[0] == found.winner
+    assert widths[0] == found.winner.width < widths[1] < widths[2]
+    assert {(recipe.width, recipe.dropout > 0) for recipe in longer[1:]} == {(width, on) for width in widths[1:] for on in (True, False)}
+
+
 def test_the_list_grows_until_every_text_has_its_final_trainings() -> None:
     results: dict = {}
     for _ in range(40):
@@ -284,8 +310,8 @@ def test_a_curve_trains_longer_only_while_that_gains() -> None:
         assert best is None
         results[found[-1].name] = {"validation_bits_per_byte": bits}
     found, best = curve_search("be", [recipe], results)
-    assert [piece.epochs for piece in found] == [5, 10, 20]
-    assert best == (recipe, 10)
+    assert [piece.epochs for piece in found] == [10, 20, 40]
+    assert best == (recipe, 20)
 
 
 def test_counting_pieces_are_scored_on_the_same_documents_and_their_looks_are_noted(place: Place, tmp_path: Path) -> None:
