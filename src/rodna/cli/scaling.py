@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rodna.core.artifact import Artifact
-from rodna.core.workspace import Stage, Workspace
+from rodna.core.workspace import Result, Stage, Workspace
 
 if TYPE_CHECKING:
     from rodna.cli.project import Project
@@ -29,19 +29,19 @@ def existing_fit(project: "Project", workspace: Workspace, *, corpus: str, token
         corpus: digest.
         tokenizer: digest.
     """
-
-    def nothing(out: Path) -> Artifact:
-        raise NotImplementedError
-
-    return scaling_stage(project, corpus=corpus, tokenizer=tokenizer, make=nothing).existing(workspace)
+    return Result(**_identity(project, corpus=corpus, tokenizer=tokenizer)).existing(workspace)
 
 
 def scaling_stage(project: "Project", *, corpus: str, tokenizer: str, make: Callable[[Path], Artifact]) -> Stage:
     """Return the stage whose result is a fit for this text and these settings."""
+    return Stage(**_identity(project, corpus=corpus, tokenizer=tokenizer), make=make)
+
+
+def _identity(project: "Project", *, corpus: str, tokenizer: str) -> dict[str, Any]:
     from rodna.plan.fit import FORMAT_VERSION, KIND
 
     inputs = {"corpus": corpus, "tokenizer": tokenizer}
-    return Stage(kind=KIND, name=project.name, format_version=FORMAT_VERSION, inputs=inputs, config=fit_settings(project), make=make)
+    return {"kind": KIND, "name": project.name, "format_version": FORMAT_VERSION, "inputs": inputs, "config": fit_settings(project)}
 
 
 def fit_settings(project: "Project") -> dict[str, Any]:

@@ -73,18 +73,14 @@ class Workspace:
 
 
 @dataclass(frozen=True)
-class Stage:
-    """One step of the pipeline: what it needs, and the function that makes it.
-
-    `digest` identifies the result before it exists, so that an unchanged stage can be skipped.
-    """
+class Result:
+    """An artifact known by what it depends on, whether or not it exists: `digest` identifies it before it is made."""
 
     kind: str
     name: str
     format_version: int
     inputs: Mapping[str, Artifact | str]
     config: BaseModel | Mapping[str, Any]
-    make: Callable[[Path], Artifact]
 
     @property
     def digest(self) -> str:
@@ -92,11 +88,11 @@ class Stage:
         return digest_of(self.kind, format_version=self.format_version, inputs=inputs, config=self.config)
 
     def out(self, workspace: Workspace) -> Path:
-        """Return the folder its result has or will have."""
+        """Return the folder it has or will have."""
         return workspace.artifact_path(self.kind, self.name, self.digest)
 
     def existing(self, workspace: Workspace) -> Artifact | None:
-        """Return the result if it is complete.
+        """Return it if it is complete.
 
         Raises:
             ArtifactError: it is there but damaged.
@@ -108,6 +104,13 @@ class Stage:
         if artifact.digest != self.digest:
             raise damaged(path, f"its manifest has the digest {artifact.digest[:8]}, its place is that of {self.digest[:8]}")
         return artifact
+
+
+@dataclass(frozen=True)
+class Stage(Result):
+    """One step of the pipeline: a result, and the function that makes it. An unchanged stage can be skipped."""
+
+    make: Callable[[Path], Artifact]
 
     def run(self, workspace: Workspace) -> Artifact:
         """Return the existing result, or make it."""
