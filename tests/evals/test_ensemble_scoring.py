@@ -13,6 +13,7 @@ from rodna.data.tokens import Tokens
 from rodna.evals.config import EvalConfig
 from rodna.evals.data import EvaluationData
 from rodna.evals.evaluate import open_model
+from rodna.evals.likelihood.encoding import Encoded
 from rodna.evals.likelihood.scoring import document_nats
 from rodna.evals.models.ensemble import EnsembleModel, evaluate
 from rodna.evals.models.model import DecoderModel, LanguageModel
@@ -21,6 +22,7 @@ from rodna.models.config import ModelConfig
 from rodna.models.decoder import Decoder
 from rodna.models.ensemble import Ensemble
 from rodna.models.generate import Sampling
+from rodna.models.ngram import NgramModel, Weighted, mixed_nats
 from rodna.tokenizer.tokenizer import Tokenizer
 
 VOCABULARY, END = 257, 256
@@ -177,3 +179,45 @@ def test_a_single_model_has_no_gain_to_be_measured(members, tokens, tokenizer):
     data = EvaluationData("be", [], tokens, train=[], train_bytes=0, validation=[])
 
     assert evaluate(DecoderModel(members[0], tokenizer), data, EvalConfig()).results == []
+
+
+@pytest.fixture(scope="module")
+def counted(tokens):
+    return Weighted(NgramModel.count(tokens, order=3), 0.3)
+
+
+def test_counts_are_mixed_in_token_by_token_in_documents_and_after_contexts(members, counted, tokenizer):
+    plain, mixed = EnsembleModel(Ensemble(members), tokenizer), EnsembleModel(Ensemble(members, counted=counted), tokenizer)
+    texts = ["abc", "", "seven"]
+    found = mixed.score_documents(texts)
+    encoded = [[*tokenizer.encode(text), END] for text in texts]
+    for text, score, own in zip(texts, found, encoded, strict=True):
+        stream = torch.tensor([END, *own[:-1]])
+        counts = counted.model.nats(counted.model.contexts(stream[None]), torch.tensor(own)).numpy()
+        # The plain ensemble's cost of each token: that of the document up to it, less that of the document before it.
+        upto = [plain._score([Encoded((END,), own[: place + 1])])[0].nats for place in range(len(own))]
+        expected = mixed_nats(counts, np.diff([0.0, *upto]), 0.3).sum()
+        assert score.nats == pytest.approx(expected, rel=1e-4), text
+    after = mixed.score(["ab"], ["cd"])[0]
+    pair = Encoded(tokenizer.encode("ab"), tokenizer.encode("cd"))
+    stepwise = [plain._score([Encoded(pair.context, pair.continuation[: place + 1])])[0].nats for place in range(len(pair.continuation))]
+    context = torch.tensor([[*pair.context, *pair.continuation[:-1]]])
+    counts = counted.model.nats(counted.model.contexts(context)[len(pair.context) - 1 :], torch.tensor(list(pair.continuation))).numpy()
+    assert after.nats == pytest.approx(mixed_nats(counts, np.diff([0.0, *stepwise]), 0.3).sum(), rel=1e-4)
+
+
+def test_counts_have_a_row_of_their_own_and_are_weighed_by_a_split(members, counted, tokenizer, tokens):
+    model = EnsembleModel(Ensemble(members, counted=counted), tokenizer)
+    nats = model.all_document_nats(tokens)
+    data = EvaluationData("be", [], tokens, train=[], train_bytes=0, validation=[])
+    results = {(found.task, found.metric): found for found in evaluate(model, data, EvalConfig()).results}
+
+    own = results["counted", "bits_per_byte"]
+    assert own.value == pytest.approx(counted.model.token_nats(tokens).sum() / math.log(2) / tokens.num_bytes)
+    assert own.detail == {"order": 3, "ngrams": counted.model.num_ngrams, "weight": 0.3}
+    assert model.description["counted_ngrams"] == counted.model.num_ngrams
+    fitted = EnsembleModel(Ensemble(members), tokenizer).fit_weight(counted.model, tokens)
+    best = EnsembleModel(Ensemble(members, counted=fitted), tokenizer).all_document_nats(tokens)
+    # Counts of the very text that is scored know nearly all of it.
+    assert fitted.weight > 0.5
+    assert best.ensemble_S.sum() < nats.ensemble_S.sum()

@@ -14,6 +14,7 @@ from rodna.core.files import write_json
 from rodna.models.checkpoint import save
 from rodna.models.config import ModelConfig
 from rodna.models.decoder import Decoder
+from rodna.models.ngram import FILE
 from rodna.train.distill_stage import DISTILLATION, check_teachers
 from rodna.train.identity import teacher_fingerprint
 from rodna.train.members import ENSEMBLE, member_folders
@@ -154,6 +155,41 @@ def test_a_cache_of_the_whole_vocabulary_gives_the_student_that_living_teachers_
         torch.testing.assert_close(weights(cached.path)[name], tensor, rtol=0.02, atol=2e-3)
     summary = read(cached, "training.json")["distillation"]["cache"]
     assert summary["mass_mean"] == pytest.approx(1.0)
+
+
+def test_counted_ngrams_are_weighed_beside_the_members_and_measured_with_them(bench: Bench):
+    made, plain = bench.ensemble(ngram_order=3), bench.ensemble()
+    found = read(made, ENSEMBLE)
+
+    assert found["counted"]["order"] == 3
+    assert 0 < found["counted"]["weight"] < 1
+    # In these documents every token follows from the one before: counts know it better than members after eight steps.
+    assert found["counted"]["bits_per_byte"] < read(plain, ENSEMBLE)["bits_per_byte"]
+    assert found["bits_per_byte"] < read(plain, ENSEMBLE)["bits_per_byte"]
+    assert (made.path / FILE).is_file()
+    assert not (plain.path / FILE).exists()
+
+
+def test_one_model_and_counts_are_an_ensemble(bench: Bench):
+    found = read(bench.ensemble(members=1, ngram_order=2, split_over=1), ENSEMBLE)
+
+    assert found["bits_per_byte"] < found["members"][0]["bits_per_byte"]
+    with pytest.raises(ValueError, match="set ngram_order to mix it with counts"):
+        bench.ensemble(members=1, split_over=1)
+
+
+def test_a_student_learns_from_counts_too_living_or_cached(bench: Bench):
+    counted = bench.ensemble(ngram_order=3)
+    live, cached = bench.student(counted), bench.student(counted, cache_top_k=VOCABULARY)
+
+    assert read(live, DISTILLATION)["teachers_bits_per_byte"] == pytest.approx(read(counted, ENSEMBLE)["bits_per_byte"], 1e-4)
+    assert not same_weights(live.path, bench.student(bench.ensemble()).path)
+    logs = [
+        [json.loads(line) for line in (made.path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()] for made in (live, cached)
+    ]
+    divergences = [[record["divergence"] for record in log if "divergence" in record] for log in logs]
+    assert divergences[0]
+    assert divergences[1] == pytest.approx(divergences[0], rel=1e-3)
 
 
 def test_a_second_student_finds_what_the_teachers_said_of_the_same_text(bench: Bench):

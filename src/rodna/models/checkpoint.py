@@ -54,7 +54,7 @@ def save(folder: Path, decoder: Decoder, tokenizer_folder: Path) -> None:
     dtype = str(decoder.embedding.weight.dtype).removeprefix("torch.")
     with explain_disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        _write_weights(folder / WEIGHTS, tensors)
+        write_tensors(folder / WEIGHTS, tensors)
         if all((tokenizer_folder / name).is_file() for name in TOKENIZER_FILES):
             for name in TOKENIZER_FILES:
                 _copy(tokenizer_folder / name, folder / name)
@@ -211,7 +211,12 @@ def _check_vocabulary(tokenizer: Tokenizer, config: ModelConfig, *, where: str) 
         )  # fmt: skip
 
 
-def _write_weights(path: Path, tensors: dict[str, Tensor]) -> None:
+def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write a safetensors file that appears whole or not at all.
+
+    Raises:
+        OSError: the disk is full or cannot be written.
+    """
     temporary = temporary_name(path)
     try:
         # One key only: several come out in any order, and equal weights would not be equal files.

@@ -26,7 +26,7 @@ from rodna.tokenizer.tokenizer import Tokenizer
 from rodna.train.config import FORMAT_VERSION
 from rodna.train.ensemble_config import DistillConfig
 from rodna.train.identity import teacher_fingerprint, teacher_folders
-from rodna.train.members import Workbench, clear_states, member_folders, taught_by
+from rodna.train.members import Workbench, clear_states, counts_of, member_folders, taught_by
 from rodna.train.session import Job, Trained, copy_checkpoint, keep
 from rodna.train.state import RunFolder
 from rodna.train.teacher_cache import PIECE_BYTES, CacheSetup, TeacherCache
@@ -85,14 +85,17 @@ def distill(
     )
     say(f"  student of {len(teachers)} teacher{'s' if len(teachers) > 1 else ''}")
     folder = RunFolder(run, tokenizer_folder=tokenizer.path, setup=setup)
-    cache = _cache(bench, job, config, teachers, run.parent) if config.cache_top_k else None
-    student = bench.fit(job, folder, taught_by(teachers, config, device=bench.device, cache=cache))
+    # With counts, the ensemble's own folder is a teacher too.
+    sources = [*teachers, ensemble.path] if ensemble and counts_of(ensemble).is_file() else teachers
+    cache = _cache(bench, job, config, sources, run.parent) if config.cache_top_k else None
+    counted = counts_of(ensemble) if ensemble else None
+    student = bench.fit(job, folder, taught_by(teachers, config, device=bench.device, cache=cache, counted=counted))
     alone = _alone(bench, job, run / ALONE) if config.compare else None
     with artifact.create(out, kind="model", format_version=FORMAT_VERSION, inputs=inputs, config=settings, seed=job.values.seed) as draft:
         draft.counts = keep(student, draft.path)
         if alone is not None:
             copy_checkpoint(alone.checkpoint, draft.path / ALONE)
-        write_json(draft.path / DISTILLATION, _summary(bench, config, teachers, student, alone))
+        write_json(draft.path / DISTILLATION, _summary(bench, config, teachers, student, alone, counted))
     if alone is not None:
         clear_states(run / ALONE)
     return draft.result
@@ -231,12 +234,14 @@ def _check_fit(job: Job, teacher: ModelConfig, folder: Path) -> None:
         )  # fmt: skip
 
 
-def _summary(bench: Workbench, config: DistillConfig, teachers: Sequence[Path], student: Trained, alone: Trained | None) -> dict[str, Any]:
+def _summary(
+    bench: Workbench, config: DistillConfig, teachers: Sequence[Path], student: Trained, alone: Trained | None, counted: Path | None
+) -> dict[str, Any]:
     """Return what `distillation.json` holds: figures of the whole validation split, in bits per byte.
 
     The share of the gain is (alone - student) / (alone - teachers together).
     """
-    teaching = bench.scores(teachers)
+    teaching = bench.scores(teachers, counted=counted)
     folders = [student.checkpoint] + ([alone.checkpoint] if alone is not None else [])
     scores = bench.scores(folders).get("members", [None] * len(folders))
     # As the user named them: where a workspace lies is nobody's business.

@@ -142,7 +142,7 @@ class Distillation:
         if compiled != self._compiled:
             (_compile if compiled else _undo_compilation)(self.teachers)
             self._compiled = compiled
-        return _Live(self.teachers, batch.inputs_BT, self.temperature, compute_dtype)
+        return _Live(self.teachers, batch, self.temperature, compute_dtype)
 
     def weights(self, length: int, *, softcap: float = 0.0) -> Weights:
         """Return the weights for windows of some length, and a student whose logits are capped or, with 0, are not."""
@@ -153,10 +153,11 @@ class Distillation:
 class _Live:
     """Teachers that are asked while the student learns."""
 
-    def __init__(self, teachers: Ensemble, inputs_BT: Tensor, temperature: float, compute_dtype: torch.dtype) -> None:
+    def __init__(self, teachers: Ensemble, batch: Batch, temperature: float, compute_dtype: torch.dtype) -> None:
         teachers.freeze(compute_dtype)
         self._teachers, self._temperature = teachers, temperature
-        self._features = teachers.features(inputs_BT, compute_dtype=compute_dtype)
+        # What counts say of a place in the text that was counted must not come from that place.
+        self._features = teachers.features(batch.inputs_BT, compute_dtype=compute_dtype, left_out_BT=batch.targets_BT)
 
     def probabilities(self, rows: slice) -> Tensor:
         return self._teachers.probabilities(self._features, rows, temperature=self._temperature)

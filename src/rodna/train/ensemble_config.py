@@ -54,6 +54,12 @@ class EnsembleConfig(Section):
         description="What members differ in. seed: fresh weights and dropout masks; order: of the text.",
     )
     overrides: tuple[Variant, ...] = Field(default=(), description="Settings of member 1, 2, ...; there may be fewer than members.")
+    ngram_order: int = Field(
+        default=0,
+        ge=0,
+        le=8,
+        description="Count n-grams of so many tokens in the text too, and give them their share of the probability; 0: no counts.",
+    )
     chain: bool = Field(default=False, description="Each member also learns from the average of those before it.")
     share: float = Field(
         default=2 / 3, gt=0, lt=1, description="Of plan.time_budget_minutes, for all members together; the student has the rest."
@@ -65,8 +71,8 @@ class EnsembleConfig(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.members == 1:
-            raise ValueError("members: 1 model is no ensemble: give 2 or more, or 0 for none")
+        if self.members == 1 and not self.ngram_order:
+            raise ValueError("members: 1 model is no ensemble: give 2 or more, 0 for none, or set ngram_order to mix it with counts")
         if len(self.overrides) > self.members:
             raise ValueError(f"overrides: {len(self.overrides)} are given for {self.members} members: raise members, or leave some out")
         if self.members and not self.vary and len({variant.model_dump_json() for variant in self.all_overrides}) < self.members:
@@ -110,7 +116,7 @@ class DistillConfig(Section):
 
 def wants_ensemble(ensemble: EnsembleConfig) -> bool:
     """Return whether members are to be trained."""
-    return ensemble.members >= 2
+    return ensemble.members >= 1
 
 
 def wants_student(ensemble: EnsembleConfig, distill: DistillConfig) -> bool:

@@ -7,6 +7,7 @@ A member's folder is named after all that decides its weights, so a finished one
 """
 
 import json
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ from rodna.evals.models.ensemble import EnsembleModel
 from rodna.models import checkpoint
 from rodna.models.decoder import Decoder
 from rodna.models.ensemble import load_ensemble
+from rodna.models.ngram import FILE, NgramModel, Weighted
+from rodna.models.ngram import load as load_counted
+from rodna.models.ngram import save as save_counted
 from rodna.plan.config import PlanConfig
 from rodna.plan.flops import flops_per_token
 from rodna.plan.hardware import Machine, describe_machine
@@ -39,6 +43,8 @@ from rodna.train.variants import member_jobs
 
 MEMBER_FORMAT_VERSION = 1
 ENSEMBLE = "ensemble.json"
+UNFITTED_WEIGHT = 0.3
+"""Of counts, where there is no validation text to choose it by."""
 
 
 @dataclass(frozen=True)
@@ -93,16 +99,37 @@ class Workbench:
     def device(self) -> str:
         return self.machine.device
 
-    def scores(self, folders: Sequence[Path]) -> dict[str, Any]:
-        """Return the bits per byte of the validation split under the average of some checkpoints, and under each alone."""
-        ensemble, tokenizer = load_ensemble(folders, device=self.device)
-        dtype = torch.float32 if self.machine.bf16 == "none" or self.plan.train.get("precision") == "fp32" else torch.bfloat16
-        validation = Tokens.open(self.tokens.path, "validation")
+    def scores(self, folders: Sequence[Path], *, counted: Path | None = None) -> dict[str, Any]:
+        """Return the bits per byte of the validation split under the average of some checkpoints, and under each alone.
+
+        Args:
+            folders: of the checkpoints.
+            counted: a file of counted n-grams that are mixed in, where it exists.
+        """
+        model, validation = self._opened(folders, counted), Tokens.open(self.tokens.path, "validation")
         if not validation.num_tokens:
             return {}
-        nats = EnsembleModel(ensemble, tokenizer, compute_dtype=dtype).all_document_nats(validation)
+        nats = model.all_document_nats(validation)
         together, alone = nats.bits_per_byte(validation.num_bytes)
-        return {"ensemble": together, "members": alone}
+        found: dict[str, Any] = {"ensemble": together, "members": alone}
+        if nats.counted_S is not None:
+            found["counted"] = float(nats.counted_S.sum()) / math.log(2) / validation.num_bytes
+        return found
+
+    def count(self, folders: Sequence[Path], *, order: int) -> Weighted:
+        """Count the n-grams of the train split, and weigh them beside some checkpoints by the validation split."""
+        counts, validation = (
+            NgramModel.count(Tokens.open(self.tokens.path, "train"), order=order),
+            Tokens.open(self.tokens.path, "validation"),
+        )
+        if not validation.num_tokens:
+            return Weighted(counts, UNFITTED_WEIGHT)
+        return self._opened(folders).fit_weight(counts, validation)
+
+    def _opened(self, folders: Sequence[Path], counted: Path | None = None) -> EnsembleModel:
+        ensemble, tokenizer = load_ensemble(folders, device=self.device, counted=counted)
+        dtype = torch.float32 if self.machine.bf16 == "none" or self.plan.train.get("precision") == "fp32" else torch.bfloat16
+        return EnsembleModel(ensemble, tokenizer, compute_dtype=dtype)
 
 
 def train_ensemble(
@@ -151,7 +178,11 @@ def train_ensemble(
     ) as draft:
         for number, member in enumerate(members, 1):
             copy_checkpoint(member.path, draft.path / member_name(number))
-        summary = _summary(bench, jobs, members, bench.scores([member.path for member in members]))
+        folders, counted = [member.path for member in members], draft.path / FILE
+        if config.ngram_order:
+            say(f"  counting n-grams of up to {config.ngram_order} tokens")
+            save_counted(counted, bench.count(folders, order=config.ngram_order))
+        summary = _summary(bench, jobs, members, bench.scores(folders, counted=counted), counted)
         write_json(draft.path / ENSEMBLE, summary)
         draft.counts = {"members": len(members), **{key: summary[key] for key in ("parameters", "seconds", "bits_per_byte", "gain")}}
     return draft.result
@@ -226,11 +257,13 @@ def clear_states(run: Path) -> None:
         shutil.rmtree(state, ignore_errors=True)
 
 
-def taught_by(folders: Sequence[Path], config: DistillConfig, *, device: str, cache: TeacherCache | None = None) -> MakeLesson:
-    """Return what makes a lesson of teachers: they are opened only when the training begins."""
+def taught_by(
+    folders: Sequence[Path], config: DistillConfig, *, device: str, cache: TeacherCache | None = None, counted: Path | None = None
+) -> MakeLesson:
+    """Return what makes a lesson of teachers, and of counts where there is a file of them: all are opened only when the training begins."""
 
     def make(decoder: Decoder, job: Job, dtype: torch.dtype) -> Lesson:
-        teachers = load_ensemble(folders, average=config.average, device=device)[0]
+        teachers = load_ensemble(folders, average=config.average, device=device, counted=counted)[0]
         lesson = Distillation(teachers, temperature=config.temperature, alpha=config.alpha, loss=config.loss, cache=cache)
         return Lesson(
             lesson, lesson.flops_per_token(job.model.context_length), end=lesson.close, summary=lambda: {"distillation": lesson.summary()}
@@ -239,7 +272,14 @@ def taught_by(folders: Sequence[Path], config: DistillConfig, *, device: str, ca
     return make
 
 
-def _summary(bench: Workbench, jobs: Sequence[Job], members: Sequence[Artifact], scores: Mapping[str, Any]) -> dict[str, Any]:
+def counts_of(ensemble: Artifact) -> Path:
+    """Return where an ensemble's artifact has its counted n-grams, if it has any."""
+    return ensemble.path / FILE
+
+
+def _summary(
+    bench: Workbench, jobs: Sequence[Job], members: Sequence[Artifact], scores: Mapping[str, Any], counted: Path
+) -> dict[str, Any]:
     """Return what `ensemble.json` holds. The gain is that over the mean of the members, in bits per byte."""
     figures = [json.loads((member.path / "training.json").read_text(encoding="utf-8")) for member in members]
     alone = scores.get("members", [None] * len(members))
@@ -253,8 +293,13 @@ def _summary(bench: Workbench, jobs: Sequence[Job], members: Sequence[Artifact],
         }
         for number, (job, member, figure, bits) in enumerate(zip(jobs, members, figures, alone, strict=True), 1)
     ]  # fmt: skip
+    counts = {}
+    if counted.is_file():
+        model, weight = load_counted(counted)
+        counts = {"counted": {"order": model.order, "ngrams": model.num_ngrams, "weight": weight, "bits_per_byte": scores.get("counted")}}
     return {
         "members": rows,
+        **counts,
         "split": "validation",
         "mean_bits_per_byte": mean,
         "bits_per_byte": scores.get("ensemble"),

@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 
 from rodna.core.errors import EvaluationError
-from rodna.data.windows import EvaluationWindows
 from rodna.evals.bootstrap import ratio_interval
 from rodna.evals.config import EvalConfig
 from rodna.evals.data import EvaluationData
@@ -25,6 +24,7 @@ from rodna.evals.likelihood.scoring import continuation_nats, split_windows, sum
 from rodna.evals.models.model import LanguageModel, Score, describe_tokenizer
 from rodna.evals.result import Direction, Evaluation, Result
 from rodna.models.ensemble import Ensemble, EnsembleEngine
+from rodna.models.ngram import NgramModel, Weighted, best_weight, mixed_nats
 
 if TYPE_CHECKING:
     from rodna.data.tokens import Tokens
@@ -41,12 +41,14 @@ class EnsembleNats:
     """What documents cost.
 
     Attributes:
-        ensemble_S: nats of each document under the averaged probabilities.
+        ensemble_S: nats of each document under the averaged probabilities, mixed with those of the counts where there are any.
         members_MS: under each member alone.
+        counted_S: under the counts alone; None where there are none.
     """
 
     ensemble_S: NDArray[np.float64]
     members_MS: NDArray[np.float64]
+    counted_S: NDArray[np.float64] | None = None
 
     def bits_per_byte(self, num_bytes: int) -> tuple[float, list[float]]:
         """Return the ensemble's and each member's."""
@@ -92,7 +94,7 @@ class EnsembleModel:
         self.ensemble, self.tokenizer, self.where = ensemble, tokenizer, where
         self.stride, self.batch_size, self.compute_dtype = stride, batch_size, compute_dtype
         self.processes = processes
-        self._scored: tuple[Tokens, EnsembleNats] | None = None
+        self._read: tuple[Tokens, NDArray[np.float64], NDArray[np.float64]] | None = None
 
     def document_nats(self, tokens: "Tokens") -> NDArray[np.float64]:
         """Return what each document of a split costs, its end included."""
@@ -103,12 +105,12 @@ class EnsembleModel:
 
         The same split asked for again is not scored again.
         """
-        if self._scored is None or self._scored[0] is not tokens:
-            windows = [
-                split_windows(tokens, context_length=member.config.context_length, stride=self.stride) for member in self.ensemble.members
-            ]
-            self._scored = tokens, self._nats(tokens, windows)
-        return self._scored[1]
+        nats_N, members_MS = self._members_nats(tokens)
+        if self.ensemble.counted is None:
+            return EnsembleNats(sum_documents(nats_N, tokens), members_MS)
+        model, weight = self.ensemble.counted
+        counted_N = model.token_nats(tokens)
+        return EnsembleNats(sum_documents(mixed_nats(counted_N, nats_N, weight), tokens), members_MS, sum_documents(counted_N, tokens))
 
     @cached_property
     def readers(self) -> list[Reader | ReaderPool]:
@@ -129,6 +131,7 @@ class EnsembleModel:
             "members": len(members),
             "parameters": sum(config.num_parameters for config in members),
             "context_length": min(config.context_length for config in members),
+            "counted_ngrams": self.ensemble.counted.model.num_ngrams if self.ensemble.counted else 0,
             "tokenizer": describe_tokenizer(self.tokenizer),
         }
 
@@ -146,9 +149,19 @@ class EnsembleModel:
         scores: list[Score] = []
         for index in range(len(pairs)):
             log_total = np.logaddexp.reduce([-nats[index] for nats, _ in found], axis=0)
-            nats_N = math.log(len(found)) - log_total
+            nats_N = self._mix(pairs[index], math.log(len(found)) - log_total)
             scores.append(Score(float(nats_N.sum()), len(nats_N), any(cut[index] for _, cut in found)))
         return scores
+
+    def _mix(self, pair: Encoded, nats_N: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Give the counts their share of the probability of a continuation's tokens."""
+        if self.ensemble.counted is None or not len(nats_N):
+            return nats_N
+        model, weight = self.ensemble.counted
+        before = [*pair.context[-model.order :], *pair.continuation[:-1]]
+        contexts_NJ = model.contexts(torch.tensor([before], device=model.device))[-len(nats_N) :]
+        counted_N = model.nats(contexts_NJ, torch.tensor(list(pair.continuation), device=model.device)).cpu().numpy()
+        return mixed_nats(counted_N, nats_N, weight)
 
     def generate(self, prompts: Sequence[str], sampling: "Sampling") -> list[str]:
         """Return what the ensemble writes after each prompt."""
@@ -159,16 +172,24 @@ class EnsembleModel:
         engine = EnsembleEngine(self.ensemble, num_tokens=num_tokens, num_slots=slots)
         return generate(engine, self.tokenizer, prompts, sampling)
 
-    def _nats(self, tokens: "Tokens", windows: Sequence[EvaluationWindows]) -> EnsembleNats:
-        log_total_N: NDArray[np.float64] | None = None
-        alone: list[NDArray[np.float64]] = []
-        for member, own in zip(self.ensemble.members, windows, strict=True):
-            nats_N = token_nats(member, own, batch_size=self.batch_size, compute_dtype=self.compute_dtype)
-            alone.append(sum_documents(nats_N, tokens))
-            log_total_N = -nats_N if log_total_N is None else np.logaddexp(log_total_N, -nats_N, out=log_total_N)
-        assert log_total_N is not None
-        # A token that is not scored costs every member 0, and so, but for rounding, their mean.
-        return EnsembleNats(sum_documents(math.log(len(alone)) - log_total_N, tokens), np.stack(alone))
+    def fit_weight(self, counts: NgramModel, tokens: "Tokens") -> Weighted:
+        """Return counts with the weight under which a split, by convention `validation`, costs the ensemble's members least with them."""
+        nats_N, _ = self._members_nats(tokens)
+        return Weighted(counts, best_weight(counts.token_nats(tokens), nats_N))
+
+    def _members_nats(self, tokens: "Tokens") -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return what each token costs the members' average (N,), and each document each member (M, S); every member is run once."""
+        if self._read is None or self._read[0] is not tokens:
+            log_total_N = np.full(tokens.num_tokens, -np.inf)
+            alone: list[NDArray[np.float64]] = []
+            for member in self.ensemble.members:
+                windows = split_windows(tokens, context_length=member.config.context_length, stride=self.stride)
+                nats_N = token_nats(member, windows, batch_size=self.batch_size, compute_dtype=self.compute_dtype)
+                alone.append(sum_documents(nats_N, tokens))
+                log_total_N = np.logaddexp(log_total_N, -nats_N, out=log_total_N)
+            # A token that is not scored costs every member 0, and so, but for rounding, their mean.
+            self._read = tokens, math.log(len(alone)) - log_total_N, np.stack(alone)
+        return self._read[1:]
 
 
 def evaluate(model: LanguageModel, data: EvaluationData, config: EvalConfig) -> Evaluation:
@@ -199,6 +220,10 @@ def evaluate(model: LanguageModel, data: EvaluationData, config: EvalConfig) -> 
         rate(f"member:{number + 1}", "bits_per_byte", own_S, {"parameters": member.config.num_parameters})
         for number, (own_S, member) in enumerate(zip(members_MS, model.ensemble.members, strict=True))
     ]
+    counted = model.ensemble.counted
+    if counted is not None and nats.counted_S is not None:
+        detail = {"order": counted.model.order, "ngrams": counted.model.num_ngrams, "weight": counted.weight}
+        results.append(rate("counted", "bits_per_byte", nats.counted_S / math.log(2), detail))
     members = {"members": len(members_MS)}
     results.append(rate("ensemble", "gain_over_mean_member", members_MS.mean(0) - bits_S, members))
     results.append(rate("ensemble", "gain_over_best_member", members_MS[best] - bits_S, {**members, "best": best + 1}))
