@@ -11,7 +11,7 @@ from tiny_models import CONFIGS
 from rodna.core.errors import ArtifactError, ModelError
 from rodna.data.tokens import Tokens
 from rodna.models.ensemble import Ensemble, EnsembleEngine
-from rodna.models.ngram import FILE, NgramModel, Weighted, best_weight, load, mixed_nats, save
+from rodna.models.ngram import FILE, NOTHING_LEFT_OUT, NgramModel, Weighted, best_weight, load, mixed_nats, save
 
 VOCABULARY, END = 6, 5
 
@@ -97,6 +97,21 @@ def test_a_place_that_is_left_out_counts_nowhere(documents, order):
         without = Slow(events[:place] + events[place + 1 :], order, discounts)
         expected = [without.probability(events[place][0], other) for other in range(VOCABULARY)]
         torch.testing.assert_close(found[place], torch.tensor(expected), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("order", [1, 3])
+def test_drawn_tokens_are_as_frequent_as_they_are_probable(documents, order):
+    model, number = NgramModel.count(make_tokens(documents), order=order), 40_000
+    stream = torch.tensor([token for document in documents for token in (*document, END)])
+    contexts = model.contexts(torch.cat([torch.tensor([END]), stream[:-1]])[None])
+    chances = torch.Generator().manual_seed(0)
+    for place in range(0, len(stream), 17):
+        for left_out in (torch.tensor([NOTHING_LEFT_OUT]), stream[place : place + 1]):
+            expected = model.probabilities(contexts[place : place + 1], left_out)[0]
+            rows = contexts[place : place + 1].expand(number, -1)
+            drawn = model.sample(rows, left_out.expand(number), torch.rand(number, order + 1, generator=chances, dtype=torch.float64))
+            found = drawn.bincount(minlength=VOCABULARY) / number
+            assert ((found - expected).abs() < 4 * (expected / number).sqrt() + 1e-3).all(), place
 
 
 def test_a_split_costs_what_its_documents_cost_by_themselves(documents):

@@ -1,18 +1,22 @@
-"""Tokens beyond the next one, and masked text: against plain sums over positions."""
+"""Tokens beyond the next one, drawn ones, and masked text: against plain sums over positions."""
 
 import json
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.train.stage_bench import VOCABULARY
 
 from rodna.data.batches import IGNORE, Batch
+from rodna.data.tokens import Tokens
 from rodna.models.decoder import Decoder, Masking
+from rodna.models.ngram import NgramModel
 from rodna.train import objectives
 from rodna.train.objectives import chunked_linear_loss, linear_cross_entropy, next_token
 from rodna.train.runtime import compile_decoder, eager, undo_compilation
-from rodna.train.several_targets import FUTURE_UNTIL, SeveralTargets, build_objective, score_columns, uniform
+from rodna.train.several_targets import FUTURE_UNTIL, SeveralTargets, build_objective, count_for, score_columns, uniform
 
 LENGTH = 16
 
@@ -34,6 +38,16 @@ def make_batch(first_slot=0, rows=4):
     return Batch(tokens[:, :-1], tokens[:, 1:].clone(), documents.clone(), torch.arange(first_slot, first_slot + rows))
 
 
+def text_of(batch):
+    """The rows of a batch as documents."""
+    rows = torch.cat([batch.inputs_BT, batch.targets_BT[:, -1:]], 1)
+    return Tokens(rows.flatten().numpy(), np.arange(len(rows) + 1) * (LENGTH + 1), np.full(len(rows), LENGTH), 0, VOCABULARY)
+
+
+def counts_of(batch):
+    return NgramModel.count(text_of(batch), order=3)
+
+
 def rows_of(batch, start, end):
     return Batch(*(part[start:end] for part in batch))
 
@@ -47,6 +61,8 @@ def test_settings_that_ask_for_nothing_more_learn_the_next_token(values, decoder
     assert build_objective(values, decoder) is next_token
     assert isinstance(build_objective(values.model_copy(update={"future_tokens": 2}), decoder), SeveralTargets)
     assert isinstance(build_objective(values.model_copy(update={"masked_share": 0.5}), decoder), SeveralTargets)
+    assert isinstance(build_objective(values.model_copy(update={"counted_share": 0.5}), decoder, counts_of(make_batch())), SeveralTargets)
+    assert count_for(values, text_of(make_batch()), torch.device("cpu")) is None
 
 
 @pytest.mark.parametrize("step", [0, 3, 6, 11])
@@ -129,10 +145,35 @@ def test_future_tokens_are_of_causal_rows_only(values, decoder):
     torch.testing.assert_close(both.nats - one.nats, alone.nats - plain.nats, rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("changes", [{"future_tokens": 3}, {"masked_share": 0.5}, {"future_tokens": 2, "masked_share": 0.25}])
+def test_drawn_tokens_teach_on_average_what_the_counts_say_of_other_places(values, decoder):
+    values, batch = values.model_copy(update={"counted_share": 0.25, "batch_size": 4}), make_batch()
+    batch.targets_BT[2, 3] = IGNORE
+    counts = counts_of(make_batch())
+    objective = SeveralTargets(values, decoder, counts)
+    with torch.no_grad():
+        scores = log_probabilities(decoder, batch).flatten(0, 1)
+        losses = [objective(decoder, batch._replace(slot_B=batch.slot_B + 4 * draw), compute_dtype=torch.float32) for draw in range(300)]
+    scored, targets = (batch.targets_BT != IGNORE).flatten(), batch.targets_BT.flatten()
+    said = torch.zeros_like(scores)
+    said += counts.probabilities(counts.contexts(batch.inputs_BT), targets)
+    own, drawn = -scores.gather(1, targets.clamp_min(0)[:, None])[scored].sum(), -(said * scores)[scored].sum()
+
+    assert losses[0].num_scored == int(scored.sum())
+    assert torch.stack([loss.nats for loss in losses]).mean() == pytest.approx(float(0.75 * own + 0.25 * drawn), rel=0.01)
+    assert float(losses[0].parts["cross_entropy"]) == pytest.approx(float(own), rel=1e-4)
+    assert len({float(loss.nats) for loss in losses}) > 290
+    again = objective(decoder, batch, compute_dtype=torch.float32)
+    assert torch.equal(again.nats, losses[0].nats)
+
+
+@pytest.mark.parametrize("changes", [
+    {"future_tokens": 3}, {"masked_share": 0.5}, {"future_tokens": 2, "masked_share": 0.25}, {"counted_share": 0.3},
+    {"future_tokens": 2, "masked_share": 0.25, "counted_share": 0.3},
+])  # fmt: skip
 def test_micro_batches_change_neither_the_loss_nor_its_gradient(values, decoder, changes):
     values = values.model_copy(update=changes)
-    objective, batch, parameters = build_objective(values, decoder), make_batch(first_slot=8), list(decoder.parameters())
+    objective = build_objective(values, decoder, counts_of(make_batch(first_slot=8)) if values.counted_share else None)
+    batch, parameters = make_batch(first_slot=8), list(decoder.parameters())
 
     def learn(*bounds):
         losses = [objective(decoder, rows_of(batch, start, end), compute_dtype=torch.float32) for start, end in pairwise(bounds)]
@@ -217,9 +258,10 @@ def test_the_capped_losss_gradient_is_its_slope():
 
 
 def test_a_run_logs_its_terms_apart_and_resumes_exactly(tmp_path, make_run):
-    changes = {"future_tokens": 2, "masked_share": 0.5}
+    changes = {"future_tokens": 2, "masked_share": 0.5, "counted_share": 0.2}
+    counts = counts_of(make_batch())
     whole = make_run(tmp_path / "whole", **changes)
-    whole.go(objective=build_objective(whole.values, whole.decoder))
+    whole.go(objective=build_objective(whole.values, whole.decoder, counts))
     first = make_run(tmp_path / "parts", **changes)
 
     class Stopped(Exception): ...
@@ -227,17 +269,19 @@ def test_a_run_logs_its_terms_apart_and_resumes_exactly(tmp_path, make_run):
     def stop_at_7(decoder, batch, **settings):
         if int(batch.slot_B[0]) >= 7 * first.values.batch_size:
             raise Stopped
-        return build_objective(first.values, decoder)(decoder, batch, **settings)
+        return build_objective(first.values, decoder, counts)(decoder, batch, **settings)
 
     with pytest.raises(Stopped):
         first.go(objective=stop_at_7)
     second = make_run(tmp_path / "parts", **changes)
     # Saved with the evaluation after step 4.
-    assert second.go(objective=build_objective(second.values, second.decoder)).interruptions == 1
+    assert second.go(objective=build_objective(second.values, second.decoder, counts)).interruptions == 1
 
     records = [json.loads(line) for line in whole.folder.metrics.read_text().splitlines()]
     terms = [record for record in records if "loss" in record]
-    assert all({"cross_entropy", "future_cross_entropy", "masked_cross_entropy"} <= record.keys() for record in terms)
+    assert all(
+        {"cross_entropy", "future_cross_entropy", "counted_cross_entropy", "masked_cross_entropy"} <= record.keys() for record in terms
+    )
     assert terms[-1]["cross_entropy"] < terms[0]["cross_entropy"]
     for name, parameter in whole.decoder.state_dict().items():
         assert torch.equal(parameter, second.decoder.state_dict()[name]), name
@@ -247,12 +291,12 @@ def test_a_run_logs_its_terms_apart_and_resumes_exactly(tmp_path, make_run):
 def test_every_step_and_objective_compiled_agrees_with_plain_execution(values, model_config):
     steps = {"attention_gates": True, "value_residual": "embedding", "unet_skips": True, "residual_scalars": True, "logit_softcap": 5.0,
              "layer_loops": 2, "stochastic_depth": 0.3, "num_layers": 6, "dropout": 0.0}  # fmt: skip
-    values = values.model_copy(update={"future_tokens": 2, "masked_share": 0.5})
+    values = values.model_copy(update={"future_tokens": 2, "masked_share": 0.5, "counted_share": 0.2})
     config, batch = model_config.model_copy(update=steps), make_batch()
 
     def learn(decoder):
         torch.manual_seed(1)
-        loss = build_objective(values, decoder)(decoder, batch, compute_dtype=torch.float32)
+        loss = build_objective(values, decoder, counts_of(make_batch()))(decoder, batch, compute_dtype=torch.float32)
         return [loss.nats, *torch.autograd.grad(loss.nats, list(decoder.parameters()))]
 
     plain = learn(Decoder(config).initialize(seed=0))

@@ -89,6 +89,11 @@ class Level:
         return sums[self.first_C[1:]] - sums[self.first_C[:-1]]
 
     @cached_property
+    def before_U(self) -> Tensor:
+        """The sum of all values before each n-gram, float64 (U + 1)."""
+        return torch.cat([torch.zeros(1, dtype=torch.float64, device=self.keys_U.device), self.values_U.double().cumsum(0)])
+
+    @cached_property
     def _groups(self) -> tuple[Tensor, Tensor]:
         return torch.unique_consecutive(self.keys_U // self.base, return_counts=True)
 
@@ -100,13 +105,17 @@ class Share(NamedTuple):
         place_N: of the context among the level's; any where it is not there.
         is_seen_N: bool: the context was seen.
         scale_N: float32, what an n-gram's value is multiplied with; 0 where the context is unseen.
-        change_N: float32, what the value of the token that is left out changes by.
+        gram_N: of the token that is left out; any where there is none.
+        change_N: float32, what its value changes by.
+        taken_N: int64, what the sum of the context's counts changes by.
     """
 
     place_N: Tensor
     is_seen_N: Tensor
     scale_N: Tensor
+    gram_N: Tensor
     change_N: Tensor
+    taken_N: Tensor
 
 
 @dataclass(frozen=True)
@@ -238,6 +247,28 @@ class NgramModel:
         change_N = torch.stack([share.change_N * share.scale_N for share in shares]).sum(0)
         return result_NV.index_put_((rows_N, left_out_N.clamp_min(0)), change_N, accumulate=True)
 
+    def sample(self, contexts_NJ: Tensor, left_out_N: Tensor, chances_NK: Tensor) -> Tensor:
+        """Return a token for each position, drawn from `probabilities` without making them: int64 (N,).
+
+        Args:
+            contexts_NJ: of `contexts`.
+            left_out_N: as `probabilities` takes it.
+            chances_NK: numbers from 0 to below 1, `order` + 1 of them a position: one for each length of n-grams, one for the rest.
+        """
+        shares, _ = self._look_up(contexts_NJ, left_out_N)
+        token_N = (chances_NK[:, -1] * self.vocabulary_size).long()
+        for level, share, chance_N in zip(self.levels, shares, chances_NK.unbind(-1)[:-1], strict=True):
+            first_N, end_N = level.first_C[share.place_N], level.first_C[share.place_N + 1]
+            # Of all that the context's counts hold, what discounts leave is drawn from here, the rest from shorter contexts.
+            start_N, mass_N = level.before_U[first_N], level.before_U[end_N] - level.before_U[first_N]
+            drawn_N = start_N + chance_N * (level.totals_C[share.place_N] + share.taken_N)
+            # Where a place is left out its token's stretch is shorter: what lies beyond its end is moved on by as much.
+            is_past_N = drawn_N >= level.before_U[share.gram_N + 1] + share.change_N
+            drawn_N = torch.where(is_past_N, drawn_N - share.change_N, drawn_N)
+            place_N = (torch.searchsorted(level.before_U, drawn_N, right=True) - 1).clamp(0, len(level.keys_U) - 1)
+            token_N = torch.where(share.is_seen_N & (drawn_N < start_N + mass_N), level.keys_U[place_N] % self.vocabulary_size, token_N)
+        return token_N
+
     def _keys(self, contexts_NJ: Tensor) -> list[Tensor]:
         """Return the contexts of 0, 1, ... J tokens as numbers."""
         keys, unit = [torch.zeros(len(contexts_NJ), dtype=torch.int64, device=contexts_NJ.device)], 1
@@ -265,7 +296,7 @@ class NgramModel:
             is_seen_N = is_there_N & (total_N > 0)
             scale_N = torch.where(is_seen_N, weight_N / total_N.clamp_min(1), 0.0)
             lost_N = torch.where(is_gone_N, 1 - level.discount, 1.0)
-            shares.append(Share(place_N, is_seen_N, scale_N, torch.where(takes_N, -lost_N, 0.0)))
+            shares.append(Share(place_N, is_seen_N, scale_N, gram_N, torch.where(takes_N, -lost_N, 0.0), -takes_N.long()))
             weight_N = torch.where(is_seen_N, scale_N * level.discount * kinds_N, weight_N)
         return shares[::-1], weight_N
 

@@ -60,6 +60,12 @@ class _Settled(Section):
         default=0.0, ge=0, le=1, description="Share of the sequences learned as masked next-token prediction instead of causally."
     )
     mask_rate: float = Field(default=0.15, gt=0, lt=1, description="Share of the tokens masked in those sequences.")
+    counted_share: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Share of the loss that is of tokens drawn from counted n-grams of the text, so that less of it is learned by heart.",
+    )
     curriculum: Literal["none", "short_first", "context_grows"] = Field(
         default="none", description="short_first: short documents come first. context_grows: sequences start short."
     )

@@ -262,7 +262,7 @@ def taught_by(
 ) -> MakeLesson:
     """Return what makes a lesson of teachers, and of counts where there is a file of them: all are opened only when the training begins."""
 
-    def make(decoder: Decoder, job: Job, dtype: torch.dtype) -> Lesson:
+    def make(decoder: Decoder, job: Job, dtype: torch.dtype, _: Tokens) -> Lesson:
         teachers = load_ensemble(folders, average=config.average, device=device, counted=counted)[0]
         lesson = Distillation(teachers, temperature=config.temperature, alpha=config.alpha, loss=config.loss, cache=cache)
         return Lesson(

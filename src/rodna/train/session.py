@@ -24,7 +24,7 @@ from rodna.train.config import TrainValues
 from rodna.train.loop import Objective, Speedometer, first_micro_batch, train
 from rodna.train.optim import build_optimizers
 from rodna.train.runtime import compile_decoder, compute_dtype, prepare
-from rodna.train.several_targets import build_objective
+from rodna.train.several_targets import build_objective, count_for
 from rodna.train.state import RESUMING, Progress, RunFolder
 
 
@@ -60,8 +60,8 @@ class Lesson:
     summary: Callable[[], Mapping[str, Any]] = dict
 
 
-MakeLesson = Callable[[Decoder, Job, torch.dtype], Lesson]
-"""Called once the decoder is on its device."""
+MakeLesson = Callable[[Decoder, Job, torch.dtype, Tokens], Lesson]
+"""Called once the decoder is on its device, with the text that is learned."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,9 @@ class Trained:
     summary: dict[str, Any]
 
 
-def plain_lesson(decoder: Decoder, job: Job, dtype: torch.dtype) -> Lesson:
+def plain_lesson(decoder: Decoder, job: Job, dtype: torch.dtype, text: Tokens) -> Lesson:
     """Return what is learned without teachers."""
-    return Lesson(build_objective(job.values, decoder))
+    return Lesson(build_objective(job.values, decoder, count_for(job.values, text, decoder.embedding.weight.device)))
 
 
 def fit(
@@ -116,9 +116,10 @@ def fit(
     decoder = Decoder(model).initialize(seed=values.seed).to(device)
     decoder.checkpoint_activations = values.checkpoint_activations
     optimizers = build_optimizers(decoder, values)
-    batches = make_batches(Tokens.open(tokens.path, "train"), values, model.context_length, order_seed=job.order_seed)
+    text = Tokens.open(tokens.path, "train")
+    batches = make_batches(text, values, model.context_length, order_seed=job.order_seed)
     progress = folder.resume(decoder, optimizers)
-    lesson = make_lesson(decoder, job, dtype)
+    lesson = make_lesson(decoder, job, dtype, text)
     speedometer = Speedometer(flops_per_token(model).model + lesson.flops_per_token, peak_flops(speeds_here(speeds, machine), dtype))
     compiled = False
     try:

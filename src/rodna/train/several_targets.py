@@ -1,4 +1,4 @@
-"""Objectives that score each position against several targets: tokens beyond the next one, and masked text.
+"""Objectives that score each position against several targets: tokens beyond the next one, drawn ones, and masked text.
 
 Every position's logits are made once, by the model's own head, and scored against columns of targets, each with its weight. So neither
 adds a parameter, and the checkpoint that is released is the same as after next-token training.
@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from rodna.data.batches import IGNORE, Batch
+from rodna.data.tokens import Tokens
 from rodna.models.decoder import INITIAL_STD, Decoder, Masking, soft_cap
+from rodna.models.ngram import NgramModel
 from rodna.train.config import TrainValues
 from rodna.train.objectives import LossSum, Objective, chunked_linear_loss, next_token
 
@@ -18,21 +20,42 @@ FUTURE_UNTIL = 2 / 3
 """Share of the steps over which the weight of tokens beyond the next one falls to zero, linearly. One distribution cannot be that of
 two tokens: the end of the run belongs to the next one alone. Reference: modded-nanogpt, whose multi-token prediction ends there."""
 
+COUNTED_ORDER = 4
+"""Of the n-grams that are counted for drawing."""
+DRAW_SEED = 0x64726177
 MASK_SEED = 0x6D61736B
 """Of the vector that stands for a masked token: random, the same for every model of a width, and in no checkpoint."""
 
 
-def build_objective(values: TrainValues, decoder: Decoder) -> Objective:
-    """Return what a run learns: the next token, tokens beyond it, or masked text as well, as its settings say."""
-    return next_token if values.future_tokens == 1 and values.masked_share == 0 else SeveralTargets(values, decoder)
+def count_for(values: TrainValues, text: Tokens, device: torch.device) -> NgramModel | None:
+    """Return the counts that a run's settings ask for, None where they ask for none."""
+    return NgramModel.count(text, order=COUNTED_ORDER).to(device) if values.counted_share else None
+
+
+def build_objective(values: TrainValues, decoder: Decoder, counts: NgramModel | None = None) -> Objective:
+    """Return what a run learns: the next token, and others as well, as its settings say.
+
+    Args:
+        values: the settings.
+        decoder: what learns.
+        counts: of `count_for`.
+    """
+    is_plain = values.future_tokens == 1 and values.masked_share == 0 and values.counted_share == 0
+    return next_token if is_plain else SeveralTargets(values, decoder, counts)
 
 
 class SeveralTargets:
-    """Learns the next token, and with it tokens beyond it (future_tokens > 1) or masked text (masked_share > 0), or both.
+    """Learns the next token, and with it tokens beyond it (future_tokens > 1), drawn ones (counted_share > 0) or masked text.
 
     Future tokens: position i also predicts token i + k for k = 2 to future_tokens, with the same features and head, as long as that token
     is of the same document as token i + 1; the weight is future_weight^(k - 1), times what the schedule leaves of it. References: Gloeckle
     et al. 2024, arXiv:2404.19737, in the variant of modded-nanogpt, which shares the head.
+
+    Drawn tokens: position i also predicts a token drawn from what counted n-grams of the text say of it, this one place left out; that has
+    the weight counted_share, the next token what is left of 1. On average the gradient is that of the counts' whole distribution. A text
+    that is read many times teaches what follows in like places, not only what followed here. References: Xie et al. 2017, "Data noising
+    as smoothing in neural network language models", arXiv:1703.02573; Malagutti et al. 2024, "The role of n-gram smoothing in the age of
+    neural networks", arXiv:2403.17240.
 
     Masked text: of every batch's rows a fixed share is read in both directions, with `mask_rate` of the inputs hidden; position i then
     predicts token i + 1 where that is hidden. Such a row weighs as much as a causal one. Reference: Charpentier & Samuel 2024 (GPT-BERT),
@@ -41,8 +64,9 @@ class SeveralTargets:
     Which rows and which tokens is a hash of the seed and their place in the sequence of batches: it does not depend on the micro-batches.
     """
 
-    def __init__(self, values: TrainValues, decoder: Decoder) -> None:
-        self.values = values
+    def __init__(self, values: TrainValues, decoder: Decoder, counts: NgramModel | None = None) -> None:
+        assert counts is not None or not values.counted_share, "tokens are drawn from counts"
+        self.values, self.counts = values, counts
         vector_D = torch.empty(decoder.config.width).normal_(0, INITIAL_STD, generator=torch.Generator().manual_seed(MASK_SEED))
         self.vector_D = vector_D.to(decoder.embedding.weight.device)
 
@@ -79,12 +103,25 @@ class SeveralTargets:
             column_BT[:, :-ahead] = causal_BT[:, ahead:].masked_fill(~same_BT, IGNORE)
             columns.append(column_BT)
             weights.append(values.future_weight**ahead * left)
+        if self.counts is not None:
+            # The first has what this leaves.
+            weights[0] = torch.full_like(left, 1 - values.counted_share)
+            columns.append(self._drawn(batch, causal_BT))
+            weights.append(torch.full_like(left, values.counted_share))
         if masking is not None:
             # The token after the row is in no input: hidden in any case.
             shown_BT = ~torch.cat((masking.hidden_BT[:, 1:], masking.open_B[:, None]), 1)
             columns.append(targets_BT.masked_fill(shown_BT, IGNORE))
             weights.append(torch.full_like(left, 1 / self._masked_rate(targets_BT.shape[1])))
         return torch.stack(columns, -1).flatten(0, 1), torch.stack(weights)
+
+    def _drawn(self, batch: Batch, causal_BT: Tensor) -> Tensor:
+        """Return a token for each scored position, drawn anew whenever its text is read."""
+        assert self.counts is not None
+        length = batch.inputs_BT.shape[1]
+        chances = [uniform(batch.slot_B, length, seed=self.values.seed ^ DRAW_SEED + part) for part in range(self.counts.order + 1)]
+        drawn_N = self.counts.sample(self.counts.contexts(batch.inputs_BT), causal_BT.flatten(), torch.stack(chances, -1).flatten(0, 1))
+        return drawn_N.view_as(causal_BT).where(causal_BT != IGNORE, IGNORE)
 
     def _masked_rate(self, length: int) -> float:
         """Return the expected share of a masked row's targets that are scored."""
@@ -106,6 +143,8 @@ class SeveralTargets:
             scored_K = (targets_NK[:, :last] != IGNORE).sum(0)
             means_K = nats_K[1:last] * scored_K[0] / scored_K[1:].clamp_min(1)
             parts["future_cross_entropy"] = means_K.mean() * causal
+        if values.counted_share:
+            parts["counted_cross_entropy"] = nats_K[values.future_tokens] * causal
         if values.masked_share:
             rate = self._masked_rate(batch.inputs_BT.shape[1])
             parts["masked_cross_entropy"] = nats_K[-1] * (values.batch_size / num_open.clamp_min(1)).float() / rate

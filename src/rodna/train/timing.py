@@ -4,10 +4,12 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
 from rodna.core.config import validate
 from rodna.data.batches import Batch
+from rodna.data.tokens import Tokens
 from rodna.models.config import ModelConfig
 from rodna.models.decoder import Decoder
 from rodna.plan.hardware import Machine
@@ -17,7 +19,7 @@ from rodna.train.config import TrainValues
 from rodna.train.loop import first_micro_batch, learn_batch
 from rodna.train.optim import build_optimizers, update
 from rodna.train.runtime import compile_decoder, compute_dtype, prepare, undo_compilation
-from rodna.train.several_targets import build_objective
+from rodna.train.several_targets import build_objective, count_for
 
 MEASURED_SECONDS = 4.0
 UPDATE_FACTOR = 1e-6
@@ -47,9 +49,11 @@ def time_steps(
     device, dtype = prepare(machine), compute_dtype(machine, values)
     decoder = Decoder(model).initialize(seed=0).to(device)
     decoder.checkpoint_activations = values.checkpoint_activations
-    optimizers, objective, average = build_optimizers(decoder, values), build_objective(values, decoder), WeightAverage(decoder, values)
     generator = torch.Generator().manual_seed(0)
     stream_BT = torch.randint(model.vocabulary_size, (values.batch_size, model.context_length + 1), generator=generator)
+    counts = count_for(values, _as_text(stream_BT, model.vocabulary_size), device)
+    optimizers, objective = build_optimizers(decoder, values), build_objective(values, decoder, counts)
+    average = WeightAverage(decoder, values)
     batch = Batch(stream_BT[:, :-1].contiguous(), stream_BT[:, 1:].contiguous(), torch.zeros_like(stream_BT[:, 1:]),
                   torch.arange(len(stream_BT)))  # fmt: skip
 
@@ -73,3 +77,9 @@ def time_steps(
             undo_compilation(decoder)
     # The first step warms caches; the median of the others is what most steps take.
     return StepTime(seconds=sorted(times[1:])[len(times[1:]) // 2], startup_seconds=startup)
+
+
+def _as_text(stream_BT: torch.Tensor, vocabulary_size: int) -> Tokens:
+    """Return rows as documents, so that there is something to count."""
+    rows, length = stream_BT.shape
+    return Tokens(stream_BT.flatten().numpy(), np.arange(rows + 1) * length, np.full(rows, length), 0, vocabulary_size)

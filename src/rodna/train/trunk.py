@@ -23,7 +23,7 @@ from rodna.train.config import TrainValues
 from rodna.train.loop import DivergedError, Speedometer, first_micro_batch, train
 from rodna.train.optim import build_optimizers
 from rodna.train.runtime import compile_decoder, compute_dtype, prepare, undo_compilation
-from rodna.train.several_targets import build_objective
+from rodna.train.several_targets import build_objective, count_for
 from rodna.train.state import Progress, RunFolder, setup_digest
 
 TRUNKS = "trunks"
@@ -70,7 +70,8 @@ class Trunk:
         self._folder = self._run_folder("trunk", 0)
         self._build()
         self._progress = self._folder.resume(self._decoder, self._optimizers)
-        objective = build_objective(self._values, self._decoder)
+        self._counts = count_for(self._values, self._tokens, self._device)
+        objective = build_objective(self._values, self._decoder, self._counts)
         self._compiled = False
         if will_compile(bench.machine, self._values.model_dump(), seconds=pilot.seconds):
             example = first_micro_batch(self._batches.batch(0), self._values, self._device)
@@ -142,7 +143,8 @@ class Trunk:
         validation = self._bench.validation if validated else nothing_of(self._bench.validation)
         return train(
             self._decoder, self._optimizers, self._batches, validation, values, folder=folder, progress=progress, dtype=self._dtype,
-            speedometer=Speedometer(flops_per_token(self._pilot.model).model, 0.0), objective=build_objective(values, self._decoder),
+            speedometer=Speedometer(flops_per_token(self._pilot.model).model, 0.0),
+            objective=build_objective(values, self._decoder, self._counts),
         )  # fmt: skip
 
 
