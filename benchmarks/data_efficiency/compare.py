@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from benchmarks.data_efficiency.pieces import STUDENT_MINUTES, Results
+from benchmarks.data_efficiency.pieces import COUNTING, STUDENT_MINUTES, Results
 from benchmarks.data_efficiency.recipes import PUBLISHED
 from numpy.typing import NDArray
 
@@ -43,9 +43,11 @@ class Reduction:
     high: float
 
 
-def figure_of(results: Results, text: str, system: str, kind: str, minutes: int = 0) -> Figure | None:
-    """Return a system's figure from all seeds there are; None where there is none."""
-    found = [result for result in results.values() if _is(result, text, system, kind, minutes) and "test_bits_per_byte" in result]
+def figure_of(results: Results, text: str, system: str, kind: str, minutes: int = 0, *, counted: bool = False) -> Figure | None:
+    """Return a system's figure from all seeds there are, None where there is none; of rodna also that with counts beside the model."""
+    own = [result for result in results.values() if _is(result, text, system, kind, minutes)]
+    found = [result.get("with_counts", {}) if counted else result for result in own]
+    found = [result for result in found if "test_bits_per_byte" in result]
     if not found:
         return None
     bits_SD = np.array([result["test_document_bits"] for result in found])
@@ -65,15 +67,15 @@ def _is(result: dict[str, Any], text: str, system: str, kind: str, minutes: int)
 
 def best_figure(results: Results, text: str, minutes: int) -> Figure | None:
     """Return the tuned peer that did best on validation; `minutes` 0: at any length of training."""
-    found = [figure_of(results, text, system, "count") for system in ("ngram", "xz")]
+    found = [figure_of(results, text, system, "count") for system in COUNTING]
     if minutes:
         found += [figure_of(results, text, system, "tuned", minutes) for system in PUBLISHED]
-        neural = [figure for figure in found[2:] if figure]
+        neural = [figure for figure in found[len(COUNTING) :] if figure]
     else:
         lengths = sorted({result["minutes"] for result in results.values() if result["kind"] == "tuned"})
         found += [figure_of(results, text, system, "tuned", length) for system in PUBLISHED for length in lengths]
         found += [figure_of(results, text, system, "curve") for system in PUBLISHED]
-        neural = [figure for figure in found[2:] if figure]
+        neural = [figure for figure in found[len(COUNTING) :] if figure]
     return min((figure for figure in found if figure), key=lambda figure: figure.validation) if neural else None
 
 

@@ -1,17 +1,24 @@
-"""What counting and compressing alone make of the same text: a byte n-gram model and xz."""
+"""What counting and compressing alone make of the same text: n-gram models of bytes and of tokens, and xz."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from benchmarks.data_efficiency.scoring import Scored
-from benchmarks.data_efficiency.texts import Place, Text, corpus_of, note_test_look
+from benchmarks.data_efficiency.texts import Place, Text, corpus_of, note_test_look, test_tokens, tokens_of
 
+from rodna.core.artifact import Artifact
 from rodna.corpus.documents import Split, read_documents
+from rodna.data.tokens import Tokens
 from rodna.evals.baselines import xz_size
+from rodna.evals.likelihood.scoring import sum_documents
 from rodna.evals.ngram import END, best_ngram
+from rodna.models.ngram import NgramModel
 
 MAX_ORDER = 12
+VOCABULARIES, ORDERS = (2048, 4096, 8192), (3, 4, 5)
+"""Of the n-grams of subwords that are tried."""
 
 
 def texts_of(place: Place, text: Text, split: Split) -> list[bytes]:
@@ -31,6 +38,23 @@ def count_ngrams(place: Place, text: Text, *, piece: str) -> tuple[Scored, dict[
     validation_bits = min(min(curve) for curve in found.validation_bits_per_byte.values())
     detail = {"order": found.order, "smoothing": found.smoothing, "validation_looks": looks, "validation_bits_per_byte": validation_bits}
     return Scored(found.bits_D, sizes(held_out)), detail
+
+
+def count_tokens(place: Place, text: Text, *, piece: str) -> tuple[Scored, dict[str, Any]]:
+    """Score held-out text with the n-gram model of subwords whose vocabulary and order did best on validation."""
+    found: list[tuple[float, NgramModel, Artifact]] = []
+    for vocabulary in VOCABULARIES:
+        tokens, _ = tokens_of(place, text, "bpe", vocabulary)
+        validation = Tokens.open(tokens.path, "validation")
+        for order in ORDERS:
+            model = NgramModel.count(Tokens.open(tokens.path, "train"), order=order)
+            bits = float(model.token_nats(validation).sum()) / math.log(2) / validation.num_bytes
+            found.append((bits, model, tokens))
+    bits, model, tokens = min(found, key=lambda item: item[0])
+    held_out = test_tokens(place, text, tokens, piece=piece)
+    bits_D = sum_documents(model.token_nats(held_out), held_out) / math.log(2)
+    detail = {"order": model.order, "vocabulary": model.vocabulary_size, "validation_looks": len(found), "validation_bits_per_byte": bits}
+    return Scored(bits_D, np.asarray(held_out.document_bytes)), detail
 
 
 def compress(place: Place, text: Text, *, piece: str) -> tuple[Scored, dict[str, Any]]:

@@ -1,19 +1,26 @@
 """rodna's side: its plan for the time, made once and kept, and its own pretrain stage."""
 
 import json
+import math
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from benchmarks.data_efficiency.scoring import Scored, score
+from benchmarks.data_efficiency.results import held_out_figures
+from benchmarks.data_efficiency.scoring import STRIDE, Scored, score
 from benchmarks.data_efficiency.texts import BenchmarkError, Place, Text, corpus_of, test_tokens, tokens_of
 
 from rodna.core import artifact
 from rodna.core.artifact import MANIFEST, Artifact
 from rodna.core.files import write_json
 from rodna.data.tokens import Tokens
+from rodna.evals.models.ensemble import EnsembleModel
 from rodna.models import checkpoint
+from rodna.models.ensemble import Ensemble, load_ensemble
+from rodna.models.ngram import NgramModel
 from rodna.plan.config import ModelSection, PlanConfig
 from rodna.plan.plan import FORMAT_VERSION, KIND, PLAN_FILE, make_plan
 from rodna.train.config import TrainConfig
@@ -45,7 +52,31 @@ def train_rodna(
         pretrain(tokens, tokenizer, planned, TrainConfig(seed=seed, trackers=()), model, run=base / "run")
         shutil.rmtree(base / "run", ignore_errors=True)
     validation, held_out = score_model(place, text, model, piece=piece, device=torch.device(device), reads_test=reads_test)
-    return {"validation_bits_per_byte": validation, **figures_of(model, plan, device)}, held_out
+    figures = {"validation_bits_per_byte": validation, **figures_of(model, plan, device)}
+    if reads_test:
+        figures["with_counts"] = score_with_counts(place, text, model, piece=piece, device=device)
+    return figures, held_out
+
+
+def score_with_counts(place: Place, text: Text, model: Path, *, piece: str, device: str) -> dict[str, Any]:
+    """Count the training text's n-grams, weigh them beside a model on validation, and score both as one.
+
+    Returns:
+        Figures; `seconds` are those of counting and weighing.
+    """
+    tokens, _ = tokens_of(place, text, "bpe", 0)
+    validation = Tokens.open(tokens.path, "validation")
+    ensemble, tokenizer = load_ensemble([model], device=device)
+    alone = EnsembleModel(ensemble, tokenizer, stride=STRIDE)
+    started = time.perf_counter()
+    counted = alone.fit_weight(NgramModel.count(Tokens.open(tokens.path, "train")).to(device), validation)
+    seconds = time.perf_counter() - started
+    both = EnsembleModel(Ensemble(ensemble.members, counted=counted), tokenizer, stride=STRIDE)
+    held_out = test_tokens(place, text, tokens, piece=piece)
+    scored = Scored(both.document_nats(held_out) / math.log(2), np.asarray(held_out.document_bytes))
+    on_validation = float(both.document_nats(validation).sum()) / math.log(2) / validation.num_bytes
+    return {"order": counted.model.order, "ngrams": counted.model.num_ngrams, "weight": counted.weight, "seconds": round(seconds, 2),
+            "validation_bits_per_byte": on_validation, **held_out_figures(scored)}  # fmt: skip
 
 
 def score_model(

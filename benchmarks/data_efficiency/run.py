@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
-from benchmarks.data_efficiency.counting import compress, count_ngrams
+from benchmarks.data_efficiency.counting import compress, count_ngrams, count_tokens
 from benchmarks.data_efficiency.ours import train_rodna
 from benchmarks.data_efficiency.pieces import Piece
 from benchmarks.data_efficiency.results import held_out_figures, origin, read_speeds, write_result
@@ -32,7 +32,8 @@ def run_piece(place: Place, piece: Piece, *, device: str, compiled: bool = False
     text = find_text(piece.text)
     scored: Scored | None
     if piece.kind == "count":
-        scored, figures = (count_ngrams if piece.system == "ngram" else compress)(place, text, piece=piece.name)
+        how_to_count = {"ngram": count_ngrams, "ngram-bpe": count_tokens, "xz": compress}[piece.system]
+        scored, figures = how_to_count(place, text, piece=piece.name)
     elif piece.kind == "ensemble":
         figures, scored = score_ensemble(place, text, piece=piece.name, device=device)
     elif piece.recipe is None:

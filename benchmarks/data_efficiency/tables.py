@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from benchmarks.data_efficiency.compare import Figure, Reduction, best_figure, figure_of, reduction, student_of
 from benchmarks.data_efficiency.multiplier import multiplier_section
-from benchmarks.data_efficiency.pieces import MINUTES, Results, all_pieces
+from benchmarks.data_efficiency.pieces import COUNTING, MINUTES, Results, all_pieces
 from benchmarks.data_efficiency.recipes import PUBLISHED
 from benchmarks.data_efficiency.results import read_results, read_speeds
 from benchmarks.data_efficiency.texts import LONG, MAIN, BenchmarkError, Place
@@ -16,6 +16,8 @@ from benchmarks.data_efficiency.texts import LONG, MAIN, BenchmarkError, Place
 from rodna.core.files import write_text
 
 BAR_EQUAL_TIME, BAR_STUDENT = 0.08, 0.15
+RODNA = {False: "rodna", True: "rodna, with counts"}
+"""The checkpoint alone, which runs everywhere, and with n-grams of the training text beside it."""
 BEGIN, END = "<!-- results begin -->", "<!-- results end -->"
 
 
@@ -43,12 +45,14 @@ def report(place: Place) -> str:
 
 def _peers_on_be(results: Results) -> str:
     rows = []
-    for system in ("ngram", "xz"):
+    for system in COUNTING:
         rows.append([system, "", *[_cell(figure_of(results, "be", system, "count"))] * len(MINUTES)])
     for system in PUBLISHED:
         for kind in ("published", "tuned"):
             rows.append([system, kind, *(_cell(figure_of(results, "be", system, kind, minutes)) for minutes in MINUTES)])
-    rows.append(["**rodna**", "planned", *(_cell(figure_of(results, "be", "rodna", "rodna", minutes)) for minutes in MINUTES)])
+    for counted, name in RODNA.items():
+        figures = (figure_of(results, "be", "rodna", "rodna", minutes, counted=counted) for minutes in MINUTES)
+        rows.append([f"**{name}**", "planned", *map(_cell, figures)])
     return "### All systems on Belarusian\n\n" + _table(["system", "recipe", *(f"{minutes} minutes" for minutes in MINUTES)], rows)
 
 
@@ -56,22 +60,34 @@ def _equal_time(results: Results) -> str:
     rows = []
     for text in MAIN:
         for minutes in MINUTES:
-            peer, ours = best_figure(results, text, minutes), figure_of(results, text, "rodna", "rodna", minutes)
-            gain = reduction(peer, ours)
-            rows.append(
-                [text, str(minutes), peer.system if peer else "", _cell(peer), _cell(ours), _gain(gain), _verdict(gain, BAR_EQUAL_TIME)]
-            )
-    header = ["text", "minutes", "best tuned peer", "its bits per byte", "rodna's", "fewer by", f"at least {BAR_EQUAL_TIME:.0%}"]
+            peer = best_figure(results, text, minutes)
+            for counted, name in RODNA.items():
+                ours = figure_of(results, text, "rodna", "rodna", minutes, counted=counted)
+                gain = reduction(peer, ours)
+                rows.append([text, str(minutes), peer.system if peer else "", _cell(peer), name, _cell(ours), _gain(gain),
+                             _verdict(gain, BAR_EQUAL_TIME)])  # fmt: skip
+    header = [
+        "text",
+        "minutes",
+        "best tuned peer",
+        "its bits per byte",
+        "ours",
+        "bits per byte",
+        "fewer by",
+        f"at least {BAR_EQUAL_TIME:.0%}",
+    ]
     return "### Equal time on two cores\n\n" + _table(header, rows)
 
 
 def _twenty_in_five(results: Results) -> str:
     rows = []
     for text in MAIN:
-        peer, ours = best_figure(results, text, MINUTES[-1]), figure_of(results, text, "rodna", "rodna", MINUTES[0])
-        gain = reduction(peer, ours)
-        rows.append([text, _cell(peer), _cell(ours), _gain(gain), _verdict(gain, 0.0)])
-    header = ["text", f"best tuned peer, {MINUTES[-1]} minutes", f"rodna, {MINUTES[0]} minutes", "fewer by", "reached"]
+        peer = best_figure(results, text, MINUTES[-1])
+        for counted, name in RODNA.items():
+            ours = figure_of(results, text, "rodna", "rodna", MINUTES[0], counted=counted)
+            gain = reduction(peer, ours)
+            rows.append([text, _cell(peer), name, _cell(ours), _gain(gain), _verdict(gain, 0.0)])
+    header = ["text", f"best tuned peer, {MINUTES[-1]} minutes", "ours", f"in {MINUTES[0]} minutes", "fewer by", "reached"]
     return f"### The peer's {MINUTES[-1]}-minute figure in {MINUTES[0]}\n\n" + _table(header, rows)
 
 

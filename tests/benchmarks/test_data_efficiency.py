@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from benchmarks.data_efficiency import pieces as pieces_module
 from benchmarks.data_efficiency import texts
 from benchmarks.data_efficiency.compare import Figure, best_figure, figure_of, reduction
-from benchmarks.data_efficiency.counting import compress, count_ngrams
+from benchmarks.data_efficiency.counting import compress, count_ngrams, count_tokens
 from benchmarks.data_efficiency.hf_peers import build
 from benchmarks.data_efficiency.multiplier import fit_power_law, multiplier, needed
 from benchmarks.data_efficiency.ours import train_rodna
@@ -318,13 +318,13 @@ def test_counting_pieces_are_scored_on_the_same_documents_and_their_looks_are_no
     own = Place(place.corpora, place.work, tmp_path)
     text = find_text("be")
     held_out = [len(document.encode()) for document in documents(place, "be", "test")]
-    for system, count in (("ngram", count_ngrams), ("xz", compress)):
+    for system, count in (("ngram", count_ngrams), ("ngram-bpe", count_tokens), ("xz", compress)):
         scored, detail = count(own, text, piece=system)
         assert scored.bytes_D.tolist() == held_out
         assert 0.5 < scored.bits_per_byte < 6
         assert detail["validation_looks"] >= 1
     looks = [json.loads(line)["piece"] for line in (tmp_path / "test-looks.jsonl").read_text().splitlines()]
-    assert looks == ["ngram", "xz"]
+    assert looks == ["ngram", "ngram-bpe", "xz"]
 
 
 def test_a_search_never_looks_at_test_and_a_final_training_once(place: Place, tmp_path: Path) -> None:
@@ -353,6 +353,11 @@ def test_rodna_trains_its_recorded_plan_with_another_seed(place: Place, tmp_path
     assert figures["steps"] == 6
     assert figures["validation_looks"] == len(figures["curve"]) + 1 == 3
     assert 0 < scored.bits_per_byte < 9
+    counted = figures["with_counts"]
+    # After six steps the counts know more than the model.
+    assert counted["test_bits_per_byte"] < scored.bits_per_byte
+    assert counted["validation_bits_per_byte"] < figures["validation_bits_per_byte"]
+    assert 0 < counted["weight"] < 1
 
     another = tiny_plan(place)
     another["train"]["steps"] = 7
@@ -440,7 +445,8 @@ def test_a_power_law_is_found_again_and_says_how_much_text_is_needed() -> None:
 
 def test_a_report_without_results_says_that_everything_is_missing(tmp_path: Path) -> None:
     text = report(Place(tmp_path, tmp_path, tmp_path))
-    assert "| be | 5 |  | missing | missing | missing | missing |" in text
+    assert "| be | 5 |  | missing | rodna | missing | missing | missing |" in text
+    assert "| be | 5 |  | missing | rodna, with counts | missing | missing | missing |" in text
     assert "* be, rodna, rodna: 6 pieces" in text
 
 
