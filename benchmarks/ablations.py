@@ -90,6 +90,8 @@ ROWS: dict[str, dict[str, Any]] = {
     # Objective.
     "two-tokens": {"train.future_tokens": 2, "train.future_weight": 0.3},
     "masked-0.25": {"train.masked_share": 0.25},
+    "counted-0.15": {"train.counted_share": 0.15},
+    "counted-0.3": {"train.counted_share": 0.3},
     # Schedule, averaging.
     "cosine": {"train.schedule": "cosine"},
     "sqrt": {"train.schedule": "sqrt"},
@@ -220,7 +222,7 @@ def run_one(given: argparse.Namespace) -> None:
     from rodna.train.loop import Speedometer, train
     from rodna.train.optim import build_optimizers
     from rodna.train.runtime import compile_decoder, compute_dtype, prepare
-    from rodna.train.several_targets import build_objective
+    from rodna.train.several_targets import build_objective, count_for
     from rodna.train.state import RunFolder
 
     study, settings = STUDIES[specification["study"]], settings_of(specification["row"])
@@ -236,7 +238,8 @@ def run_one(given: argparse.Namespace) -> None:
     device, dtype = prepare(machine), compute_dtype(machine, values)
     torch.set_num_threads(specification["threads"])
     decoder = Decoder(model).initialize(seed=values.seed).to(device).train()
-    optimizers, objective = build_optimizers(decoder, values), build_objective(values, decoder)
+    optimizers = build_optimizers(decoder, values)
+    objective = build_objective(values, decoder, count_for(values, tokens, device))
     batches = make_batches(tokens, values, model.context_length)
     compile_decoder(decoder, batches.batch(0).inputs_BT[: values.micro_batch_size].to(device), dtype=dtype)
     with tempfile.TemporaryDirectory() as scratch:
