@@ -56,6 +56,16 @@ def test_gain_and_share_are_said_in_words_and_numbers(tmp_path: Path):
     assert "as BabyLlama published it" in facts.note
 
 
+def test_counts_beside_the_members_are_told_of(tmp_path: Path):
+    counted = {"order": 5, "ngrams": 1_000, "weight": 0.4, "bits_per_byte": 1.75}
+    one = MEMBERS | {"members": MEMBERS["members"][:1], "counted": counted}
+    facts = ensemble_facts(make(tmp_path, "ensemble", {"ensemble.json": one}), model(tmp_path))
+
+    assert facts is not None
+    assert facts.lead.startswith("1 model was trained on the same text. Counted n-grams of up to 5 tokens have 40% of the probability")
+    assert "alone they need 1.750 bits per byte" in facts.lead
+
+
 def test_every_member_teacher_and_student_has_its_row(tmp_path: Path):
     facts = ensemble_facts(make(tmp_path, "ensemble", {"ensemble.json": MEMBERS}), model(tmp_path, **COMPARED))
 

@@ -93,9 +93,10 @@ def describe(artifact: Artifact) -> str:
                 passes = f"{counts['epochs']:.1f} passes over the text"
                 return f"{human_count(counts['parameters'])} parameters, {counts['steps']:,} steps, {passes}"
             case "ensemble":
-                gain = counts["gain"]
+                gain, number = counts["gain"], counts["members"]
+                members = f"{number} members" if number > 1 else "1 member"
                 measured = f", {counts['bits_per_byte']:.3f} bits per byte of validation text, {gain:.3f} fewer than one" if gain else ""
-                return f"{counts['members']} members, {human_count(counts['parameters'])} parameters together{measured}"
+                return f"{members}, {human_count(counts['parameters'])} parameters together{measured}"
             case "evaluation":
                 asked = f", {counts['tasks']} tasks of {counts['items']:,} items" if counts.get("tasks") else ""
                 return f"{counts['bits_per_byte']:.3f} bits per byte of held-out text{asked}"

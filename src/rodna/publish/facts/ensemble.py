@@ -58,7 +58,14 @@ def ensemble_facts(ensemble: Artifact | None, model: Artifact | None) -> Ensembl
 def _sentences(members: Mapping[str, Any] | None, student: Mapping[str, Any] | None) -> Iterator[str]:
     gain = get(members, "gain")
     if members is not None:
-        yield f"{plural(len(get(members, 'members') or []), 'model')} were trained on the same text and their probabilities averaged."
+        number = len(get(members, "members") or [])
+        yield f"{plural(number, 'model')} {'was' if number == 1 else 'were'} trained on the same text" + (
+            " and their probabilities averaged." if number > 1 else "."
+        )
+        if order := get(members, "counted", "order"):
+            weight, bits = get(members, "counted", "weight"), get(members, "counted", "bits_per_byte")
+            alone = f": alone they need {bits:.3f} bits per byte" if isinstance(bits, float) else ""
+            yield f"Counted n-grams of up to {order} tokens have {share(weight, 1)} of the probability{alone}."
         if isinstance(gain, float):
             verdict = f"{abs(gain):.3f} {'fewer' if gain > 0 else 'more'} bits per byte"
             yield f"Together they need {verdict} of validation text than one of them does on average."
