@@ -225,16 +225,6 @@ def test_a_text_read_often_gets_dropout_and_one_read_once_does_not():
     assert DATA_LIMITED.max_epochs < often.estimates["epochs"] <= DATA_LIMITED.max_epochs_with_dropout + 1
 
 
-def test_tokens_are_drawn_from_counts_where_a_text_is_read_often_without_dropout():
-    dropped, plain, once = (plan(0.5, minutes=60.0, calibration="estimated"),
-                            plan(0.5, minutes=60.0, calibration="estimated", model={"dropout": 0.0}),
-                            plan(50.0, minutes=5.0, calibration="estimated"))  # fmt: skip
-    assert plain.estimates["epochs"] >= DATA_LIMITED.repeated_epochs > once.estimates["epochs"]
-    assert [found.train["counted_share"] for found in (dropped, plain, once)] == [0.0, DATA_LIMITED.counted_share, 0.0]
-    assert "drawn from counts" in rows_of(plain)["train.counted_share"]["reason"]
-    assert rows_of(once)["train.counted_share"]["reason"].startswith("none")
-
-
 def test_dropout_is_chosen_by_the_passes_that_the_measured_steps_allow():
     """There is time for 1.3 times the passes that call for dropout, and for half of them where compiling takes most of it."""
     shape = {"width": 128, "num_layers": 4}

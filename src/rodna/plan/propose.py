@@ -254,7 +254,6 @@ def training_values(recipe: Recipe, job: Job) -> dict[str, Any]:
         "learning_rate": rules.two_digits(rate * job.rate_factor),
         "adam_learning_rate": rules.two_digits(adam_rate * job.rate_factor),
         "weight_decay": rules.weight_decay(epochs, choices),
-        "counted_share": rules.counted_share(recipe.model, epochs, choices),
         "warmup_steps": rules.warmup_steps(recipe.steps),
         "decay_fraction": choices.decay_fraction,
         "evaluations": max(1, min(recipe.evaluations, recipe.steps)),

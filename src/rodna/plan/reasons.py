@@ -152,13 +152,6 @@ def _training_rows(model: ModelConfig, train: Mapping[str, Any], job: Job, estim
             if estimates["epochs"] >= choices.repeated_epochs and train["weight_decay"] > choices.weight_decay
             else "light: the text is hardly repeated",
         ),
-        (
-            "train.counted_share",
-            train.get("counted_share", 0.0),
-            "of the loss: tokens drawn from counts of the text, which is read often and without dropout"
-            if train.get("counted_share")
-            else "none: the text is hardly repeated, or dropout does what counts would",
-        ),
         ("train.warmup_steps", train["warmup_steps"], "the learning rate rises over these"),
         (
             "train.decay_fraction",

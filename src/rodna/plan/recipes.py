@@ -29,7 +29,6 @@ class TrainingRecipe:
         weight_decay: where the text is read less than `repeated_epochs` times.
         weight_decay_repeated: where it is read more often.
         repeated_epochs: see `weight_decay`.
-        counted_share: of the loss, of tokens drawn from counted n-grams; where a text is read `repeated_epochs` times and nothing dropped.
         decay_fraction: share of the steps, the last ones, over which the rate falls.
         batch_tokens: tokens of a step in a training of `batch_reach` tokens.
         batch_reach: see `batch_tokens`.
@@ -51,7 +50,6 @@ class TrainingRecipe:
     weight_decay: float
     weight_decay_repeated: float
     repeated_epochs: float
-    counted_share: float
     decay_fraction: float
     batch_tokens: int
     batch_reach: float
@@ -74,7 +72,6 @@ DATA_LIMITED = TrainingRecipe(
     weight_decay=0.1,
     weight_decay_repeated=0.3,
     repeated_epochs=4.0,
-    counted_share=0.15,
     decay_fraction=0.4,
     batch_tokens=2048,
     batch_reach=1.5e6,
@@ -97,7 +94,6 @@ COMPUTE_LIMITED = TrainingRecipe(
     weight_decay=0.1,
     weight_decay_repeated=0.1,
     repeated_epochs=4.0,
-    counted_share=0.0,
     decay_fraction=0.65,
     batch_tokens=2048,
     batch_reach=1.5e6,
@@ -124,7 +120,6 @@ EVIDENCE: dict[RecipeName, dict[str, str]] = {
         "weight_decay": _REPEATS,
         "weight_decay_repeated": _REPEATS,
         "repeated_epochs": _REPEATS,
-        "counted_share": "docs/ablations.md, several passes: counted-0.15; repeated: no gain beside dropout",
         "decay_fraction": "Hägele et al. 2024, arXiv:2405.18392, figure 4: longer than a fifth matches the cosine",
         "batch_tokens": _BATCH,
         "batch_reach": _BATCH,
@@ -146,7 +141,6 @@ EVIDENCE: dict[RecipeName, dict[str, str]] = {
         "weight_decay": "usual for text that is hardly repeated",
         "weight_decay_repeated": "the same: four passes are the most",
         "repeated_epochs": "Muennighoff et al. 2023, arXiv:2305.16264",
-        "counted_share": "none: not tried on text that is hardly repeated",
         "decay_fraction": "nanochat's warm-down",
         "batch_tokens": _BATCH,
         "batch_reach": _BATCH,

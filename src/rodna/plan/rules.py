@@ -141,11 +141,6 @@ def weight_decay(epochs: float, recipe: TrainingRecipe = DATA_LIMITED) -> float:
     return recipe.weight_decay if epochs < recipe.repeated_epochs else recipe.weight_decay_repeated
 
 
-def counted_share(model: ModelConfig, epochs: float, recipe: TrainingRecipe = DATA_LIMITED) -> float:
-    """Return the share of the loss that is of drawn tokens: beside dropout they gain nothing."""
-    return recipe.counted_share if not model.dropout and epochs >= recipe.repeated_epochs else 0.0
-
-
 def warmup_steps(steps: int) -> int:
     """Return the steps over which the learning rate rises."""
     return max(1, min(100, steps // 50))

@@ -60,6 +60,12 @@ class _Settled(Section):
         default=0.0, ge=0, le=1, description="Share of the sequences learned as masked next-token prediction instead of causally."
     )
     mask_rate: float = Field(default=0.15, gt=0, lt=1, description="Share of the tokens masked in those sequences.")
+    counted_share: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Share of the loss that is of tokens drawn from counted n-grams of the text, so that less of it is learned by heart.",
+    )
     curriculum: Literal["none", "short_first", "context_grows"] = Field(
         default="none", description="short_first: short documents come first. context_grows: sequences start short."
     )
@@ -99,10 +105,6 @@ class TrainConfig(_Settled):
     decay_fraction: Annotated[float, Field(ge=0, le=1)] | Planned = Field(
         default="planned", description="wsd, sqrt: share of the steps over which the rate falls to zero."
     )
-    counted_share: Annotated[float, Field(ge=0, lt=1)] | Planned = Field(
-        default="planned",
-        description="Share of the loss that is of tokens drawn from counted n-grams of the text, so that less of it is learned by heart.",
-    )
     checkpoint_activations: bool | Planned = Field(default="planned", description="Recompute activations to save memory.")
     evaluations: Annotated[int, Field(ge=1)] | Planned = Field(
         default="planned", description="How often the validation text is scored, spread evenly."
@@ -120,6 +122,5 @@ class TrainValues(_Settled):
     weight_decay: float = Field(ge=0)
     warmup_steps: int = Field(ge=0)
     decay_fraction: float = Field(ge=0, le=1)
-    counted_share: float = Field(default=0.0, ge=0, lt=1)
     checkpoint_activations: bool
     evaluations: int = Field(ge=1)
