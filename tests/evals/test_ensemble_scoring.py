@@ -19,10 +19,11 @@ from rodna.evals.models.ensemble import EnsembleModel, evaluate
 from rodna.evals.models.model import DecoderModel, LanguageModel
 from rodna.models.checkpoint import save
 from rodna.models.config import ModelConfig
+from rodna.models.counted import Weighted, mixed_nats
 from rodna.models.decoder import Decoder
 from rodna.models.ensemble import Ensemble
 from rodna.models.generate import Sampling
-from rodna.models.ngram import NgramModel, Weighted, mixed_nats
+from rodna.models.ngram import NgramModel
 from rodna.tokenizer.tokenizer import Tokenizer
 
 VOCABULARY, END = 257, 256

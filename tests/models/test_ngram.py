@@ -10,8 +10,9 @@ from tiny_models import CONFIGS
 
 from rodna.core.errors import ArtifactError, ModelError
 from rodna.data.tokens import Tokens
+from rodna.models.counted import FILE, Weighted, best_weight, load, mixed_nats, save
 from rodna.models.ensemble import Ensemble, EnsembleEngine
-from rodna.models.ngram import FILE, NOTHING_LEFT_OUT, NgramModel, Weighted, best_weight, load, mixed_nats, save
+from rodna.models.ngram import NOTHING_LEFT_OUT, NgramModel
 
 VOCABULARY, END = 6, 5
 

@@ -13,8 +13,8 @@ from rodna.core.errors import ArtifactError, ModelError, TrainError
 from rodna.core.files import write_json
 from rodna.models.checkpoint import save
 from rodna.models.config import ModelConfig
+from rodna.models.counted import FILE
 from rodna.models.decoder import Decoder
-from rodna.models.ngram import FILE
 from rodna.train.distill_stage import DISTILLATION, check_teachers
 from rodna.train.identity import teacher_fingerprint
 from rodna.train.members import ENSEMBLE, member_folders

@@ -16,10 +16,11 @@ from torch import Tensor, nn
 
 from rodna.core.errors import ModelError
 from rodna.models.checkpoint import load
+from rodna.models.counted import Weighted
+from rodna.models.counted import load as load_counted
 from rodna.models.decoder import Decoder
 from rodna.models.engine import Engine
-from rodna.models.ngram import NOTHING_LEFT_OUT, Weighted
-from rodna.models.ngram import load as load_counted
+from rodna.models.ngram import NOTHING_LEFT_OUT
 from rodna.tokenizer.tokenizer import Tokenizer
 
 Average = Literal["probabilities", "logits"]

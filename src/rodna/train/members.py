@@ -23,11 +23,12 @@ from rodna.core.log import say
 from rodna.data.tokens import Tokens
 from rodna.evals.models.ensemble import EnsembleModel
 from rodna.models import checkpoint
+from rodna.models.counted import FILE, Weighted
+from rodna.models.counted import load as load_counted
+from rodna.models.counted import save as save_counted
 from rodna.models.decoder import Decoder
 from rodna.models.ensemble import load_ensemble
-from rodna.models.ngram import FILE, NgramModel, Weighted
-from rodna.models.ngram import load as load_counted
-from rodna.models.ngram import save as save_counted
+from rodna.models.ngram import NgramModel
 from rodna.plan.config import PlanConfig
 from rodna.plan.flops import flops_per_token
 from rodna.plan.hardware import Machine, describe_machine

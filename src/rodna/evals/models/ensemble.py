@@ -23,8 +23,9 @@ from rodna.evals.likelihood.reader import Reader
 from rodna.evals.likelihood.scoring import continuation_nats, split_windows, sum_documents, token_nats
 from rodna.evals.models.model import LanguageModel, Score, describe_tokenizer
 from rodna.evals.result import Direction, Evaluation, Result
+from rodna.models.counted import Weighted, best_weight, mixed_nats
 from rodna.models.ensemble import Ensemble, EnsembleEngine
-from rodna.models.ngram import NgramModel, Weighted, best_weight, mixed_nats
+from rodna.models.ngram import NgramModel
 
 if TYPE_CHECKING:
     from rodna.data.tokens import Tokens

@@ -63,8 +63,8 @@ def _settings(config: EvalConfig) -> dict[str, Any]:
 def open_ensemble(folder: Path, config: EvalConfig) -> "EnsembleModel":
     """Open the members of an ensemble's folder as one model."""
     from rodna.evals.models.ensemble import EnsembleModel
+    from rodna.models.counted import FILE
     from rodna.models.ensemble import load_ensemble
-    from rodna.models.ngram import FILE
 
     ensemble, tokenizer = load_ensemble(sorted(folder.glob(MEMBERS)), device=_device(), counted=folder / FILE)
     return EnsembleModel(ensemble, tokenizer, where=str(folder), processes=config.processes, **_settings(config))
