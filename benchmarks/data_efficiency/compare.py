@@ -56,9 +56,9 @@ def figure_of(results: Results, text: str, system: str, kind: str, minutes: int 
     return Figure(system, values, bits_SD, np.array(found[0]["test_document_bytes"]), validation)
 
 
-def student_of(results: Results, text: str) -> Figure | None:
-    """Return the figure of the one model that is released after two hours."""
-    return figure_of(results, text, "student", "student", STUDENT_MINUTES)
+def student_of(results: Results, text: str, *, counted: bool = False) -> Figure | None:
+    """Return the figure of the one model that is released after two hours, alone or with counts beside it."""
+    return figure_of(results, text, "student", "student", STUDENT_MINUTES, counted=counted)
 
 
 def _is(result: dict[str, Any], text: str, system: str, kind: str, minutes: int) -> bool:

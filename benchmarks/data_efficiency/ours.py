@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,19 +55,19 @@ def train_rodna(
     validation, held_out = score_model(place, text, model, piece=piece, device=torch.device(device), reads_test=reads_test)
     figures = {"validation_bits_per_byte": validation, **figures_of(model, plan, device)}
     if reads_test:
-        figures["with_counts"] = score_with_counts(place, text, model, piece=piece, device=device)
+        figures["with_counts"] = score_with_counts(place, text, [model], piece=piece, device=device)
     return figures, held_out
 
 
-def score_with_counts(place: Place, text: Text, model: Path, *, piece: str, device: str) -> dict[str, Any]:
-    """Count the training text's n-grams, weigh them beside a model on validation, and score both as one.
+def score_with_counts(place: Place, text: Text, models: Sequence[Path], *, piece: str, device: str) -> dict[str, Any]:
+    """Count the training text's n-grams, weigh them on validation beside one model or the average of several, and score all as one.
 
     Returns:
         Figures; `seconds` are those of counting and weighing.
     """
     tokens, _ = tokens_of(place, text, "bpe", 0)
     validation = Tokens.open(tokens.path, "validation")
-    ensemble, tokenizer = load_ensemble([model], device=device)
+    ensemble, tokenizer = load_ensemble(models, device=device)
     alone = EnsembleModel(ensemble, tokenizer, stride=STRIDE)
     started = time.perf_counter()
     counted = alone.fit_weight(NgramModel.count(Tokens.open(tokens.path, "train")).to(device), validation)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from benchmarks.data_efficiency.ours import figures_of, plan_artifact, score_model
+from benchmarks.data_efficiency.ours import figures_of, plan_artifact, score_model, score_with_counts
 from benchmarks.data_efficiency.pieces import MEMBER_MINUTES, MEMBER_SEEDS, Piece
 from benchmarks.data_efficiency.scoring import STRIDE, Scored
 from benchmarks.data_efficiency.texts import BenchmarkError, Place, Text, test_tokens, tokens_of
@@ -51,6 +51,7 @@ def score_ensemble(place: Place, text: Text, *, piece: str, device: str) -> tupl
     figures = {
         "validation_bits_per_byte": together, "validation_looks": 1, "members": len(folders), "members_validation_bits_per_byte": alone,
         "parameters": sum(member.config.num_parameters for member in ensemble.members),
+        "with_counts": score_with_counts(place, text, folders, piece=piece, device=device),
     }  # fmt: skip
     return figures, scored
 
@@ -76,5 +77,6 @@ def train_student(place: Place, text: Text, plan: dict[str, Any], *, piece: str,
         "validation_bits_per_byte": validation,
         "teachers": len(folders),
         "teaching": TEACHING,
+        "with_counts": score_with_counts(place, text, [model], piece=piece, device=device),
         **figures_of(model, plan, device),
     }, held_out

@@ -95,9 +95,12 @@ def _students(results: Results) -> str:
     rows = []
     for text in LONG:
         peer = best_figure(results, text, 0)
-        for system, ours in (("ensemble", figure_of(results, text, "ensemble", "ensemble")), ("student", student_of(results, text))):
-            gain = reduction(peer, ours)
-            rows.append([text, system, _cell(peer), _cell(ours), _gain(gain), _verdict(gain, BAR_STUDENT) if system == "student" else ""])
+        for counted, name in RODNA.items():
+            together, alone = figure_of(results, text, "ensemble", "ensemble", counted=counted), student_of(results, text, counted=counted)
+            for system, ours in (("ensemble", together), ("student", alone)):
+                gain = reduction(peer, ours)
+                verdict = _verdict(gain, BAR_STUDENT) if system == "student" else ""
+                rows.append([text, name.replace("rodna", system), _cell(peer), _cell(ours), _gain(gain), verdict])
     header = ["text", "rodna", "best tuned peer at any length", "bits per byte", "fewer by", f"at least {BAR_STUDENT:.0%}"]
     return "### About two hours in all\n\n" + _table(header, rows)
 

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.data_efficiency import pieces as pieces_module
 from benchmarks.data_efficiency import texts
-from benchmarks.data_efficiency.compare import Figure, best_figure, figure_of, reduction
+from benchmarks.data_efficiency.compare import Figure, best_figure, figure_of, reduction, student_of
 from benchmarks.data_efficiency.counting import compress, count_ngrams, count_tokens
 from benchmarks.data_efficiency.hf_peers import build
 from benchmarks.data_efficiency.multiplier import fit_power_law, multiplier, needed
@@ -402,6 +402,10 @@ def test_members_their_average_and_their_student_go_through_rodnas_stages(place:
     # The teachers' forward passes take time that the student does not have for steps.
     assert 1 <= learned["steps"] < 6
     assert 0 < learned["test_bits_per_byte"] < 9
+    for made in (together, learned):
+        assert made["with_counts"]["test_bits_per_byte"] < made["test_bits_per_byte"]
+    figures = [student_of(read_results(own), "be", counted=counted) for counted in (False, True)]
+    assert [found.mean for found in figures if found] == [learned["test_bits_per_byte"], learned["with_counts"]["test_bits_per_byte"]]
 
 
 def figure(system: str, rates: list[float], *, num_documents: int = 50) -> Figure:
