@@ -37,7 +37,7 @@ def write_into(document: Path, text: str) -> None:
 def report(place: Place) -> str:
     """Return all tables as Markdown."""
     results = read_results(place)
-    parts = [_peers_on_be(results), _equal_time(results), _twenty_in_five(results), _students(results),
+    parts = [_peers_on_be(results), _counting(results), _equal_time(results), _twenty_in_five(results), _students(results),
              *(multiplier_section(results, text) for text in LONG), _costs(results, read_speeds(place)), _looks(place, results),
              _missing(results)]  # fmt: skip
     return "\n\n".join(parts) + "\n"
@@ -54,6 +54,18 @@ def _peers_on_be(results: Results) -> str:
         figures = (figure_of(results, "be", "rodna", "rodna", minutes, counted=counted) for minutes in MINUTES)
         rows.append([f"**{name}**", "planned", *map(_cell, figures)])
     return "### All systems on Belarusian\n\n" + _table(["system", "recipe", *(f"{minutes} minutes" for minutes in MINUTES)], rows)
+
+
+def _counting(results: Results) -> str:
+    """What takes seconds, beside the shortest training."""
+    rows = []
+    for text in MAIN:
+        counted = [_cell(figure_of(results, text, system, "count")) for system in COUNTING]
+        rows.append(
+            [text, *counted, *(_cell(figure_of(results, text, "rodna", "rodna", MINUTES[0], counted=with_counts)) for with_counts in RODNA)]
+        )
+    header = ["text", *COUNTING, *(f"{name}, {MINUTES[0]} minutes" for name in RODNA.values())]
+    return "### Counting alone\n\n" + _table(header, rows)
 
 
 def _equal_time(results: Results) -> str:

@@ -449,6 +449,7 @@ def test_a_power_law_is_found_again_and_says_how_much_text_is_needed() -> None:
 
 def test_a_report_without_results_says_that_everything_is_missing(tmp_path: Path) -> None:
     text = report(Place(tmp_path, tmp_path, tmp_path))
+    assert "| be | missing | missing | missing | missing | missing |" in text
     assert "| be | 5 |  | missing | rodna | missing | missing | missing |" in text
     assert "| be | 5 |  | missing | rodna, with counts | missing | missing | missing |" in text
     assert "* be, rodna, rodna: 6 pieces" in text
