@@ -85,12 +85,12 @@ def _up_to(stage: "StageName", preset: str, workspace: Path, overrides: list[str
     names = stages_of(project)
     if stage not in names:
         alone = stage == "ensemble"
-        more = "" if alone else ", name checkpoints in distill.teachers"
+        more = ", or to 1 with ensemble.ngram_order" if alone else ", name checkpoints in distill.teachers"
         raise ConfigError(
             "there is no ensemble to train: ensemble.members is 0" if alone
             else "there are no teachers: ensemble.members is 0 and distill.teachers is empty",
             where=str(found.project_file),
-            fix=f"set ensemble.members to 2 or more, or to 1 with ensemble.ngram_order{more}, or give --preset",
+            fix=f"set ensemble.members to 2 or more{more}, or give --preset",
         )  # fmt: skip
     stage_verb(names[: names.index(stage) + 1], workspace=workspace, overrides=overrides, dry_run=dry_run, as_json=as_json)
     if preset and not dry_run:

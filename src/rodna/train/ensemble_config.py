@@ -72,7 +72,7 @@ class EnsembleConfig(Section):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.members == 1 and not self.ngram_order:
-            raise ValueError("members: 1 model is no ensemble: give 2 or more, 0 for none, or set ngram_order to mix it with counts")
+            raise ValueError("members: 1 model is no ensemble: give 2 or more, or 0 for none; or set ngram_order to mix it with counts")
         if len(self.overrides) > self.members:
             raise ValueError(f"overrides: {len(self.overrides)} are given for {self.members} members: raise members, or leave some out")
         if self.members and not self.vary and len({variant.model_dump_json() for variant in self.all_overrides}) < self.members:
