@@ -1,8 +1,7 @@
 """An n-gram model over a tokenizer's tokens: what is learned from a text by counting, in a second.
 
 Interpolated Kneser-Ney smoothing with one discount a length. References: Kneser & Ney 1995, "Improved backing-off for m-gram language
-modeling"; Heafield et al. 2013 for n-grams that begin a document, which keep plain counts. Three discounts (Chen & Goodman 1999) did
-slightly worse on the few megabytes that this is for.
+modeling"; Heafield et al. 2013 for n-grams that begin a document, which keep plain counts.
 
 Shapes: N positions, K the longest n-gram (`order`), J = K - 1 tokens before a position, U different n-grams of one length, C different
 contexts of one length, P n-grams that follow the contexts of N positions, V vocabulary.
@@ -183,7 +182,8 @@ class NgramModel:
         """Return the tokens before what follows each position, the nearest first: int64 (B x T, J).
 
         Args:
-            tokens_BT: rows; before their first token lies end_of_text.
+            tokens_BT: rows; before their first token lies end_of_text. A row that begins within a document is read as if the document began
+                there: at its first J positions contexts are shorter, and a place that is left out may still count in them.
         """
         columns = [tokens_BT]
         for back in range(1, self.order - 1):
