@@ -41,7 +41,7 @@ def test_it_ends_with_bits_per_byte_beside_baselines_samples_the_report_and_thre
     said = (finished / "said.txt").read_text(encoding="utf-8")
 
     assert "bits per byte of held-out text" in said
-    for name in ("this model", "xz -9", "zstd -19", "gram"):
+    for name in ("this model ", "this model with counted n-grams, as it writes", "xz -9", "zstd -19", "gram"):
         assert name in said
     assert "Report: " in said
     assert said.count("  rodna ") == 3
@@ -84,6 +84,20 @@ def test_the_same_seed_writes_the_same_and_another_something_else(rodna, as_json
     assert write("--seed", 1) == write("--seed", 1)
     assert len(set(write("--num", 4, "--temperature", 1.0))) > 1
     assert write("--temperature", 0, "--seed", 1) == write("--temperature", 0, "--seed", 2)
+
+
+def test_counts_beside_the_model_have_their_share_of_what_is_written_unless_left_out(rodna, as_json, finished):
+    def write(*arguments: object) -> str:
+        return as_json(rodna("generate", "ба", "--json", "--max-tokens", 12, "--temperature", 0, *arguments))["continuations"]
+
+    with_counts, without = write("--workspace", finished), write("--workspace", finished, "--no-counts")
+    assert with_counts != without
+    (model,) = (finished / "artifacts" / "model").iterdir()
+    assert write("--model", model) == with_counts
+    (model / "ngram.safetensors").unlink()
+    assert write("--model", model) == without
+    refused = rodna("generate", "ба", "--workspace", finished)
+    assert "ngram.safetensors is missing" in refused.stderr
 
 
 def test_the_prompt_may_come_through_a_pipe(rodna, finished):

@@ -3,8 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer as Backend
-from tokenizers import decoders, models, pre_tokenizers
+from tests.evals.byte_tokenizer import byte_tokenizer
 
 from rodna.core.artifact import create
 from rodna.core.errors import EvaluationError
@@ -24,7 +23,6 @@ from rodna.models.decoder import Decoder
 from rodna.models.ensemble import Ensemble
 from rodna.models.generate import Sampling
 from rodna.models.ngram import NgramModel
-from rodna.tokenizer.tokenizer import Tokenizer
 
 VOCABULARY, END = 257, 256
 SHAPE = {"vocabulary_size": VOCABULARY, "width": 16, "num_layers": 1, "num_heads": 2, "num_kv_heads": 1, "head_width": 8, "ffn_width": 24}
@@ -34,12 +32,7 @@ GPT2 = {"norm": "layer", "norm_epsilon": 1e-5, "qk_norm": False, "ffn": "gelu", 
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    """Bytes and the end of a text."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    backend = Backend(models.BPE(vocab={character: index for index, character in enumerate(alphabet)}, merges=[]))
-    backend.pre_tokenizer, backend.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-    backend.add_special_tokens(["<|endoftext|>"])
-    return Tokenizer(backend)
+    return byte_tokenizer()
 
 
 @pytest.fixture(scope="module")

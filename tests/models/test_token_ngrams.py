@@ -134,6 +134,17 @@ def test_a_vocabulary_too_large_for_long_ngrams_gets_shorter_ones():
     assert model.probabilities(model.contexts(torch.tensor([[1, 2]])))[1].argmax() == 40_000
 
 
+@pytest.mark.parametrize("order", [1, 2, 4])
+def test_what_follows_one_place_is_what_all_places_together_say(documents, order):
+    model = NgramModel.count(make_tokens(documents), order=order)
+    for document in [*documents, [4, 0, END, 2, 0, 1]]:
+        stream = [END, *document]
+        every = model.probabilities(model.contexts(torch.tensor([stream])))
+        for place in range(len(stream)):
+            for seen in (stream[: place + 1], stream[1 : place + 1]):
+                np.testing.assert_allclose(model.following(seen), every[place], rtol=1e-5, atol=1e-9)
+
+
 @pytest.mark.parametrize("order", [0, 9])
 def test_orders_that_mean_nothing_are_refused(documents, order):
     with pytest.raises(ModelError, match="no n-grams of"):

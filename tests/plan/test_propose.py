@@ -391,3 +391,14 @@ def test_a_recipe_replaces_a_default_but_never_what_the_user_wrote():
     )
     assert given.train["optimizer"] == "adamw"
     assert opened.train["optimizer"] == DATA_LIMITED.train["optimizer"]
+
+
+@pytest.mark.parametrize(("megabytes", "written", "order"), [(3.0, None, 5), (60.0, None, 0), (60.0, 4, 4), (3.0, 0, 0)])
+def test_ngrams_are_counted_beside_the_model_of_a_small_text_unless_the_user_says_otherwise(megabytes, written, order):
+    train = {**TRAIN, "ngram_order": written or 0}
+    names = frozenset({"ngram_order"} if written is None else ())
+    found = propose(text(megabytes), MACHINE, SPEEDS, PlanConfig(calibration="estimated"), model=MODEL, train=train, timer=Clock(),
+                    left_open=names)  # fmt: skip
+
+    assert found.train["ngram_order"] == order
+    assert rows_of(found)["train.ngram_order"]["value"] == order

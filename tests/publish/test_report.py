@@ -209,6 +209,19 @@ def test_the_headline_counts_its_documents_and_leaves_guessing_out_of_the_chart(
     assert "guessing" not in facts.chart
 
 
+def test_the_headline_says_what_counts_beside_the_model_change():
+    alone, together = result(1.6, 1.5, 1.7), result(1.45, 1.4, 1.5, "with_counts")
+    facts = headline_facts([alone, together, result(2.1, 2.1, 2.1, "baseline:xz")])
+    assert facts is not None
+    assert facts.value == "1.60"
+    assert "as rodna writes with it, 1.45 are enough." in facts.sentence
+    assert facts.chart.index("with counts beside it") < facts.chart.index("this model") < facts.chart.index("xz")
+    plain = headline_facts([alone])
+    assert plain is not None
+    assert "counted" not in plain.sentence
+    assert "counts" not in plain.chart
+
+
 def test_the_energy_estimate_names_its_assumption(page: Callable[..., str]):
     text = page("be")
     assert "of electricity, estimated" in text

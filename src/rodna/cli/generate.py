@@ -29,6 +29,9 @@ MinP = Annotated[
 Penalty = Annotated[float, typer.Option(min=0.01, help="Above 1, tokens already there become less likely.", rich_help_panel=SAMPLING)]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same text.", rich_help_panel=SAMPLING)]
 Stop = Annotated[list[str], typer.Option("--stop", help="End before this string; repeatable.", rich_help_panel=SAMPLING)]
+Counts = Annotated[
+    bool, typer.Option("--counts/--no-counts", help="Let the counted n-grams beside the model, where there are any, have their share.")
+]
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
 
 
@@ -44,6 +47,7 @@ def generate(
     seed: Seed = 0,
     stop: Stop = NOTHING,
     model: ModelOption = "",
+    counts: Counts = True,
     device: Device = "cpu",
     workspace: WorkspaceOption = HERE,
     set_: SetOption = NOTHING,
@@ -60,7 +64,7 @@ def generate(
     prompt = prompt.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     sampling = Sampling(max_tokens=max_tokens, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p,
                         repetition_penalty=repetition_penalty, seed=seed, stop=tuple(stop))  # fmt: skip
-    writer = Writer(find_model(model, workspace, set_), device)
+    writer = Writer(find_model(model, workspace, set_), device, counts=counts)
     texts = []
     for index in range(number):
         pieces = []
@@ -87,6 +91,7 @@ def chat(
     seed: Seed = 0,
     stop: Stop = NOTHING,
     model: ModelOption = "",
+    counts: Counts = True,
     device: Device = "cpu",
     workspace: WorkspaceOption = HERE,
     set_: SetOption = NOTHING,
@@ -97,20 +102,22 @@ def chat(
 
     sampling = Sampling(max_tokens=max_tokens, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p,
                         repetition_penalty=repetition_penalty, seed=seed, stop=tuple(stop))  # fmt: skip
-    writer = Writer(find_model(model, workspace, set_), device)
+    writer = Writer(find_model(model, workspace, set_), device, counts=counts)
     Conversation(writer.write, sampling).run()
 
 
 class Writer:
-    """A loaded model that writes text piece by piece."""
+    """A loaded model that writes text piece by piece, with the counts beside it where they are wanted."""
 
-    def __init__(self, folder: Path, device: str) -> None:
+    def __init__(self, folder: Path, device: str, *, counts: bool = True) -> None:
         from rodna.models.checkpoint import load
+        from rodna.models.counted import load_beside
         from rodna.models.generate import make_engine
 
         self.folder = folder
         decoder, self.tokenizer = load(folder, device=device)
-        self.engine = make_engine(decoder, self.tokenizer, half=device == "cpu")
+        counted = load_beside(folder, device=device) if counts else None
+        self.engine = make_engine(decoder, self.tokenizer, half=device == "cpu", counted=counted)
 
     def write(self, prompt: str, sampling: "Sampling") -> Iterator[str]:
         """Yield the continuation of a prompt as it is written."""

@@ -10,6 +10,7 @@ from rodna.cli.project import Project
 from rodna.core.text import human_seconds
 from rodna.core.workspace import Workspace
 
+OURS = {"held_out_text": "this model", "with_counts": "this model with counted n-grams, as it writes"}
 NUM_SAMPLES = 3
 SAMPLE_CHARACTERS = 120
 
@@ -45,18 +46,16 @@ def print_summary(project: Project, workspace: Workspace, results: dict[str, Any
 
 
 def _table(rows: list[dict[str, Any]]) -> Any:
-    """Return held-out bits per byte of the model and the baselines, best first."""
+    """Return held-out bits per byte of the model, with and without counts where it has any, and of the baselines, best first."""
     from rich.table import Table
 
     table = Table("bits per byte of held-out text (lower is better)", title_justify="left")
     table.add_column("value", justify="right")
     table.add_column("95% interval", justify="right")
-    found = [
-        row for row in rows if row["metric"] == "bits_per_byte" and (row["task"] == "held_out_text" or row["task"].startswith("baseline:"))
-    ]
+    found = [row for row in rows if row["metric"] == "bits_per_byte" and (row["task"] in OURS or row["task"].startswith("baseline:"))]
     for row in sorted(found, key=lambda row: row["value"]):
-        ours = row["task"] == "held_out_text"
-        name = "this model" if ours else row["detail"].get("description", row["task"].removeprefix("baseline:"))
+        ours = row["task"] in OURS
+        name = OURS.get(row["task"]) or row["detail"].get("description", row["task"].removeprefix("baseline:"))
         interval = f"{row['low']:.3f} - {row['high']:.3f}" if row["high"] > row["low"] else ""
         table.add_row(name, f"{row['value']:.3f}", interval, style="bold" if ours else "")
     return table

@@ -92,6 +92,15 @@ def load(path: Path, *, device: torch.device | str = "cpu") -> Weighted:
     return Weighted(NgramModel(levels, base, end).to(device), weight.item())
 
 
+def load_beside(folder: Path, *, device: torch.device | str = "cpu") -> Weighted | None:
+    """Read the counts that lie in a checkpoint's folder; None where there are none.
+
+    Raises:
+        ArtifactError: they are damaged.
+    """
+    return load(folder / FILE, device=device) if (folder / FILE).is_file() else None
+
+
 def _is_sound(level: Level, length: int) -> bool:
     keys_U, counts_U = level.keys_U, level.counts_U
     if keys_U.dtype != torch.int64 or keys_U.shape != counts_U.shape or keys_U.ndim != 1 or not len(keys_U):

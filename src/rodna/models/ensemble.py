@@ -6,7 +6,6 @@ Members may be of any architecture and context length; they share one tokenizer.
 """
 
 import hashlib
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -154,14 +153,18 @@ class EnsembleEngine:
         ensemble: its members are copied.
         num_tokens: of the tokenizer.
         num_slots: sequences held at once.
+        half: keep the members' weights in float16; see `Engine`.
     """
 
-    def __init__(self, ensemble: Ensemble, *, num_tokens: int, num_slots: int = 1) -> None:
+    def __init__(self, ensemble: Ensemble, *, num_tokens: int, num_slots: int = 1, half: bool = False) -> None:
         self.average, self.num_slots = ensemble.average, num_slots
         # As long as the shortest context, so that all members forget the beginning of a text at once.
         self.capacity = ensemble.context_length
-        self._engines = [Engine(member, num_tokens=num_tokens, num_slots=num_slots, capacity=self.capacity) for member in ensemble.members]
-        self._counted, self._num_tokens = ensemble.counted, num_tokens
+        self._engines = [
+            Engine(member, num_tokens=num_tokens, num_slots=num_slots, capacity=self.capacity, half=half) for member in ensemble.members
+        ]
+        counted = ensemble.counted
+        self._counted, self._num_tokens = counted and Weighted(counted.model.to("cpu"), counted.weight), num_tokens
         self._recent: list[list[int]] = [[] for _ in range(num_slots)]
         """The last tokens of each slot, as many as the counts look at."""
 
@@ -187,16 +190,15 @@ class EnsembleEngine:
 
     def _join(self, scores: Sequence[Tensor], slots: slice) -> Tensor:
         stacked = torch.stack(list(scores))
-        joined = stacked.mean(0) if self.average == "logits" else stacked.log_softmax(-1).logsumexp(0)
         if self._counted is None:
-            return joined
+            return stacked.mean(0) if self.average == "logits" else stacked.log_softmax(-1).logsumexp(0)
+        mean = stacked.mean(0).softmax(-1) if self.average == "logits" else stacked.softmax(-1).mean(0)
         model, weight = self._counted
-        # Each slot's last tokens in a row of its own, behind the end of a text where there are fewer.
-        rows = [[model.end_of_text_id] * (model.order - len(recent)) + recent for recent in self._recent[slots]]
-        contexts_BJ = model.contexts(torch.tensor(rows, device=joined.device)).unflatten(0, (len(rows), -1))[:, -1]
-        counted_BV = model.probabilities(contexts_BJ)[:, : self._num_tokens].reshape(*joined.shape[:-1], -1)
-        counted_BV = torch.nn.functional.pad(counted_BV, (0, joined.shape[-1] - counted_BV.shape[-1]))
-        return torch.logaddexp(joined.log_softmax(-1) + math.log(1 - weight), counted_BV.log() + math.log(weight))
+        rows = [torch.from_numpy(model.following(recent)[: self._num_tokens]) for recent in self._recent[slots]]
+        counted = torch.stack(rows).to(mean).reshape(*mean.shape[:-1], -1)
+        mean *= 1 - weight
+        mean[..., : counted.shape[-1]] += weight * counted
+        return mean.clamp_min(torch.finfo(mean.dtype).tiny).log()
 
 
 def load_ensemble(

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from rodna.core.errors import ConfigError
+from rodna.models.counted import Weighted
 from rodna.models.decoder import Decoder
 from rodna.models.engine import Engine
-from rodna.models.ensemble import EnsembleEngine
+from rodna.models.ensemble import Ensemble, EnsembleEngine
 from rodna.tokenizer.tokenizer import Tokenizer
 
 BATCH_SIZE = 8
@@ -138,7 +139,9 @@ def generate(
     return ["".join(pieces) for pieces in texts]
 
 
-def make_engine(decoder: Decoder, tokenizer: Tokenizer, *, num_slots: int = 1, half: bool = False) -> Engine:
+def make_engine(
+    decoder: Decoder, tokenizer: Tokenizer, *, num_slots: int = 1, half: bool = False, counted: Weighted | None = None
+) -> AnyEngine:
     """Lay out a decoder's weights for generating with its tokenizer.
 
     Args:
@@ -146,9 +149,12 @@ def make_engine(decoder: Decoder, tokenizer: Tokenizer, *, num_slots: int = 1, h
         tokenizer: the model's.
         num_slots: texts written at once.
         half: keep the weights in float16: the faster choice for talking with a model on a CPU; see `Engine`.
+        counted: n-grams that have their share of the probability.
     """
     num_tokens = min(tokenizer.vocabulary_size, decoder.config.vocabulary_size)
-    return Engine(decoder, num_tokens=num_tokens, num_slots=num_slots, half=half)
+    if counted is None:
+        return Engine(decoder, num_tokens=num_tokens, num_slots=num_slots, half=half)
+    return EnsembleEngine(Ensemble([decoder], counted=counted), num_tokens=num_tokens, num_slots=num_slots, half=half)
 
 
 def _advance(engine: AnyEngine, rows: list["_Row"], active: list[int], texts: list[list[str]], sampling: Sampling) -> None:

@@ -11,6 +11,7 @@ kept as one number: its tokens as digits to the base V.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -237,6 +238,29 @@ class NgramModel:
         rows_N = torch.arange(len(left_out_N), device=self.device)
         change_N = torch.stack([share.change_N * share.scale_N for share in shares]).sum(0)
         return result_NV.index_put_((rows_N, left_out_N.clamp_min(0)), change_N, accumulate=True)
+
+    def following(self, tokens: Sequence[int]) -> FloatArray:
+        """Return the distribution (V,) of what follows the last of some tokens; `probabilities` says the same of many places at once.
+
+        Writing asks for one place after another: without tensors that takes a tenth of the time. The counts lie on a CPU.
+        """
+        result_V, weight = np.zeros(self.vocabulary_size), 1.0
+        keys, unit, previous = [0], 1, NOTHING_LEFT_OUT
+        for back in range(1, self.order):
+            # Nothing before a document is seen.
+            previous = self.end_of_text_id if previous == self.end_of_text_id or back > len(tokens) else tokens[-back]
+            keys.append(keys[-1] + previous * unit)
+            unit *= self.vocabulary_size
+        for level, key in zip(self.levels[::-1], keys[::-1], strict=True):
+            contexts_C, first_C = level.contexts_C.numpy(), level.first_C.numpy()
+            place = int(contexts_C.searchsorted(key))
+            if place == len(contexts_C) or contexts_C[place] != key:
+                continue
+            seen = slice(first_C[place], first_C[place + 1])
+            scale = weight / int(level.totals_C.numpy()[place])
+            result_V[level.keys_U.numpy()[seen] % self.vocabulary_size] += scale * level.values_U.numpy()[seen]
+            weight = scale * level.discount * (seen.stop - seen.start)
+        return result_V + weight / self.vocabulary_size
 
     def sample(self, contexts_NJ: Tensor, left_out_N: Tensor, chances_NK: Tensor) -> Tensor:
         """Return a token for each position, drawn from `probabilities` without making them: int64 (N,).

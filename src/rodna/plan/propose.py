@@ -90,6 +90,8 @@ def propose(
         )
     choices = choose_recipe(config.recipe, text.num_bytes)
     settings = {**train, **{name: value for name, value in choices.train.items() if name in left_open}}
+    if text.num_tokens > rules.MOST_COUNTED_TOKENS and "ngram_order" in left_open:
+        settings["ngram_order"] = 0
     factors = (fit.rate_factor, fit.batch_factor) if fit else (1.0, 1.0)
     job = Job(text, machine, speeds, config, model, settings, choices, fit or anchored_law(text), *factors)
     recipe = choose(job, timer)

@@ -158,6 +158,13 @@ def _training_rows(model: ModelConfig, train: Mapping[str, Any], job: Job, estim
             train.get("decay_fraction"),
             "of the steps, the last ones: the learning rate falls to zero, and much of the gain comes there",
         ),
+        (
+            "train.ngram_order",
+            train.get("ngram_order", 0),
+            "tokens: n-grams are counted up to this length and mixed in where rodna writes; it takes seconds and no training"
+            if train.get("ngram_order")
+            else "no n-grams are counted beside the model",
+        ),
     ]
 
 

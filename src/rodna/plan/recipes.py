@@ -80,7 +80,7 @@ DATA_LIMITED = TrainingRecipe(
     adamw_learning_rate=2e-3,
     learning_rate_width=128,
     max_weights_per_token=5.0,
-    train=MappingProxyType({"optimizer": "muon", "schedule": "wsd"}),
+    train=MappingProxyType({"optimizer": "muon", "schedule": "wsd", "ngram_order": 5}),
 )
 
 COMPUTE_LIMITED = TrainingRecipe(
@@ -102,7 +102,7 @@ COMPUTE_LIMITED = TrainingRecipe(
     adamw_learning_rate=2e-3,
     learning_rate_width=128,
     max_weights_per_token=5.0,
-    train=MappingProxyType({"optimizer": "muon", "schedule": "wsd"}),
+    train=MappingProxyType({"optimizer": "muon", "schedule": "wsd", "ngram_order": 0}),
 )
 
 RECIPES: dict[RecipeName, TrainingRecipe] = {recipe.name: recipe for recipe in (DATA_LIMITED, COMPUTE_LIMITED)}
@@ -130,6 +130,7 @@ EVIDENCE: dict[RecipeName, dict[str, str]] = {
         "max_weights_per_token": f"{_REPEATS}: at 15, a model knew 300 kB by heart after 19 passes, and was far worse than after 6",
         "train.optimizer": "docs/ablations.md, optimizer",
         "train.schedule": "docs/ablations.md, schedule",
+        "train.ngram_order": "docs/data-efficiency.md, with counts; not varied: the vocabulary leaves four or five tokens",
     },
     "compute-limited": {
         "max_epochs": "Muennighoff et al. 2023, arXiv:2305.16264: up to four passes are nearly as good as fresh text",
@@ -151,6 +152,7 @@ EVIDENCE: dict[RecipeName, dict[str, str]] = {
         "max_weights_per_token": _REPEATS,
         "train.optimizer": "Jordan et al. 2024, modded-nanogpt's log: Muon 3,250 steps to the loss that Adam reached in 5,625",
         "train.schedule": "Hägele et al. 2024, arXiv:2405.18392",
+        "train.ngram_order": "none: the counts of so much text would take many times the model's place",
     },
 }
 """Recipe -> choice -> where its value comes from."""

@@ -21,6 +21,8 @@ MIN_EVALUATIONS = 4
 EVALUATION_COST = 0.5
 """Time of scoring a token, as a share of training on it: the forward pass is a third of the arithmetic, and is not compiled."""
 MIN_BATCH_TOKENS, MAX_BATCH_TOKENS = 2048, 65_536
+MOST_COUNTED_TOKENS = 10_000_000
+"""Of more text no n-grams are kept beside the model: at 20 to 40 bytes a token they would take hundreds of megabytes."""
 SIZES: tuple[tuple[int, int], ...] = (
     (64, 3), (96, 3), (96, 4), (128, 4), (160, 4), (192, 5), (224, 5), (256, 6), (320, 6), (384, 7), (448, 8), (512, 8), (640, 10),
     (768, 12), (1024, 16), (1280, 20), (1536, 24),

@@ -66,6 +66,13 @@ class _Settled(Section):
         lt=1,
         description="Share of the loss that is of tokens drawn from counted n-grams of the text, so that less of it is learned by heart.",
     )
+    ngram_order: int = Field(
+        default=0,
+        ge=0,
+        le=8,
+        description="Keep counts of n-grams of up to so many tokens beside the model, which have their share of the probability when it "
+        "writes in rodna; 0 counts none.",
+    )
     curriculum: Literal["none", "short_first", "context_grows"] = Field(
         default="none", description="short_first: short documents come first. context_grows: sequences start short."
     )

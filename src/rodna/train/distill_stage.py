@@ -24,9 +24,11 @@ from rodna.plan.memory import teaching_memory, training_memory
 from rodna.plan.speed import will_compile
 from rodna.tokenizer.tokenizer import Tokenizer
 from rodna.train.config import FORMAT_VERSION
+from rodna.train.counting import keep_counts
 from rodna.train.ensemble_config import DistillConfig
 from rodna.train.identity import teacher_fingerprint, teacher_folders
 from rodna.train.members import Workbench, clear_states, counts_of, member_folders, taught_by
+from rodna.train.runtime import compute_dtype
 from rodna.train.session import Job, Trained, copy_checkpoint, keep
 from rodna.train.state import RunFolder
 from rodna.train.teacher_cache import PIECE_BYTES, CacheSetup, TeacherCache
@@ -92,7 +94,11 @@ def distill(
     student = bench.fit(job, folder, taught_by(teachers, config, device=bench.device, cache=cache, counted=counted))
     alone = _alone(bench, job, run / ALONE) if config.compare else None
     with artifact.create(out, kind="model", format_version=FORMAT_VERSION, inputs=inputs, config=settings, seed=job.values.seed) as draft:
-        draft.counts = keep(student, draft.path)
+        beside = keep_counts(
+            student.checkpoint, tokens, draft.path, order=job.values.ngram_order, device=bench.device,
+            compute_dtype=compute_dtype(bench.machine, job.values),
+        )  # fmt: skip
+        draft.counts = keep(student, draft.path, **beside)
         if alone is not None:
             copy_checkpoint(alone.checkpoint, draft.path / ALONE)
         write_json(draft.path / DISTILLATION, _summary(bench, config, teachers, student, alone, counted))

@@ -7,7 +7,6 @@ A member's folder is named after all that decides its weights, so a finished one
 """
 
 import json
-import math
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,17 +22,17 @@ from rodna.core.log import say
 from rodna.data.tokens import Tokens
 from rodna.evals.models.ensemble import EnsembleModel
 from rodna.models import checkpoint
-from rodna.models.counted import FILE, Weighted
+from rodna.models.counted import FILE
 from rodna.models.counted import load as load_counted
 from rodna.models.counted import save as save_counted
 from rodna.models.decoder import Decoder
 from rodna.models.ensemble import load_ensemble
-from rodna.models.ngram import NgramModel
 from rodna.plan.config import PlanConfig
 from rodna.plan.flops import flops_per_token
 from rodna.plan.hardware import Machine, describe_machine
 from rodna.plan.plan import read_plan
 from rodna.plan.propose import Plan
+from rodna.train.counting import add_counts, validation_bits
 from rodna.train.distillation import Distillation
 from rodna.train.ensemble_config import DistillConfig, EnsembleConfig
 from rodna.train.identity import CHAIN_SETTINGS, ENSEMBLE_FORMAT_VERSION, SPLIT, ensemble_settings
@@ -44,8 +43,6 @@ from rodna.train.variants import member_jobs
 
 MEMBER_FORMAT_VERSION = 1
 ENSEMBLE = "ensemble.json"
-UNFITTED_WEIGHT = 0.3
-"""Of counts, where there is no validation text to choose it by."""
 
 
 @dataclass(frozen=True)
@@ -107,27 +104,10 @@ class Workbench:
             folders: of the checkpoints.
             counted: a file of counted n-grams that are mixed in, where it exists.
         """
-        model, validation = self._opened(folders, counted), Tokens.open(self.tokens.path, "validation")
-        if not validation.num_tokens:
-            return {}
-        nats = model.all_document_nats(validation)
-        together, alone = nats.bits_per_byte(validation.num_bytes)
-        found: dict[str, Any] = {"ensemble": together, "members": alone}
-        if nats.counted_S is not None:
-            found["counted"] = float(nats.counted_S.sum()) / math.log(2) / validation.num_bytes
-        return found
+        return validation_bits(self.opened(folders, counted), self.tokens)
 
-    def count(self, folders: Sequence[Path], *, order: int) -> Weighted:
-        """Count the n-grams of the train split, and weigh them beside some checkpoints by the validation split."""
-        counts, validation = (
-            NgramModel.count(Tokens.open(self.tokens.path, "train"), order=order),
-            Tokens.open(self.tokens.path, "validation"),
-        )
-        if not validation.num_tokens:
-            return Weighted(counts, UNFITTED_WEIGHT)
-        return self._opened(folders).fit_weight(counts, validation)
-
-    def _opened(self, folders: Sequence[Path], counted: Path | None = None) -> EnsembleModel:
+    def opened(self, folders: Sequence[Path], counted: Path | None = None) -> EnsembleModel:
+        """Return checkpoints as one model, with the counts in a file where it exists."""
         ensemble, tokenizer = load_ensemble(folders, device=self.device, counted=counted)
         dtype = torch.float32 if self.machine.bf16 == "none" or self.plan.train.get("precision") == "fp32" else torch.bfloat16
         return EnsembleModel(ensemble, tokenizer, compute_dtype=dtype)
@@ -179,11 +159,11 @@ def train_ensemble(
     ) as draft:
         for number, member in enumerate(members, 1):
             copy_checkpoint(member.path, draft.path / member_name(number))
-        folders, counted = [member.path for member in members], draft.path / FILE
+        models, counted = bench.opened([member.path for member in members]), draft.path / FILE
         if config.ngram_order:
             say(f"  counting n-grams of up to {config.ngram_order} tokens")
-            save_counted(counted, bench.count(folders, order=config.ngram_order))
-        summary = _summary(bench, jobs, members, bench.scores(folders, counted=counted), counted)
+            save_counted(counted, add_counts(models, tokens, order=config.ngram_order))
+        summary = _summary(bench, jobs, members, validation_bits(models, tokens), counted)
         write_json(draft.path / ENSEMBLE, summary)
         draft.counts = {"members": len(members), **{key: summary[key] for key in ("parameters", "seconds", "bits_per_byte", "gain")}}
     return draft.result

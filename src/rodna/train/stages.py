@@ -11,6 +11,8 @@ from rodna.models import checkpoint
 from rodna.plan.hardware import describe_machine
 from rodna.plan.plan import read_plan
 from rodna.train.config import FORMAT_VERSION, TrainValues
+from rodna.train.counting import keep_counts
+from rodna.train.runtime import compute_dtype
 from rodna.train.session import Job, fit, keep
 from rodna.train.state import RunFolder, setup_digest
 
@@ -26,7 +28,7 @@ def pretrain(tokens: Artifact, tokenizer: Artifact, plan: Artifact, config: Base
         tokenizer: copied into every checkpoint.
         plan: model and settings.
         config: the settings as the user gave them; the plan has kept them.
-        out: the model artifact: the checkpoint with the lowest validation loss.
+        out: the model artifact: the checkpoint with the lowest validation loss, and the counts beside it that the plan asks for.
         run: folder of states and metrics; may be deleted once the model is there.
 
     Raises:
@@ -46,5 +48,9 @@ def pretrain(tokens: Artifact, tokenizer: Artifact, plan: Artifact, config: Base
         seconds=float(proposal.estimates.get("seconds", 0.0)),
     )  # fmt: skip
     with artifact.create(out, kind="model", format_version=FORMAT_VERSION, inputs=inputs, config=config, seed=values.seed) as draft:
-        draft.counts = keep(trained, draft.path)
+        counted = keep_counts(
+            trained.checkpoint, tokens, draft.path, order=values.ngram_order, device=machine.device,
+            compute_dtype=compute_dtype(machine, values),
+        )  # fmt: skip
+        draft.counts = keep(trained, draft.path, **counted)
     return draft.result

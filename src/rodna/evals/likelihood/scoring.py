@@ -54,9 +54,9 @@ def document_nats(
     return window_nats(decoder, windows, batch_size=batch_size, compute_dtype=compute_dtype)
 
 
-def read_document_nats(reader: Reader | ReaderPool, tokens: Tokens, *, stride: float, batch_size: int) -> "NDArray[np.float64]":
-    """Return what `document_nats` does; on a CPU, faster."""
-    nats_S = np.zeros(tokens.num_documents)
+def read_token_nats(reader: Reader | ReaderPool, tokens: Tokens, *, stride: float, batch_size: int) -> "NDArray[np.float64]":
+    """Return the nats of each token of a split, shape (tokens,), each document read by itself; on a CPU faster than `token_nats`."""
+    nats_N = np.zeros(tokens.num_tokens)
     # Parts of the split, so that memory does not grow with it.
     bounds = np.searchsorted(tokens.offsets, np.arange(0, tokens.num_tokens, READ_TOKENS))
     for first, last in itertools.pairwise([*np.unique(bounds).tolist(), tokens.num_documents]):
@@ -64,8 +64,8 @@ def read_document_nats(reader: Reader | ReaderPool, tokens: Tokens, *, stride: f
         documents = [tokens.tokens[tokens.offsets[place] : tokens.offsets[place + 1]].tolist() for place in places]
         pairs = [Encoded((tokens.end_of_text_id,), document) for document in documents]
         parts, _ = continuation_nats(reader, pairs, stride=stride, batch_size=batch_size)
-        nats_S[first:last] = [part.sum() for part in parts]
-    return nats_S
+        nats_N[tokens.offsets[first] : tokens.offsets[last]] = np.concatenate([np.zeros(0), *parts])
+    return nats_N
 
 
 def continuation_nats(

@@ -11,15 +11,16 @@ import torch
 from rodna.evals.likelihood.encoding import Encoded, encode_pairs
 from rodna.evals.likelihood.processes import ReaderPool, make_reader
 from rodna.evals.likelihood.reader import Reader
-from rodna.evals.likelihood.scoring import continuation_nats, document_nats, read_document_nats
+from rodna.evals.likelihood.scoring import continuation_nats, read_token_nats, split_windows, sum_documents, token_nats
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from rodna.data.tokens import Tokens
+    from rodna.models.counted import Weighted
     from rodna.models.decoder import Decoder
-    from rodna.models.generate import Sampling
+    from rodna.models.generate import AnyEngine, Sampling
     from rodna.tokenizer.tokenizer import Tokenizer
 
 
@@ -71,6 +72,8 @@ class DecoderModel:
         batch_size: full-length windows scored at once.
         compute_dtype: of matrix products.
         processes: that score side by side, on a CPU.
+        counted: n-grams kept beside the model; they have their share of what it writes. What it is asked the cost of is scored without
+            them, as wherever else the checkpoint is opened; `evals.counted` measures what they change.
     """
 
     def __init__(
@@ -83,10 +86,12 @@ class DecoderModel:
         batch_size: int = 16,
         compute_dtype: torch.dtype = torch.float32,
         processes: int = 1,
+        counted: "Weighted | None" = None,
     ) -> None:
         self.decoder, self.tokenizer, self.where = decoder, tokenizer, where
         self.stride, self.batch_size, self.compute_dtype = stride, batch_size, compute_dtype
-        self.processes = processes
+        self.processes, self.counted = processes, counted
+        self._read: tuple[Tokens, NDArray[np.float64]] | None = None
 
     @cached_property
     def reader(self) -> Reader | ReaderPool:
@@ -112,10 +117,20 @@ class DecoderModel:
 
     def document_nats(self, tokens: "Tokens") -> "NDArray[np.float64]":
         """Return what each document of a split costs, its end included."""
+        return sum_documents(self.token_nats(tokens), tokens)
+
+    def token_nats(self, tokens: "Tokens") -> "NDArray[np.float64]":
+        """Return what each token of a split costs. The same split asked for again is not scored again."""
+        if self._read is None or self._read[0] is not tokens:
+            self._read = tokens, self._token_nats(tokens)
+        return self._read[1]
+
+    def _token_nats(self, tokens: "Tokens") -> "NDArray[np.float64]":
         # On other devices, and in bfloat16, the decoder as it is trained keeps more of the work in the short format.
         if self.processes > 1 or (self.compute_dtype == torch.float32 and self.decoder.embedding.weight.device.type == "cpu"):
-            return read_document_nats(self.reader, tokens, stride=self.stride, batch_size=self.batch_size)
-        return document_nats(self.decoder, tokens, stride=self.stride, batch_size=self.batch_size, compute_dtype=self.compute_dtype)
+            return read_token_nats(self.reader, tokens, stride=self.stride, batch_size=self.batch_size)
+        windows = split_windows(tokens, context_length=self.decoder.config.context_length, stride=self.stride)
+        return token_nats(self.decoder, windows, batch_size=self.batch_size, compute_dtype=self.compute_dtype)
 
     def score(self, contexts: Sequence[str], continuations: Sequence[str]) -> list[Score]:
         """Return the cost of each continuation after its context; see `encode_pairs` for their tokens."""
@@ -133,9 +148,15 @@ class DecoderModel:
 
     def generate(self, prompts: Sequence[str], sampling: "Sampling") -> list[str]:
         """Return what the model writes after each prompt."""
-        from rodna.models.generate import generate
+        from rodna.models.generate import BATCH_SIZE, generate
 
-        return generate(self.decoder, self.tokenizer, prompts, sampling)
+        return generate(self.engine(max(1, min(BATCH_SIZE, len(prompts)))), self.tokenizer, prompts, sampling)
+
+    def engine(self, num_slots: int) -> "AnyEngine":
+        """Return what writes so many texts at once."""
+        from rodna.models.generate import make_engine
+
+        return make_engine(self.decoder, self.tokenizer, num_slots=num_slots, counted=self.counted)
 
 
 def describe_tokenizer(tokenizer: "Tokenizer") -> dict[str, Any]:

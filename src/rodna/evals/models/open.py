@@ -71,14 +71,16 @@ def open_ensemble(folder: Path, config: EvalConfig) -> "EnsembleModel":
 
 
 def open_decoder(folder: Path, config: EvalConfig) -> "DecoderModel":
-    """Open a checkpoint that our own decoder runs."""
+    """Open a checkpoint that our own decoder runs, and the counts that lie beside it, where there are any."""
     from rodna.evals.models.model import DecoderModel
     from rodna.models.checkpoint import load
+    from rodna.models.counted import load_beside
 
     decoder, tokenizer = load(folder, device=_device())
     # Said now, not after an hour of scoring.
     _ = tokenizer.end_of_text_id
-    return DecoderModel(decoder, tokenizer, where=str(folder), processes=config.processes, **_settings(config))
+    counted = load_beside(folder, device=_device())
+    return DecoderModel(decoder, tokenizer, where=str(folder), processes=config.processes, counted=counted, **_settings(config))
 
 
 def _is_ours(folder: Path) -> bool:

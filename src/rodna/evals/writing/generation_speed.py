@@ -111,9 +111,9 @@ def _writer(model: LanguageModel, size: int) -> Write:
     """Return what writes; our decoder's weights are laid out beforehand, as a chat or a server does."""
     if not isinstance(model, DecoderModel):
         return model.generate
-    from rodna.models.generate import generate, make_engine
+    from rodna.models.generate import generate
 
-    engine, tokenizer = make_engine(model.decoder, model.tokenizer, num_slots=size), model.tokenizer
+    engine, tokenizer = model.engine(size), model.tokenizer
     return lambda prompts, sampling: generate(engine, tokenizer, prompts, sampling)
 
 

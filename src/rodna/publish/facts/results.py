@@ -12,6 +12,7 @@ from rodna.publish.charts import Bar, bar_list
 from rodna.publish.facts.view import Column, Row, amount, number, plural, share
 
 HEADLINE = ("held_out_text", "bits_per_byte")
+WITH_COUNTS = ("with_counts", "bits_per_byte")
 BASELINE = "baseline:"
 UNIFORM = "baseline:uniform"
 """Not drawn: it is 8 bits and a little, and would make every other bar short."""
@@ -23,7 +24,8 @@ NAMES = {
     "zstd_given_train": "zstd given the training text",
     "ngram": "n\N{NON-BREAKING HYPHEN}gram model",
 }
-TITLES = {"held_out_text": "Held-out text", "source": "Held-out text by source", "baseline": "Simple methods on the same text",
+TITLES = {"held_out_text": "Held-out text", "with_counts": "With counted n-grams beside the model",
+          "counted": "Counted n-grams alone", "source": "Held-out text by source", "baseline": "Simple methods on the same text",
           "generation": "Text written by the model"}  # fmt: skip
 
 
@@ -74,7 +76,9 @@ def headline_facts(results: Sequence[Result]) -> HeadlineFacts | None:
         return None
     baselines = [result for result in results if result.task.startswith(BASELINE) and result.metric == main.metric]
     drawn = sorted((result for result in baselines if result.task != UNIFORM), key=lambda result: result.value)
-    bars = [_bar(main, "this model", strong=True), *(_bar(result, baseline_name(result)[0]) for result in drawn)]
+    together = _together(results)
+    own = [_bar(together, "with counts beside it", strong=True)] if together else []
+    bars = [*own, _bar(main, "this model", strong=True), *(_bar(result, baseline_name(result)[0]) for result in drawn)]
     return HeadlineFacts(
         value=f"{main.value:.2f}",
         interval=f"{main.low:.2f} to {main.high:.2f}" if main.high > main.low else "",
@@ -97,6 +101,8 @@ def sentence(main: Result, baselines: Sequence[Result], results: Sequence[Result
         f"To write down text that it has never seen, this model needs {main.value:.2f} bits for each byte. A byte stored as it is takes 8; "
         "the better a model knows the language, the fewer it needs."
     )
+    if together := _together(results):
+        opening += f" With the n-grams of its training text counted beside it, as rodna writes with it, {together.value:.2f} are enough."
     if not baselines:
         return opening
     best = baselines[0]
@@ -110,6 +116,10 @@ def sentence(main: Result, baselines: Sequence[Result], results: Sequence[Result
     else:
         verdict = f"{tried} needs {best.value:.2f}: too close to call on this much held-out text."
     return f"{opening} {verdict}"
+
+
+def _together(results: Sequence[Result]) -> Result | None:
+    return next((result for result in results if (result.task, result.metric) == WITH_COUNTS), None)
 
 
 def baseline_name(result: Result) -> tuple[str, str]:
