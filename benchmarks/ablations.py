@@ -324,11 +324,16 @@ def make_table(given: argparse.Namespace) -> None:
     if given.out is None:
         print(text)
         return
-    before, _, rest = given.out.read_text(encoding="utf-8").partition(BEGIN)
+    put_between_marks(given.out, text)
+
+
+def put_between_marks(page: Path, text: str) -> None:
+    """Write a text into a page, between its marks."""
+    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     if not rest or not _:
-        sys.exit(f"{given.out} lacks the marks {BEGIN} and {END}")
-    given.out.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}", encoding="utf-8")
+        sys.exit(f"{page} lacks the marks {BEGIN} and {END}")
+    page.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}", encoding="utf-8")
 
 
 def table_of(title: str, runs: dict[str, dict[int, dict[str, Any]]]) -> str:

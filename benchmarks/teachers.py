@@ -1,0 +1,241 @@
+"""What a student gains from its teachers: other models, counted n-grams, or both, at the same size, text and number of steps.
+
+    python benchmarks/teachers.py run ../shared/data --language be --study repeated --work FOLDER
+    python benchmarks/teachers.py run ../shared/data --language be --study repeated --work FOLDER --rows alone three --seeds 0 1 2
+    python benchmarks/teachers.py table benchmarks/results/teachers --out docs/ensembles.md
+
+Students have the base recipe of `ablations.py`, whose studies these are; three members of the same recipe and other seeds are trained once.
+Every training is a line in RESULTS/STUDY-LANGUAGE.jsonl, and none is made again. Only the validation split is looked at.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+from ablations import STUDIES, model_of, prepare_tokens, put_between_marks, read_lines, settings_of, spread, values_of  # noqa: E402
+
+RESULTS = HERE / "results" / "teachers"
+MEMBER_SEEDS = (11, 12, 13)
+ORDER = 5
+ROWS: dict[str, dict[str, Any]] = {
+    "alone": {"members": 0},
+    "one": {"members": 1},
+    "three": {"members": 3},
+    "one-counts": {"members": 1, "counts": True},
+    "three-counts": {"members": 3, "counts": True},
+    "three-alpha-0.2": {"members": 3, "alpha": 0.2},
+    "three-temperature-1": {"members": 3, "temperature": 1.0},
+}
+"""`members`: how many teach; `counts`: n-grams of the text with them. Temperature and alpha are otherwise the product's."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run")
+    run.add_argument("data", type=Path)
+    run.add_argument("--language", required=True)
+    run.add_argument("--study", choices=list(STUDIES), required=True)
+    run.add_argument("--work", type=Path, required=True, help="where tokens and trained models are kept")
+    run.add_argument("--rows", nargs="+", default=list(ROWS), choices=list(ROWS))
+    run.add_argument("--seeds", type=int, nargs="+", default=[0])
+    run.add_argument("--jobs", type=int, default=2)
+    run.add_argument("--threads", type=int, default=1)
+    run.add_argument("--results", type=Path, default=RESULTS)
+    one = commands.add_parser("one")
+    one.add_argument("specification")
+    table = commands.add_parser("table")
+    table.add_argument("results", type=Path)
+    table.add_argument("--out", type=Path)
+    given = parser.parse_args()
+    {"run": run_rows, "one": run_one, "table": make_table}[given.command](given)
+
+
+def run_rows(given: argparse.Namespace) -> None:
+    """Train the members that are missing, score them together, then train the students, `jobs` at a time."""
+    given.results.mkdir(parents=True, exist_ok=True)
+    file = given.results / f"{given.study}-{given.language}.jsonl"
+    corpus = given.data / "corpora" / given.language
+    prepare_tokens(given.language, corpus, given.work, settings_of("base")["vocabulary"])
+
+    def job(item: tuple[str, int]) -> None:
+        row, seed = item
+        specification = {"language": given.language, "folder": str(corpus), "work": str(given.work), "study": given.study, "row": row,
+                         "seed": seed, "threads": given.threads}  # fmt: skip
+        command = [sys.executable, __file__, "one", json.dumps(specification)]
+        ended = subprocess.run(
+            command, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": str(given.threads)}
+        )
+        if ended.returncode:
+            print(f"{row} seed {seed} failed: {ended.stderr.strip()[-400:]}", file=sys.stderr, flush=True)
+            return
+        line = ended.stdout.splitlines()[-1]
+        with file.open("a", encoding="utf-8") as log:
+            log.write(line + "\n")
+        found = json.loads(line)
+        print(
+            f"{time.strftime('%H:%M:%S')} {row} seed {seed}: {found['bits']:.4f}, with counts {found['bits_with_counts']:.4f}", flush=True
+        )
+
+    members = [("member", seed) for seed in MEMBER_SEEDS]
+    for wanted in (members, [("together", 0)], [(row, seed) for seed in given.seeds for row in given.rows]):
+        done = {(line["row"], line["seed"]) for line in read_lines(file)}
+        with ThreadPoolExecutor(given.jobs) as pool:
+            list(pool.map(job, [item for item in wanted if item not in done]))
+
+
+def run_one(given: argparse.Namespace) -> None:
+    """Train one model, or score the members together, and print the line."""
+    specification = json.loads(given.specification)
+    import torch
+    from planning_study import tokens_of
+
+    from rodna.data.tokens import Tokens
+
+    torch.set_num_threads(specification["threads"])
+    study, settings = STUDIES[specification["study"]], settings_of("base")
+    made = tokens_of(specification["language"], Path(specification["folder"]), Path(specification["work"]), settings["vocabulary"])
+    train, validation = spread(Tokens.open(made.path, "train"), study["share"]), Tokens.open(made.path, "validation")
+    models = Path(specification["work"]) / "teachers" / f"{specification['study']}-{specification['language']}"
+    members = [models / f"member-{seed}" for seed in MEMBER_SEEDS]
+    if specification["row"] == "together":
+        found: dict[str, Any] = {"members": len(members)}
+        folders = members
+    else:
+        folder = models / f"{specification['row']}-{specification['seed']}"
+        found = learn(specification, study, settings, train, validation, made.path.parent / "tokenizer", members, folder)
+        folders = [folder]
+    told = {key: specification[key] for key in ("study", "language", "row", "seed", "threads")}
+    print(json.dumps({**told, **scores(folders, train, validation), **found, "torch": torch.__version__}))
+
+
+def learn(
+    specification: dict[str, Any], study: dict[str, Any], settings: dict[str, Any], train: Any, validation: Any, tokenizer: Path,
+    members: list[Path], out: Path,
+) -> dict[str, Any]:  # fmt: skip
+    """Train a member or a student with the product's loop, keep its best checkpoint, and return the figures of the training."""
+    import torch
+
+    from rodna.data.curriculum import make_batches
+    from rodna.models.counted import Weighted
+    from rodna.models.decoder import Decoder
+    from rodna.models.ensemble import load_ensemble
+    from rodna.models.ngram import NgramModel
+    from rodna.plan.hardware import describe_machine
+    from rodna.train.distillation import Distillation
+    from rodna.train.loop import Speedometer, first_micro_batch
+    from rodna.train.loop import train as train_steps
+    from rodna.train.objectives import next_token
+    from rodna.train.optim import build_optimizers
+    from rodna.train.runtime import compile_decoder, compute_dtype, prepare
+    from rodna.train.session import copy_checkpoint
+    from rodna.train.state import RunFolder
+
+    row = dict(ROWS.get(specification["row"], {"members": 0}))
+    model = model_of(settings, train.vocabulary_size)
+    values = values_of(settings, seed=specification["seed"], budget=study["tokens"])
+    machine = describe_machine("auto")
+    device, dtype = prepare(machine), compute_dtype(machine, values)
+    torch.set_num_threads(specification["threads"])
+    decoder = Decoder(model).initialize(seed=values.seed).to(device).train()
+    optimizers, batches = build_optimizers(decoder, values), make_batches(train, values, model.context_length)
+    objective, count = next_token, row.pop("members")
+    if count:
+        teachers, _ = load_ensemble(members[:count], device=device)
+        if row.pop("counts", False):
+            weight = json.loads((members[0] / "together.json").read_text(encoding="utf-8"))[str(count)]
+            teachers.counted = Weighted(NgramModel.count(train, order=ORDER).to(device), weight)
+        objective = Distillation(teachers, **row)
+    compile_decoder(decoder, first_micro_batch(batches.batch(0), values, device), dtype=dtype, objective=objective)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = RunFolder(Path(scratch) / "run", tokenizer_folder=tokenizer, setup="teachers")
+        began = time.process_time()
+        progress = train_steps(
+            decoder, optimizers, batches, validation, values, folder=folder, progress=folder.resume(decoder, optimizers), dtype=dtype,
+            speedometer=Speedometer(1.0, 0.0), objective=objective,
+        )  # fmt: skip
+        spent = time.process_time() - began
+        copy_checkpoint(folder.released(progress), out)
+    return {
+        "steps": progress.step, "passes": round(progress.tokens / train.num_tokens, 2), "train_bytes": train.num_bytes,
+        "parameters": model.num_parameters, "step_seconds": round(spent / progress.step, 5), "best_step": progress.best_step,
+    }  # fmt: skip
+
+
+def scores(folders: list[Path], train: Any, validation: Any) -> dict[str, Any]:
+    """Return bits per byte of the validation split: of the average of some models, and of that with counts, whose weight it chooses.
+
+    Of several models the weights for one of them and for all are kept, for the students.
+    """
+    from rodna.evals.models.ensemble import EnsembleModel
+    from rodna.models.ensemble import Ensemble, load_ensemble
+    from rodna.models.ngram import NgramModel
+
+    ensemble, tokenizer = load_ensemble(folders)
+    counts = NgramModel.count(train, order=ORDER)
+
+    def score(number: int) -> dict[str, Any]:
+        model = EnsembleModel(Ensemble(ensemble.members[:number]), tokenizer)
+        bits, each = model.all_document_nats(validation).bits_per_byte(validation.num_bytes)
+        model.ensemble.counted = model.fit_weight(counts, validation)
+        beside = model.all_document_nats(validation).bits_per_byte(validation.num_bytes)[0]
+        return {"bits": bits, "bits_with_counts": beside, "weight": model.ensemble.counted.weight, "each": each}
+
+    found = {number: score(number) for number in sorted({1, len(folders)})}
+    if len(folders) > 1:
+        weights = {number: scored["weight"] for number, scored in found.items()}
+        (folders[0] / "together.json").write_text(json.dumps(weights), encoding="utf-8")
+    return found[len(folders)]
+
+
+def make_table(given: argparse.Namespace) -> None:
+    """Print the results as Markdown tables, or put them between the marks of a page."""
+    text = "\n\n".join(table_of(file.stem, read_lines(file)) for file in sorted(given.results.glob("*.jsonl"))) + "\n"
+    if given.out is None:
+        print(text)
+    else:
+        put_between_marks(given.out, text)
+
+
+def table_of(title: str, lines: list[dict[str, Any]]) -> str:
+    """Return one study's table: each student beside the same one alone, of the same seeds, and its share of what the members gain."""
+    runs: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
+    for line in lines:
+        runs[line["row"]][line["seed"]] = line
+    together, alone = runs.pop("together")[0], runs["alone"]
+    members = runs.pop("member")
+    some = next(iter(alone.values()))
+    found = [
+        f"### {title}", "",
+        f"{some['train_bytes'] / 1e6:.2f} MB, {some['passes']:g} passes, {some['parameters'] / 1e6:.1f}M parameters; validation text.", "",
+        "| model | bits per byte | against alone | share of the gain | with counts | seeds | a step costs |",
+        "|---|---|---|---|---|---|---|",
+        f"| a member | {mean(run['bits'] for run in members.values()):.4f} | | | "
+        f"{mean(run['bits_with_counts'] for run in members.values()):.4f} | {len(members)} | |",
+        f"| the {together['members']} together | {together['bits']:.4f} | | | {together['bits_with_counts']:.4f} | | |",
+    ]  # fmt: skip
+    for row, of_seed in runs.items():
+        paired = [alone[seed] for seed in of_seed if seed in alone]
+        bits, beside = (mean(run[name] for run in of_seed.values()) for name in ("bits", "bits_with_counts"))
+        own = mean(run["bits"] for run in paired)
+        cost = mean(run["step_seconds"] for run in of_seed.values()) / mean(run["step_seconds"] for run in paired)
+        difference, share = ("", "") if row == "alone" else (f"{bits - own:+.4f}", f"{(own - bits) / (own - together['bits']):.0%}")
+        found.append(f"| taught by {row} | " if row != "alone" else "| alone | ")
+        found[-1] += f"{bits:.4f} | {difference} | {share} | {beside:.4f} | {len(of_seed)} | {cost:.2f} |"
+    return "\n".join(found)
+
+
+if __name__ == "__main__":
+    main()
