@@ -58,6 +58,9 @@ def test_a_sweep_of_the_projects_section_ends_with_a_table_a_picture_and_the_sam
     assert json.loads((folder / "results.json").read_text(encoding="utf-8"))["trials"] == rows
     assert (folder / "sweep.svg").read_text(encoding="utf-8").startswith("<svg")
     assert len((folder / "results.jsonl").read_text(encoding="utf-8").splitlines()) == 3
+    plans = [json.loads(file.read_text(encoding="utf-8")) for file in folder.rglob("plan.json")]
+    assert plans
+    assert {plan["train"]["ngram_order"] for plan in plans} == {0}
     assert len(list(folder.glob("trial-*/rung-1/run/metrics.jsonl"))) == 2
     assert "weights would not survive one step" in rows[2]["note"]
     assert list(folder.rglob("*.safetensors")) == []

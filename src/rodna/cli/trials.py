@@ -194,7 +194,8 @@ class Trials:
             for key, value in values.items()
             if section != "tokenizer" and f"{section}.{key}" not in free
         ]
-        fixed += [assignment("plan.calibration", "estimated"), *self._fixed]
+        # Counts beside a model change nothing that a trial is judged by.
+        fixed += [assignment("plan.calibration", "estimated"), assignment("train.ngram_order", 0), *self._fixed]
         if "model.context_length" in settings and "train.batch_size" not in settings:
             step_tokens = plan.train["batch_size"] * plan.model.context_length
             fixed.append(assignment("train.batch_size", max(1, round(step_tokens / settings["model.context_length"]))))
