@@ -71,6 +71,27 @@ def test_an_objective_that_fails_once_compiled_is_learned_without(model_config, 
     assert is_plain(decoder)
 
 
+def test_where_one_file_a_graph_does_not_compile_a_file_a_kernel_is_tried(model_config, monkeypatch, capfd):
+    import torch._inductor.config as inductor
+
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
+    decoder, tokens, tried = Decoder(model_config).initialize(seed=0), torch.arange(32).reshape(2, 16), []
+
+    def fails_at_first(decoder, batch, *, compute_dtype):
+        tried.append((inductor.cpp_wrapper, inductor.cpp.vec_isa_ok))
+        if inductor.cpp_wrapper:
+            raise RuntimeError("no header for that")
+        return next_token(decoder, batch, compute_dtype=compute_dtype)
+
+    try:
+        assert compile_decoder(decoder, tokens, dtype=torch.float32, objective=fails_at_first)
+    finally:
+        undo_compilation(decoder)
+    assert tried == [(True, True), (False, None)]
+    assert capfd.readouterr().err == ""
+    assert all(parameter.grad is None for parameter in decoder.parameters())
+
+
 def test_an_objective_that_refuses_what_it_is_given_says_so_itself(model_config, capfd):
     decoder, tokens = Decoder(model_config).initialize(seed=0), torch.arange(32).reshape(2, 16)
 

@@ -70,25 +70,39 @@ def compile_decoder(
         RodnaError: the objective refuses the decoder or the example, compiled or not.
     """
     batch = example if isinstance(example, Batch) else _batch_of(example)
-    compiled = False
-    try:
-        for block in decoder.blocks:
-            block.compile(dynamic=False)
-        objectives.score = torch.compile(objectives.score_and_differentiate, dynamic=False)
-        several_targets.score = torch.compile(several_targets.score_columns, dynamic=False)
-        allow_shapes(kinds_of_layers(decoder.config) * row_lengths * ROW_COUNTS)
-        objective(decoder, batch, compute_dtype=dtype).nats.backward()
-        compiled = True
-    except RodnaError:
-        raise
-    except Exception as error:
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        warn(f"torch.compile does not work here, going on without it: {reason:.200}")
-    finally:
-        if not compiled:
+    reason = ""
+    for in_few_files in (True, False) if batch.inputs_BT.device.type == "cpu" else (False,):
+        _set_up_compiler(in_few_files=in_few_files)
+        try:
+            for block in decoder.blocks:
+                block.compile(dynamic=False)
+            objectives.score = torch.compile(objectives.score_and_differentiate, dynamic=False)
+            several_targets.score = torch.compile(several_targets.score_columns, dynamic=False)
+            allow_shapes(kinds_of_layers(decoder.config) * row_lengths * ROW_COUNTS)
+            objective(decoder, batch, compute_dtype=dtype).nats.backward()
+        except RodnaError:
             undo_compilation(decoder)
-        decoder.zero_grad(set_to_none=True)
-    return compiled
+            raise
+        except Exception as error:
+            undo_compilation(decoder)
+            reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        else:
+            return True
+        finally:
+            decoder.zero_grad(set_to_none=True)
+    warn(f"torch.compile does not work here, going on without it: {reason:.200}")
+    return False
+
+
+def _set_up_compiler(*, in_few_files: bool) -> None:
+    """Let the compiler write one C++ file for each graph, instead of one for each kernel, and not try out what the CPU's flags promise.
+
+    Calling the C++ compiler is most of what compiling costs on a CPU, and it is called a few times then instead of about forty.
+    """
+    import torch._inductor.config as inductor
+
+    inductor.cpp_wrapper = in_few_files
+    inductor.cpp.vec_isa_ok = True if in_few_files else None
 
 
 def kinds_of_layers(config: ModelConfig) -> int:
