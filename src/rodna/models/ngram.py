@@ -242,7 +242,7 @@ class NgramModel:
     def following(self, tokens: Sequence[int]) -> FloatArray:
         """Return the distribution (V,) of what follows the last of some tokens; `probabilities` says the same of many places at once.
 
-        Writing asks for one place after another: without tensors that takes a tenth of the time. The counts lie on a CPU.
+        Writing asks for one place after another: without tensors that takes a fraction of the time. The counts lie on a CPU.
         """
         result_V, weight = np.zeros(self.vocabulary_size), 1.0
         keys, unit, previous = [0], 1, NOTHING_LEFT_OUT
