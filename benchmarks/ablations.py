@@ -137,25 +137,30 @@ ROWS: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    given = arguments(__doc__, list(ROWS), RESULTS)
+    {"run": run_rows, "one": run_one, "table": make_table}[given.command](given)
+
+
+def arguments(about: str, rows: list[str], results: Path) -> argparse.Namespace:
+    """Read the command line of a study: `run`, `one` for a single training, and `table`."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run")
     run.add_argument("data", type=Path)
     run.add_argument("--language", required=True)
     run.add_argument("--study", choices=list(STUDIES), required=True)
-    run.add_argument("--work", type=Path, required=True, help="where tokens are kept")
-    run.add_argument("--rows", nargs="+", default=list(ROWS), help="names, or NAME+NAME for several changes at once")
+    run.add_argument("--work", type=Path, required=True, help="where tokens, and models that are needed again, are kept")
+    run.add_argument("--rows", nargs="+", default=rows, help="names; of ablations also NAME+NAME for several changes at once")
     run.add_argument("--seeds", type=int, nargs="+", default=[0])
     run.add_argument("--jobs", type=int, default=2)
     run.add_argument("--threads", type=int, default=1)
-    run.add_argument("--results", type=Path, default=RESULTS)
+    run.add_argument("--results", type=Path, default=results)
     one = commands.add_parser("one")
     one.add_argument("specification")
     table = commands.add_parser("table")
     table.add_argument("results", type=Path)
     table.add_argument("--out", type=Path)
-    given = parser.parse_args()
-    {"run": run_rows, "one": run_one, "table": make_table}[given.command](given)
+    return parser.parse_args()
 
 
 def run_rows(given: argparse.Namespace) -> None:

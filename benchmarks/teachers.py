@@ -24,7 +24,7 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-from ablations import STUDIES, model_of, prepare_tokens, put_between_marks, read_lines, settings_of, spread, values_of  # noqa: E402
+from ablations import STUDIES, arguments, model_of, prepare_tokens, put_between_marks, read_lines, settings_of, spread, values_of  # noqa: E402
 
 RESULTS = HERE / "results" / "teachers"
 MEMBER_SEEDS = (11, 12, 13)
@@ -42,24 +42,9 @@ ROWS: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run")
-    run.add_argument("data", type=Path)
-    run.add_argument("--language", required=True)
-    run.add_argument("--study", choices=list(STUDIES), required=True)
-    run.add_argument("--work", type=Path, required=True, help="where tokens and trained models are kept")
-    run.add_argument("--rows", nargs="+", default=list(ROWS), choices=list(ROWS))
-    run.add_argument("--seeds", type=int, nargs="+", default=[0])
-    run.add_argument("--jobs", type=int, default=2)
-    run.add_argument("--threads", type=int, default=1)
-    run.add_argument("--results", type=Path, default=RESULTS)
-    one = commands.add_parser("one")
-    one.add_argument("specification")
-    table = commands.add_parser("table")
-    table.add_argument("results", type=Path)
-    table.add_argument("--out", type=Path)
-    given = parser.parse_args()
+    given = arguments(__doc__, list(ROWS), RESULTS)
+    if unknown := set(getattr(given, "rows", ())) - set(ROWS):
+        sys.exit(f"there are no rows {', '.join(sorted(unknown))}; there are: {', '.join(ROWS)}")
     {"run": run_rows, "one": run_one, "table": make_table}[given.command](given)
 
 

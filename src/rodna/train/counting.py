@@ -19,9 +19,9 @@ UNFITTED_WEIGHT = 0.3
 """Of counts, where there is no validation text to choose it by."""
 
 
-def add_counts(models: EnsembleModel, tokens: Artifact, *, order: int) -> Weighted:
+def add_counts(models: EnsembleModel, train: Tokens, validation: Tokens, *, order: int) -> Weighted:
     """Count the n-grams of the train split, weigh them beside one or several models by the validation split, and mix them in."""
-    counts, validation = NgramModel.count(Tokens.open(tokens.path, "train"), order=order), Tokens.open(tokens.path, "validation")
+    counts = NgramModel.count(train, order=order)
     counted = models.fit_weight(counts, validation) if validation.num_tokens else Weighted(counts, UNFITTED_WEIGHT)
     models.ensemble.counted = counted
     return counted
@@ -49,18 +49,19 @@ def keep_counts(
     started = time.perf_counter()
     ensemble, tokenizer = load_ensemble([checkpoint], device=device)
     model = EnsembleModel(ensemble, tokenizer, compute_dtype=compute_dtype)
-    counted = add_counts(model, tokens, order=order)
+    # One object: a model scores the same split once.
+    validation = Tokens.open(tokens.path, "validation")
+    counted = add_counts(model, Tokens.open(tokens.path, "train"), validation, order=order)
     save(out / FILE, counted)
     found: dict[str, Any] = {"order": counted.model.order, "ngrams": counted.model.num_ngrams, "weight": counted.weight}
-    if bits := validation_bits(model, tokens):
+    if bits := validation_bits(model, validation):
         found |= {"bits_per_byte": bits["ensemble"], "model_bits_per_byte": bits["members"][0], "counts_bits_per_byte": bits["counted"]}
         say(f"  with counted n-grams: {bits['ensemble']:.3f} bits per byte of the validation text, without {bits['members'][0]:.3f}")
     return {"counted": {**found, "seconds": time.perf_counter() - started}}
 
 
-def validation_bits(models: EnsembleModel, tokens: Artifact) -> dict[str, Any]:
+def validation_bits(models: EnsembleModel, validation: Tokens) -> dict[str, Any]:
     """Return the bits per byte of the validation split under all together, under each model, and under the counts where there are any."""
-    validation = Tokens.open(tokens.path, "validation")
     if not validation.num_tokens:
         return {}
     nats = models.all_document_nats(validation)

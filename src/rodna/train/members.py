@@ -104,7 +104,7 @@ class Workbench:
             folders: of the checkpoints.
             counted: a file of counted n-grams that are mixed in, where it exists.
         """
-        return validation_bits(self.opened(folders, counted), self.tokens)
+        return validation_bits(self.opened(folders, counted), Tokens.open(self.tokens.path, "validation"))
 
     def opened(self, folders: Sequence[Path], counted: Path | None = None) -> EnsembleModel:
         """Return checkpoints as one model, with the counts in a file where it exists."""
@@ -160,10 +160,11 @@ def train_ensemble(
         for number, member in enumerate(members, 1):
             copy_checkpoint(member.path, draft.path / member_name(number))
         models, counted = bench.opened([member.path for member in members]), draft.path / FILE
+        validation = Tokens.open(tokens.path, "validation")
         if config.ngram_order:
             say(f"  counting n-grams of up to {config.ngram_order} tokens")
-            save_counted(counted, add_counts(models, tokens, order=config.ngram_order))
-        summary = _summary(bench, jobs, members, validation_bits(models, tokens), counted)
+            save_counted(counted, add_counts(models, Tokens.open(tokens.path, "train"), validation, order=config.ngram_order))
+        summary = _summary(bench, jobs, members, validation_bits(models, validation), counted)
         write_json(draft.path / ENSEMBLE, summary)
         draft.counts = {"members": len(members), **{key: summary[key] for key in ("parameters", "seconds", "bits_per_byte", "gain")}}
     return draft.result
