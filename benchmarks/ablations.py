@@ -141,7 +141,7 @@ def main() -> None:
     {"run": run_rows, "one": run_one, "table": make_table}[given.command](given)
 
 
-def arguments(about: str, rows: list[str], results: Path) -> argparse.Namespace:
+def arguments(about: str | None, rows: list[str], results: Path) -> argparse.Namespace:
     """Read the command line of a study: `run`, `one` for a single training, and `table`."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
