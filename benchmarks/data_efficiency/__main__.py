@@ -1,7 +1,7 @@
 """Bits per byte from the same text and the same time: rodna beside its peers, in pieces.
 
     python -m benchmarks.data_efficiency list                # every piece: done, ready, or what it waits for, and its time
-    python -m benchmarks.data_efficiency speeds              # once, on the quiet machine the budgets are of
+    python -m benchmarks.data_efficiency speeds --machine LABEL   # once, on the quiet machine the budgets are of
     python -m benchmarks.data_efficiency next --minutes 60   # the next pieces that fit
     python -m benchmarks.data_efficiency run NAME            # one piece
     python -m benchmarks.data_efficiency table               # Markdown, from whatever there is
@@ -47,6 +47,7 @@ def arguments() -> argparse.Namespace:
         added = verbs.add_parser(verb, help=what)
         added.add_argument("--only", default="", help="a regular expression pieces' names must match")
         if verb == "speeds":
+            added.add_argument("--machine", required=True, help="its label: a text is measured on one machine alone")
             added.add_argument("--again", action="store_true", help="measure known ones too")
         if verb == "next":
             added.add_argument("--minutes", type=float, required=True, help="stop beginning pieces that would not fit")
@@ -80,7 +81,7 @@ def show(place: Place, given: argparse.Namespace) -> None:
     known = read_speeds(place)
     left, unknown = 0.0, 0
     for piece in pieces:
-        seconds = expected_seconds(known, piece)
+        seconds = expected_seconds(known[piece.text], piece)
         is_done = piece.name in done
         if not is_done:
             left, unknown = (left, unknown + 1) if math.isnan(seconds) else (left + seconds, unknown)
@@ -96,7 +97,7 @@ def speeds(place: Place, given: argparse.Namespace) -> None:
     from benchmarks.data_efficiency.speeds import measure_missing
 
     pieces, _, _ = _matching(place, given.only)
-    measure_missing(place, pieces, again=given.again)
+    measure_missing(place, pieces, label=given.machine, again=given.again)
 
 
 def speed_of(place: Place, given: argparse.Namespace) -> None:

@@ -192,6 +192,16 @@ def _longer(winner: Recipe, ranked: list[Recipe]) -> list[Recipe]:
     return list(dict.fromkeys([winner, *(twin for recipe in larger for twin in (recipe, _other_dropout(recipe)))]))
 
 
+def settings_to_come(text: str, minutes: int, results: Results) -> list[Recipe]:
+    """Return what later rungs on another text may ask for of the best peer of be: so that one machine measures all of it at once."""
+    system = best_peer(MINUTES[0], results)
+    if text not in MAIN[1:] or minutes != MINUTES[-1] or not system:
+        return []
+    second = len(GRIDS[system])
+    known = [piece.recipe for piece in ladder("be", system, MINUTES[0], results).pieces[second:] if piece.recipe]
+    return list(dict.fromkeys([*known, *(_other_dropout(recipe) for recipe in known)]))
+
+
 def _other_dropout(recipe: Recipe) -> Recipe:
     return replace(recipe, dropout=0.0 if recipe.dropout else DROPOUT)
 

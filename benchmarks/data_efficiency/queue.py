@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.data_efficiency.pieces import Piece, all_pieces
-from benchmarks.data_efficiency.results import read_results, read_speeds
+from benchmarks.data_efficiency.results import Speeds, read_results, read_speeds
 from benchmarks.data_efficiency.speeds import expected_seconds
 from benchmarks.data_efficiency.texts import ROOT, Place
 
@@ -46,9 +46,9 @@ def run_queue(place: Place, *, minutes: float, only: str, jobs: int, threads: in
             ready = [
                 piece for piece in all_pieces(results)[0] if piece.name not in {*results, *failed, *busy} and re.search(only, piece.name)
             ]
-            chosen = next((piece for piece in ready if _fits(known, piece, pace, left)), None)
+            chosen = next((piece for piece in ready if _fits(known[piece.text], piece, pace, left)), None)
             if chosen is not None and len(running) < jobs:
-                running.append(_start(place, chosen, threads, device, compiled, expected_seconds(known, chosen)))
+                running.append(_start(place, chosen, threads, device, compiled, expected_seconds(known[chosen.text], chosen)))
                 continue
             if not running:
                 break
@@ -57,12 +57,12 @@ def run_queue(place: Place, *, minutes: float, only: str, jobs: int, threads: in
         for job in running:
             job.process.terminate()
             job.process.wait()
-    unmeasured = sum(math.isnan(expected_seconds(known, piece)) for piece in ready)
+    unmeasured = sum(math.isnan(expected_seconds(known[piece.text], piece)) for piece in ready)
     print(f"{ran - len(failed)} pieces done, {len(failed)} failed; {len(ready)} more are known, which do not fit what was left of "
           f"{minutes:g} minutes{f'; {unmeasured} of them wait for `speeds`' if unmeasured else ''}")  # fmt: skip
 
 
-def _fits(known: dict, piece: Piece, pace: float, left: float) -> bool:
+def _fits(known: Speeds, piece: Piece, pace: float, left: float) -> bool:
     expected = expected_seconds(known, piece)
     if piece.recipe is None and piece.minutes and f"{piece.text}/{piece.minutes}" not in known["plans"]:
         return False

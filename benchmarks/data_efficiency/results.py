@@ -6,22 +6,24 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.data_efficiency.scoring import Scored
-from benchmarks.data_efficiency.texts import ROOT, Place
+from benchmarks.data_efficiency.texts import ROOT, TEXTS, Place
 
 from rodna.core.files import write_json
 from rodna.evals.bootstrap import ratio_interval
 from rodna.plan.hardware import describe_machine
 
+Speeds = dict[str, Any]
+"""Of one machine: itself, the texts whose trainings it measured, sizes of vocabularies, rodna's plans, and seconds a step."""
 BOOTSTRAP_SAMPLES = 1000
-SPEEDS = "speeds.json"
+SPEEDS = "speeds-*.json"
+"""A file a machine, named by its label."""
 
 
 def read_results(place: Place) -> dict[str, dict[str, Any]]:
     """Return every result by its piece's name."""
     found = {}
-    for file in sorted(place.results.glob("*.json")):
-        if file.name != SPEEDS:
-            found[file.stem] = json.loads(file.read_text(encoding="utf-8"))
+    for file in sorted({*place.results.glob("*.json")} - {*place.results.glob(SPEEDS)}):
+        found[file.stem] = json.loads(file.read_text(encoding="utf-8"))
     return found
 
 
@@ -31,16 +33,27 @@ def write_result(place: Place, name: str, values: dict[str, Any]) -> None:
     write_json(place.results / f"{name}.json", {"piece": name, **values})
 
 
-def read_speeds(place: Place) -> dict[str, Any]:
-    """Return what the `speeds` command has measured."""
-    file = place.results / SPEEDS
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"steps": {}, "plans": {}, "vocabularies": {}, "machine": {}}
+def read_machines(place: Place) -> dict[str, Speeds]:
+    """Return what the `speeds` command has measured, by the machine's label."""
+    files = sorted(place.results.glob(SPEEDS))
+    return {file.stem.removeprefix("speeds-"): json.loads(file.read_text(encoding="utf-8")) for file in files}
 
 
-def write_speeds(place: Place, speeds: dict[str, Any]) -> None:
-    """Keep what was measured."""
+def read_speeds(place: Place) -> dict[str, Speeds]:
+    """Return, for every text, the speeds of the one machine that all of its trainings were measured on."""
+    of_text = {text: speeds for speeds in read_machines(place).values() for text in speeds["texts"]}
+    return {text: of_text.get(text) or no_speeds() for text in TEXTS}
+
+
+def no_speeds() -> Speeds:
+    """Return what is known of a machine before anything has been measured."""
+    return {"machine": {}, "texts": [], "vocabularies": {}, "plans": {}, "steps": {}}
+
+
+def write_speeds(place: Place, label: str, speeds: Speeds) -> None:
+    """Keep what was measured on a machine."""
     place.results.mkdir(parents=True, exist_ok=True)
-    write_json(place.results / SPEEDS, speeds)
+    write_json(place.results / SPEEDS.replace("*", label), speeds)
 
 
 def held_out_figures(scored: Scored) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import torch
 from benchmarks.data_efficiency.counting import compress, count_ngrams, count_tokens
 from benchmarks.data_efficiency.ours import train_rodna
 from benchmarks.data_efficiency.pieces import Piece
-from benchmarks.data_efficiency.results import held_out_figures, origin, read_speeds, write_result
+from benchmarks.data_efficiency.results import Speeds, held_out_figures, origin, read_speeds, write_result
 from benchmarks.data_efficiency.scoring import Scored, score
 from benchmarks.data_efficiency.speeds import plan_of, steps_of, train_peer
 from benchmarks.data_efficiency.student import score_ensemble, train_student
@@ -37,7 +37,7 @@ def run_piece(place: Place, piece: Piece, *, device: str, compiled: bool = False
     elif piece.kind == "ensemble":
         figures, scored = score_ensemble(place, text, piece=piece.name, device=device)
     elif piece.recipe is None:
-        plan = plan_of(read_speeds(place), text, piece.minutes)
+        plan = plan_of(read_speeds(place)[piece.text], text, piece.minutes)
         if piece.kind == "student":
             figures, scored = train_student(place, text, plan, piece=piece.name, seed=piece.seed, device=device)
         else:
@@ -55,7 +55,7 @@ def run_piece(place: Place, piece: Piece, *, device: str, compiled: bool = False
 
 
 def _run_peer(place: Place, piece: Piece, *, device: str, compiled: bool) -> tuple[dict[str, Any], Scored | None]:
-    recipe, text, speeds = piece.recipe, find_text(piece.text), read_speeds(place)
+    recipe, text, speeds = piece.recipe, find_text(piece.text), read_speeds(place)[piece.text]
     assert recipe is not None, "peers have recipes"
     steps, would_compile = steps_of(speeds, piece)
     tokens, _ = tokens_of(place, text, recipe.algorithm, recipe.vocabulary)
@@ -77,7 +77,7 @@ def _run_peer(place: Place, piece: Piece, *, device: str, compiled: bool) -> tup
     return figures, scored
 
 
-def _mfu(speeds: dict[str, Any], piece: Piece, parameters: int, vocabulary: int) -> float:
+def _mfu(speeds: Speeds, piece: Piece, parameters: int, vocabulary: int) -> float:
     """Return the share of the measured machine's peak: 6 FLOPs a weight and token, and attention over all positions."""
     from benchmarks.data_efficiency.speeds import variants_of
 

@@ -19,9 +19,9 @@ import torch
 from benchmarks.data_efficiency.hf_peers import train_hf
 from benchmarks.data_efficiency.ours import plan_for
 from benchmarks.data_efficiency.peers import EVALUATIONS, GLANCE_TOKENS, Trained, train_plain
-from benchmarks.data_efficiency.pieces import STUDENT_MINUTES, Piece
+from benchmarks.data_efficiency.pieces import SEEDS, STUDENT_MINUTES, Piece, settings_to_come
 from benchmarks.data_efficiency.recipes import Recipe
-from benchmarks.data_efficiency.results import read_speeds, write_speeds
+from benchmarks.data_efficiency.results import Speeds, no_speeds, read_machines, read_results, write_speeds
 from benchmarks.data_efficiency.scoring import glance
 from benchmarks.data_efficiency.texts import ROOT, BenchmarkError, Place, Text, find_text, tokens_of
 
@@ -47,14 +47,14 @@ def vocabulary_name(text: str, recipe: Recipe) -> str:
     return f"{text}/{recipe.algorithm}-{recipe.vocabulary or 'planned'}"
 
 
-def variants_of(speeds: dict[str, Any], piece: Piece) -> dict[str, Any]:
+def variants_of(speeds: Speeds, piece: Piece) -> dict[str, Any]:
     """Return the measured speeds of a piece's training, eager and compiled; empty where there are none."""
     assert piece.recipe is not None, "peers have recipes"
     vocabulary = speeds["vocabularies"].get(vocabulary_name(piece.text, piece.recipe), {}).get("size", 0)
     return speeds["steps"].get(key_of(piece.recipe, vocabulary), {}) if vocabulary else {}
 
 
-def steps_of(speeds: dict[str, Any], piece: Piece) -> tuple[int, bool]:
+def steps_of(speeds: Speeds, piece: Piece) -> tuple[int, bool]:
     """Return how many steps a peer's piece makes, and whether its owner would compile: whichever gives more steps.
 
     Raises:
@@ -69,7 +69,7 @@ def steps_of(speeds: dict[str, Any], piece: Piece) -> tuple[int, bool]:
     variants = variants_of(speeds, piece)
     if not variants:
         raise BenchmarkError(f"the speed of {piece.name} has not been measured", fix="on the quiet machine run: "
-                             "python -m benchmarks.data_efficiency speeds")  # fmt: skip
+                             "python -m benchmarks.data_efficiency speeds --machine LABEL")  # fmt: skip
     reach = {name: _steps_in(60 * piece.minutes, speed) for name, speed in variants.items() if speed}
     name = max(reach, key=reach.__getitem__)
     most = min(reach[name], recipe.max_epochs * per_epoch) if recipe.max_epochs else reach[name]
@@ -81,7 +81,7 @@ def _steps_in(seconds: float, speed: dict[str, float]) -> float:
     return max(0.0, left) / speed["step_seconds"]
 
 
-def expected_seconds(speeds: dict[str, Any], piece: Piece) -> float:
+def expected_seconds(speeds: Speeds, piece: Piece) -> float:
     """Return about how long a piece takes on the machine the speeds were measured on; nan where unknown."""
     if piece.kind in ("count", "ensemble"):
         return 60.0
@@ -98,19 +98,32 @@ def expected_seconds(speeds: dict[str, Any], piece: Piece) -> float:
     return steps * fastest["step_seconds"] + fastest["startup_seconds"] + EVALUATIONS * fastest["evaluation_seconds"] + scoring
 
 
-def measure_missing(place: Place, pieces: list[Piece], *, again: bool) -> None:
-    """Measure, each in a process of its own, every speed that pieces need and that is not known; keep each at once."""
-    speeds = read_speeds(place)
+def measure_missing(place: Place, pieces: list[Piece], *, label: str, again: bool) -> None:
+    """Measure, each in a process of its own, every speed that pieces need and that is not known; keep each at once.
+
+    What is compared was measured on one machine: texts that another has measured are passed over.
+    """
+    machines = read_machines(place)
+    speeds = machines.pop(label, None) or no_speeds()
+    elsewhere = {text: other for other, measured in machines.items() for text in measured["texts"]}
+    for text in sorted({piece.text for piece in pieces} & set(elsewhere)):
+        print(f"{text}: its trainings were measured on {elsewhere[text]}, and are on no other machine")
+    pieces = [piece for piece in pieces if piece.text not in elsewhere]
     machine = describe_machine("cpu")
     if again or not speeds["machine"]:
         peak = measure_speeds(machine)
         speeds["machine"] = {"name": machine.name, "cores": machine.cores, "fp32_flops": peak.fp32_flops, "bf16_flops": peak.bf16_flops}
     wanted = [piece for piece in pieces if piece.recipe is not None or piece.minutes]
+    results = read_results(place)
+    wanted += [Piece("search", piece.text, recipe.system, recipe, piece.minutes)
+               for piece in pieces if piece.kind == "rodna" and piece.seed == SEEDS[0]
+               for recipe in settings_to_come(piece.text, piece.minutes, results)]  # fmt: skip
     # Students are planned with the members, before there is anything to learn from.
     wanted += [replace(piece, kind="student", minutes=STUDENT_MINUTES) for piece in pieces if piece.kind == "member"]
     done: set[str] = set()
     for number, piece in enumerate(wanted, 1):
         text = find_text(piece.text)
+        speeds["texts"] = sorted({*speeds["texts"], text.name})
         if piece.recipe is None:
             key = f"{piece.text}/{piece.minutes}"
             if key in done or (key in speeds["plans"] and not again):
@@ -122,14 +135,14 @@ def measure_missing(place: Place, pieces: list[Piece], *, again: bool) -> None:
             speeds["vocabularies"][vocabulary_name(piece.text, piece.recipe)] = {"size": train.vocabulary_size, "tokens": train.num_tokens}
             key = key_of(piece.recipe, train.vocabulary_size)
             if key in done or (key in speeds["steps"] and not again):
-                write_speeds(place, speeds)
+                write_speeds(place, label, speeds)
                 continue
             speeds["steps"][key] = {
                 name: _in_own_process(place, {"recipe": asdict(piece.recipe), "text": piece.text, "compiled": name == "compiled"})
                 for name in ("eager", "compiled")
             }
         done.add(key)
-        write_speeds(place, speeds)
+        write_speeds(place, label, speeds)
         print(f"[{number}/{len(wanted)}] {key}: {_said(speeds['plans'].get(key) or speeds['steps'][key])}", flush=True)
 
 
@@ -191,7 +204,7 @@ def train_peer(recipe: Recipe, train: Tokens, validation: Tokens, **how: Any) ->
     return (train_hf if recipe.trainer == "hf" else train_plain)(recipe, train, validation, **how)
 
 
-def plan_of(speeds: dict[str, Any], text: Text, minutes: int) -> dict[str, Any]:
+def plan_of(speeds: Speeds, text: Text, minutes: int) -> dict[str, Any]:
     """Return rodna's recorded plan.
 
     Raises:
@@ -200,5 +213,5 @@ def plan_of(speeds: dict[str, Any], text: Text, minutes: int) -> dict[str, Any]:
     plan = speeds["plans"].get(f"{text.name}/{minutes}")
     if plan is None:
         raise BenchmarkError(f"rodna's plan for {text.name} and {minutes} minutes has not been made",
-                             fix="on the quiet machine run: python -m benchmarks.data_efficiency speeds")  # fmt: skip
+                             fix="on the quiet machine run: python -m benchmarks.data_efficiency speeds --machine LABEL")  # fmt: skip
     return plan

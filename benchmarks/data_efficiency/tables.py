@@ -3,14 +3,13 @@
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from benchmarks.data_efficiency.compare import Figure, Reduction, best_figure, figure_of, reduction, student_of
 from benchmarks.data_efficiency.multiplier import multiplier_section
 from benchmarks.data_efficiency.pieces import COUNTING, MINUTES, Results, all_pieces
 from benchmarks.data_efficiency.recipes import PUBLISHED
-from benchmarks.data_efficiency.results import read_results, read_speeds
+from benchmarks.data_efficiency.results import Speeds, read_results, read_speeds
 from benchmarks.data_efficiency.texts import LONG, MAIN, BenchmarkError, Place
 
 from rodna.core.files import write_text
@@ -38,7 +37,7 @@ def report(place: Place) -> str:
     """Return all tables as Markdown."""
     results = read_results(place)
     parts = [_peers_on_be(results), _counting(results), _equal_time(results), _twenty_in_five(results), _students(results),
-             *(multiplier_section(results, text) for text in LONG), _costs(results, read_speeds(place)), _looks(place, results),
+             *(multiplier_section(results, text) for text in LONG), _costs(read_speeds(place)), _looks(place, results),
              _missing(results)]  # fmt: skip
     return "\n\n".join(parts) + "\n"
 
@@ -117,11 +116,11 @@ def _students(results: Results) -> str:
     return "### About two hours in all\n\n" + _table(header, rows)
 
 
-def _costs(results: Results, speeds: dict[str, Any]) -> str:
+def _costs(speeds: dict[str, Speeds]) -> str:
     rows = []
     for text in MAIN:
         for minutes in MINUTES:
-            plan = speeds["plans"].get(f"{text}/{minutes}")
+            plan = speeds[text]["plans"].get(f"{text}/{minutes}")
             if plan:
                 peak = plan["machine"]["bf16_flops"]
                 estimates = plan["estimates"]

@@ -24,10 +24,10 @@ from benchmarks.data_efficiency.pieces import Piece, all_pieces, curve_search, l
 from benchmarks.data_efficiency.plots import draw
 from benchmarks.data_efficiency.queue import run_queue
 from benchmarks.data_efficiency.recipes import BABYLLAMA, BELLM, GOLDFISH, GRIDS, NANOGPT_BPE, PUBLISHED, Recipe
-from benchmarks.data_efficiency.results import read_results, write_result, write_speeds
+from benchmarks.data_efficiency.results import no_speeds, read_results, read_speeds, write_result, write_speeds
 from benchmarks.data_efficiency.run import run_piece
 from benchmarks.data_efficiency.scoring import score
-from benchmarks.data_efficiency.speeds import key_of, steps_of, time_peer, train_peer
+from benchmarks.data_efficiency.speeds import key_of, measure_missing, steps_of, time_peer, train_peer
 from benchmarks.data_efficiency.tables import BEGIN, END, report, write_into
 from benchmarks.data_efficiency.texts import BenchmarkError, Place, Text, corpus_of, find_text, tokens_of
 
@@ -200,7 +200,7 @@ def speeds_for(recipe: Recipe, *, step: float = 0.1, tokens: int = 10_000) -> di
     slow = {**entry, "step_seconds": 10 * step}
     return {
         "steps": {key_of(recipe, 512): {"eager": slow, "compiled": entry}}, "plans": {},
-        "machine": {"bf16_flops": 1e12, "fp32_flops": 1e12},
+        "machine": {"bf16_flops": 1e12, "fp32_flops": 1e12}, "texts": ["be"],
         "vocabularies": {f"be/{recipe.algorithm}-{recipe.vocabulary or 'planned'}": {"size": 512, "tokens": tokens}},
     }  # fmt: skip
 
@@ -228,6 +228,18 @@ def test_a_piece_without_a_measured_speed_says_what_to_run() -> None:
     with pytest.raises(BenchmarkError, match="has not been measured") as caught:
         steps_of({"steps": {}, "vocabularies": {}}, Piece("tuned", "be", "unknown", recipe, 5))
     assert "data_efficiency speeds" in caught.value.fix
+
+
+def test_a_text_is_measured_on_one_machine_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = Place(results=tmp_path)
+    recipe = Recipe("measured", **TINY)
+    write_speeds(own, "old", speeds_for(recipe))
+    write_speeds(own, "other", {**no_speeds(), "machine": {"name": "new"}, "texts": ["is"]})
+    before = read_speeds(own)
+    measure_missing(own, [Piece("tuned", "be", "measured", recipe, 5)], label="other", again=True)
+    assert "be: its trainings were measured on old" in capsys.readouterr().out
+    assert read_speeds(own)["be"] == before["be"] == speeds_for(recipe)
+    assert before["eu"] == no_speeds()
 
 
 def test_no_two_settings_of_a_grid_share_a_name_and_so_a_file() -> None:
@@ -330,7 +342,7 @@ def test_counting_pieces_are_scored_on_the_same_documents_and_their_looks_are_no
 def test_a_search_never_looks_at_test_and_a_final_training_once(place: Place, tmp_path: Path) -> None:
     own = Place(place.corpora, place.work, tmp_path)
     recipe = Recipe("nanogpt-bpe", **TINY)
-    write_speeds(own, speeds_for(recipe, step=60.0))
+    write_speeds(own, "here", speeds_for(recipe, step=60.0))
     searched = run_piece(own, Piece("search", "be", "nanogpt-bpe", recipe, 5), device="cpu")
     assert "test_bits_per_byte" not in searched
     assert not (tmp_path / "test-looks.jsonl").exists()
@@ -384,7 +396,7 @@ def test_members_their_average_and_their_student_go_through_rodnas_stages(place:
     own = Place(place.corpora, place.work, tmp_path)
     plan = tiny_plan(place)
     plans = {f"be/{minutes}": plan for minutes in (pieces_module.MEMBER_MINUTES, pieces_module.STUDENT_MINUTES)}
-    write_speeds(own, {"steps": {}, "plans": plans, "machine": {}, "vocabularies": {}})
+    write_speeds(own, "here", {**no_speeds(), "texts": ["be"], "plans": plans})
     ensemble, released = (
         Piece("ensemble", "be", "ensemble"),
         Piece("student", "be", "student", minutes=pieces_module.STUDENT_MINUTES, seed=1),
