@@ -32,6 +32,7 @@ class _Job:
 def run_queue(place: Place, *, minutes: float, only: str, jobs: int, threads: int, device: str, compiled: bool) -> None:
     """Begin pieces, in order, while they are expected to end in time; pieces that fail are named and passed over."""
     started, running, failed, paces = time.perf_counter(), [], set[str](), list[float]()
+    known, results = read_speeds(place), read_results(place)
     ran = 0
     try:
         while True:
@@ -39,7 +40,10 @@ def run_queue(place: Place, *, minutes: float, only: str, jobs: int, threads: in
                 running.remove(job)
                 ran += 1
                 _tell(job, failed, paces)
-            known, results = read_speeds(place), read_results(place)
+                results = read_results(place)
+            if running and len(running) >= jobs:
+                time.sleep(POLL_SECONDS)
+                continue
             pace = statistics.median(paces) if paces else FIRST_PACE[device]
             left = 60 * minutes - (time.perf_counter() - started)
             busy = {job.piece.name for job in running}
@@ -47,7 +51,7 @@ def run_queue(place: Place, *, minutes: float, only: str, jobs: int, threads: in
                 piece for piece in all_pieces(results)[0] if piece.name not in {*results, *failed, *busy} and re.search(only, piece.name)
             ]
             chosen = next((piece for piece in ready if _fits(known[piece.text], piece, pace, left)), None)
-            if chosen is not None and len(running) < jobs:
+            if chosen is not None:
                 running.append(_start(place, chosen, threads, device, compiled, expected_seconds(known[chosen.text], chosen)))
                 continue
             if not running:
