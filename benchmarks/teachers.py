@@ -29,6 +29,8 @@ from ablations import STUDIES, arguments, model_of, prepare_tokens, put_between_
 RESULTS = HERE / "results" / "teachers"
 MEMBER_SEEDS = (11, 12, 13)
 ORDER = 5
+TOGETHER = "together.json"
+"""Beside the first member: how much counts weigh beside one of them and beside all."""
 ROWS: dict[str, dict[str, Any]] = {
     "alone": {"members": 0},
     "one": {"members": 1},
@@ -67,18 +69,23 @@ def run_rows(given: argparse.Namespace) -> None:
             print(f"{row} seed {seed} failed: {ended.stderr.strip()[-400:]}", file=sys.stderr, flush=True)
             return
         line = ended.stdout.splitlines()[-1]
-        with file.open("a", encoding="utf-8") as log:
-            log.write(line + "\n")
+        if item not in done:
+            with file.open("a", encoding="utf-8") as log:
+                log.write(line + "\n")
         found = json.loads(line)
         print(
             f"{time.strftime('%H:%M:%S')} {row} seed {seed}: {found['bits']:.4f}, with counts {found['bits_with_counts']:.4f}", flush=True
         )
 
-    members = [("member", seed) for seed in MEMBER_SEEDS]
-    for wanted in (members, [("together", 0)], [(row, seed) for seed in given.seeds for row in given.rows]):
-        done = {(line["row"], line["seed"]) for line in read_lines(file)}
+    done = {(line["row"], line["seed"]) for line in read_lines(file)}
+    taught = [(row, seed) for seed in given.seeds for row in given.rows if (row, seed) not in done]
+    # Members are made again where a row needs them and their folders are gone: their lines stay, and are not written twice.
+    models = models_of(given.work, given.study, given.language)
+    members = [("member", seed) for seed in MEMBER_SEEDS if not (models / f"member-{seed}").is_dir()]
+    together = [] if (models / f"member-{MEMBER_SEEDS[0]}" / TOGETHER).is_file() else [("together", 0)]
+    for wanted in (members, together, taught) if taught else ():
         with ThreadPoolExecutor(given.jobs) as pool:
-            list(pool.map(job, [item for item in wanted if item not in done]))
+            list(pool.map(job, wanted))
 
 
 def run_one(given: argparse.Namespace) -> None:
@@ -93,7 +100,7 @@ def run_one(given: argparse.Namespace) -> None:
     study, settings = STUDIES[specification["study"]], settings_of("base")
     made = tokens_of(specification["language"], Path(specification["folder"]), Path(specification["work"]), settings["vocabulary"])
     train, validation = spread(Tokens.open(made.path, "train"), study["share"]), Tokens.open(made.path, "validation")
-    models = Path(specification["work"]) / "teachers" / f"{specification['study']}-{specification['language']}"
+    models = models_of(Path(specification["work"]), specification["study"], specification["language"])
     members = [models / f"member-{seed}" for seed in MEMBER_SEEDS]
     if specification["row"] == "together":
         found: dict[str, Any] = {"members": len(members)}
@@ -104,6 +111,11 @@ def run_one(given: argparse.Namespace) -> None:
         folders = [folder]
     told = {key: specification[key] for key in ("study", "language", "row", "seed", "threads")}
     print(json.dumps({**told, **scores(folders, train, validation), **found, "torch": torch.__version__}))
+
+
+def models_of(work: Path, study: str, language: str) -> Path:
+    """Return where a study's members and students lie."""
+    return work / "teachers" / f"{study}-{language}"
 
 
 def learn(
@@ -140,7 +152,7 @@ def learn(
     if count:
         teachers, _ = load_ensemble(members[:count], device=device)
         if row.pop("counts", False):
-            weight = json.loads((members[0] / "together.json").read_text(encoding="utf-8"))[str(count)]
+            weight = json.loads((members[0] / TOGETHER).read_text(encoding="utf-8"))[str(count)]
             teachers.counted = Weighted(NgramModel.count(train, order=ORDER).to(device), weight)
         objective = Distillation(teachers, **row)
     compile_decoder(decoder, first_micro_batch(batches.batch(0), values, device), dtype=dtype, objective=objective)
@@ -181,7 +193,7 @@ def scores(folders: list[Path], train: Any, validation: Any) -> dict[str, Any]:
     found = {number: score(number) for number in sorted({1, len(folders)})}
     if len(folders) > 1:
         weights = {number: scored["weight"] for number, scored in found.items()}
-        (folders[0] / "together.json").write_text(json.dumps(weights), encoding="utf-8")
+        (folders[0] / TOGETHER).write_text(json.dumps(weights), encoding="utf-8")
     return found[len(folders)]
 
 

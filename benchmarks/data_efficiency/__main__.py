@@ -14,6 +14,7 @@ import argparse
 import json
 import math
 import re
+import signal
 import sys
 from pathlib import Path
 
@@ -120,6 +121,8 @@ def run(place: Place, given: argparse.Namespace) -> None:
 def run_next(place: Place, given: argparse.Namespace) -> None:
     from benchmarks.data_efficiency.queue import run_queue
 
+    # Ended from outside, it ends its pieces too: they would go on beside those of the next call.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     run_queue(place, minutes=given.minutes, only=given.only, jobs=given.jobs, threads=given.threads, device=given.device,
               compiled=given.compile)  # fmt: skip
 
