@@ -100,6 +100,19 @@ def test_a_place_that_is_left_out_counts_nowhere(documents, order):
         torch.testing.assert_close(found[place], torch.tensor(expected), rtol=1e-4, atol=1e-6)
 
 
+def test_a_rare_beginning_that_is_left_out_keeps_a_probability():
+    # All documents but three begin alike: without the one that is learned its beginning is rarer than a float's last digit.
+    vocabulary, random = 16_000, np.random.default_rng(1)
+    odd = torch.tensor([vocabulary - 1, vocabulary - 2, vocabulary - 3])
+    documents = [[odd[n] if n < len(odd) else 1, *np.minimum(random.zipf(1.3, 8) + 1, vocabulary - 10)] for n in range(600)]
+    model = NgramModel.count(make_tokens(documents, vocabulary, end=0), order=4)
+    found = model.probabilities(model.contexts(torch.zeros(3, 1, dtype=torch.int64)), odd)
+
+    assert (found > 0).all()
+    assert (found[torch.arange(3), odd] < 1e-7).all()
+    assert found.sum(1).tolist() == pytest.approx([1.0] * 3, abs=1e-4)
+
+
 @pytest.mark.parametrize("order", [1, 3])
 def test_drawn_tokens_are_as_frequent_as_they_are_probable(documents, order):
     model, number = NgramModel.count(make_tokens(documents), order=order), 40_000

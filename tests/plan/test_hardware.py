@@ -2,7 +2,7 @@ import pytest
 
 from rodna.core.errors import PlanError
 from rodna.plan import hardware
-from rodna.plan.hardware import Machine, cpu_bf16, describe_machine, measure_speeds, memory_limit, usable_cores
+from rodna.plan.hardware import Machine, cpu_bf16, describe_machine, measure_speeds, memory_left, memory_limit, usable_cores
 
 
 def test_the_description_is_the_same_on_every_call():
@@ -50,6 +50,15 @@ def test_a_containers_limit_limits_the_memory(tmp_path):
     assert memory_limit(tmp_path) == 1048576
     (tmp_path / "memory.max").write_text("max\n")
     assert memory_limit(tmp_path) > 2**60
+
+
+def test_files_that_a_container_only_remembers_leave_its_memory_free(tmp_path):
+    (tmp_path / "memory.max").write_text("8000\n")
+    assert memory_left(tmp_path) == 8000
+    (tmp_path / "memory.current").write_text("7500\n")
+    assert memory_left(tmp_path) == 500
+    (tmp_path / "memory.stat").write_text("anon 500\nfile 7000\ninactive_file 6900\nactive_file 100\n")
+    assert memory_left(tmp_path) == 7400
 
 
 def test_measured_speeds_are_those_of_a_computer():

@@ -1,6 +1,7 @@
 """Which pilots are run: what fits the time, branches' cost, and what a repeated part is for."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -46,6 +47,17 @@ def test_branches_cost_their_decay_only():
     assert relative_cost((1, 2, 4), 0.4) == pytest.approx(0.6 * 4 + 0.4 * 7)
     assert relative_cost((3,), 0.4) == 3
     assert relative_cost((1, 2), 1.0) == 3
+
+
+def test_where_nothing_branches_a_pilot_pays_for_every_length(target):
+    alone = replace(target, train=target.train | {"schedule": "cosine"})
+    ladders = [ladder_for(plan, 518_000, 27_000, seconds=240, token_seconds=token_seconds, dropouts=(0.0,)) for plan in (target, alone)]
+    for plan, ladder, own in zip((target, alone), ladders, (0.4, 1.0), strict=True):
+        smallest = law_pilots(plan, ladder, rate_factor=1, batch_factor=1)[0]
+        tokens = smallest.batch_size * smallest.model.context_length
+        expected = ((1 - own) * max(smallest.lengths) + own * sum(smallest.lengths)) * tokens * ladder.token_seconds[0]
+        assert smallest.seconds == pytest.approx(expected)
+    assert ladders[1].length_tokens < ladders[0].length_tokens
 
 
 def test_the_ladder_takes_about_the_time_it_is_given(target):

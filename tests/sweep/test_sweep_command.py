@@ -112,7 +112,7 @@ def three_best(records: list[dict]) -> list[int]:
         (("--over", "train.learning_rate=-1:1"), r"train.learning_rate(.|\n)*greater than 0"),
         (("--over", "model.dropout=0.3:0.1"), "model.dropout: the range '0.3:0.1' is empty"),
         (("--over", "model.dropout="), "model.dropout: there is nothing to try"),
-        (("--over", "eval.stride=0.5,1"), r"eval.stride does not change what the model learns(.|\n)*corpus, tokenizer, data, model"),
+        (("--over", "eval.stride=0.5,1"), r"eval.stride is no setting of a trial(.|\n)*corpus, tokenizer, data, model"),
         (("--over", "plan.time_budget_minutes=1,2"), "plan.time_budget_minutes is the same for all trials"),
         (("--over", "plan.recpe=planned"), r"plan.recpe \(sweep.over\): unknown key; did you mean `recipe`\?"),
         (("--method", "guess"), r"method(.|\n)*'random' or 'grid'(.|\n)*'guess'"),

@@ -300,7 +300,8 @@ def lesson_of(model_config, cache_folder=None):
     teachers = Ensemble([make_decoder(model_config, seed) for seed in (11, 12)])
     if cache_folder is None:
         return Distillation(teachers)
-    setup = CacheSetup(("a", "b"), "probabilities", 2.0, "text", 0, model_config.context_length, model_config.vocabulary_size, top_k=8)
+    setup = CacheSetup(("a", "b"), "probabilities", 2.0, "text", 0, model_config.context_length, model_config.vocabulary_size, top_k=8,
+                       computed="cpu float32")  # fmt: skip
     return Distillation(teachers, cache=TeacherCache(cache_folder, setup))
 
 

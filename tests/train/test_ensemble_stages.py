@@ -9,12 +9,13 @@ from safetensors.torch import load_file
 from tests.train.stage_bench import LENGTH, VOCABULARY, Bench, make_tokens
 
 from rodna.core.artifact import Artifact
-from rodna.core.errors import ArtifactError, ModelError, TrainError
+from rodna.core.errors import ArtifactError, ConfigError, ModelError, TrainError
 from rodna.core.files import write_json
 from rodna.models.checkpoint import save
 from rodna.models.config import ModelConfig
 from rodna.models.counted import FILE
 from rodna.models.decoder import Decoder
+from rodna.train import session
 from rodna.train.distill_stage import DISTILLATION, check_teachers
 from rodna.train.identity import teacher_fingerprint
 from rodna.train.members import ENSEMBLE, member_folders
@@ -45,6 +46,15 @@ def test_an_ensemble_holds_members_that_differ_and_what_their_average_gains(benc
     assert found["gain"] == pytest.approx(found["mean_bits_per_byte"] - found["bits_per_byte"])
     assert found["gain"] > 0
     assert made.counts["members"] == 2
+
+
+def test_a_member_that_is_not_compiled_has_nothing_of_one_that_was(bench: Bench, monkeypatch):
+    log = []
+    monkeypatch.setattr(session, "will_compile", lambda *_, **__: len(log) == 0)
+    monkeypatch.setattr(session, "compile_decoder", lambda *_, **__: log.append("compiled") or True)
+    monkeypatch.setattr(session, "undo_compilation", lambda _: log.append("undone"))
+    bench.ensemble(overrides=[{"train": {"learning_rate": rate}} for rate in (0.013, 0.014)])
+    assert log == ["compiled", "undone"]
 
 
 def test_raising_the_members_trains_only_the_new_ones(bench: Bench, capsys):
@@ -136,6 +146,16 @@ def test_compared_with_the_same_student_alone_its_share_of_the_gain_is_stated(be
     assert found["share_of_gain"] > 0
     # Alone, with the plan's own seed and order, it is what the first member of the plainest ensemble is.
     assert same_weights(student.path / "alone", member_folders(bench.ensemble())[0])
+
+
+@pytest.mark.parametrize(("name", "value"), [("counted_share", 0.2), ("masked_share", 0.25), ("future_tokens", 2)])
+def test_other_targets_than_the_next_token_are_refused_beside_teachers(bench: Bench, name, value):
+    given = {"train": {name: value}}
+    with pytest.raises(ConfigError, match=f"learns the next token alone, and has train.{name}"):
+        bench.student(bench.ensemble(), student=given)
+    with pytest.raises(ConfigError, match="learns the next token alone") as caught:
+        bench.ensemble(chain=True, overrides=[{}, given])
+    assert caught.value.where == "ensemble.overrides.1"
 
 
 def test_any_checkpoints_may_teach_also_without_an_ensemble(bench: Bench):

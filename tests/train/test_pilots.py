@@ -8,21 +8,24 @@ import numpy as np
 import pytest
 import torch
 from tests.train.conftest import text_tokens
+from tests.train.stage_bench import make_tokens
 
 from rodna.core.errors import PlanError
 from rodna.core.files import write_json
 from rodna.data.batches import Batches
+from rodna.data.curriculum import make_batches
 from rodna.models.decoder import Decoder
 from rodna.plan import rules
 from rodna.plan.hardware import describe_machine
-from rodna.plan.ladder import Ladder, Pilot, batch_pilot, law_pilots, rate_pilot
+from rodna.plan.ladder import Ladder, Pilot, batch_pilot, can_branch, law_pilots, rate_pilot
 from rodna.plan.propose import Plan
 from rodna.plan.speed import StepTime
 from rodna.train.loop import Speedometer, train
 from rodna.train.optim import build_optimizers
-from rodna.train.pilots import LADDER, POINTS, decide_ladder, fit_ladder, loss_of, run_pilot, search
+from rodna.train.pilots import LADDER, POINTS, decide_ladder, fit_ladder, fit_scaling, loss_of, run_pilot, search
+from rodna.train.several_targets import build_objective
 from rodna.train.state import Progress, RunFolder
-from rodna.train.trunk import TRUNKS, Workbench, can_branch, thinned, values_of
+from rodna.train.trunk import TRUNKS, Workbench, thinned, values_of
 
 HOPELESS = {"learning_rate": 1e30, "adam_learning_rate": 1e30, "weight_decay": 0.0}
 
@@ -54,11 +57,11 @@ def straight_run(pilot, bench, steps, folder):
     """Train a pilot's length from its beginning to its end in one go: the slow way to the same figure."""
     values = values_of(pilot, bench.target).model_copy(update={"steps": steps, "evaluations": 1})
     decoder = Decoder(pilot.model).initialize(seed=values.seed)
-    batches = Batches(bench.train, seed=values.seed, batch_size=pilot.batch_size, context_length=pilot.model.context_length)
+    batches = make_batches(bench.train, values, pilot.model.context_length)
     progress = train(
         decoder, build_optimizers(decoder, values), batches, bench.validation, values, dtype=torch.float32,
         folder=RunFolder(folder, tokenizer_folder=bench.tokenizer_folder, setup="straight"), progress=Progress(),
-        speedometer=Speedometer(1.0, 0.0),
+        speedometer=Speedometer(1.0, 0.0), objective=build_objective(values, decoder, None),
     )  # fmt: skip
     return progress.best_bits_per_byte
 
@@ -74,13 +77,15 @@ def test_a_branch_ends_exactly_where_a_run_of_that_length_alone_ends(pilot, benc
 
 
 @pytest.mark.parametrize(
-    "changes", [{"schedule": "cosine"}, {"weight_decay_schedule": "linear"}, {"averaging": "ema", "averaging_fraction": 0.5}]
-)
+    "changes",
+    [{"schedule": "cosine"}, {"weight_decay_schedule": "linear"}, {"averaging": "ema", "averaging_fraction": 0.5},
+     {"curriculum": "short_first"}, {"curriculum": "context_grows"}, {"future_tokens": 2}],
+)  # fmt: skip
 def test_where_the_beginning_depends_on_the_length_each_length_is_a_run_of_its_own(changes, pilot, bench, tmp_path):
     bench = replace(bench, target=replace(bench.target, train=bench.target.train | changes))
     records = run_pilot(pilot, bench)
 
-    assert not can_branch(values_of(pilot, bench.target))
+    assert not can_branch(bench.target.train)
     assert [record["bits_per_byte"] for record in records] == [straight_run(pilot, bench, n, tmp_path / str(n)) for n in (6, 12)]
 
 
@@ -89,7 +94,7 @@ def test_an_average_inside_the_decay_can_branch(pilot, bench, tmp_path):
     bench = replace(bench, target=replace(bench.target, train=bench.target.train | changes))
     records = run_pilot(pilot, bench)
 
-    assert can_branch(values_of(pilot, bench.target))
+    assert can_branch(bench.target.train)
     assert [record["bits_per_byte"] for record in records] == [straight_run(pilot, bench, n, tmp_path / str(n)) for n in (6, 12)]
 
 
@@ -125,6 +130,14 @@ def test_finished_points_are_not_run_again(pilot, bench):
 
     assert run_pilot(pilot, bench) == [{"bits_per_byte": 1.234}] * 2
     assert not (bench.folder / TRUNKS).exists()
+
+
+def test_without_validation_text_no_pilot_is_run(tmp_path):
+    tokens = make_tokens(tmp_path, num_validation=0)
+    with pytest.raises(PlanError, match="no validation documents") as caught:
+        fit_scaling(tokens, tokens, tokens, {}, tmp_path / "fit-00000000", run=tmp_path / "run", make_target=lambda: pytest.fail("planned"),
+                    seconds=60, dropouts=(0.0,))  # fmt: skip
+    assert "corpus.split.validation" in str(caught.value)
 
 
 def test_a_diverged_pilot_is_a_point_without_a_loss(pilot, bench):

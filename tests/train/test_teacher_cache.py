@@ -20,7 +20,7 @@ from rodna.train.teacher_cache import CacheSetup, TeacherCache, TopK, top_k
 VOCABULARY, LENGTH = 60, 12
 SHAPE = {"vocabulary_size": VOCABULARY, "context_length": 16, "width": 16, "num_layers": 1, "num_heads": 2, "num_kv_heads": 2,
          "head_width": 8, "ffn_width": 24}  # fmt: skip
-SETUP = CacheSetup(("one", "two"), "probabilities", 2.0, "text", 0, LENGTH, VOCABULARY, top_k=5)
+SETUP = CacheSetup(("one", "two"), "probabilities", 2.0, "text", 0, LENGTH, VOCABULARY, top_k=5, computed="cpu float32")
 
 
 def make_decoder(seed, scale=10.0):

@@ -80,6 +80,23 @@ def test_members_of_other_architectures_are_deeper_and_wider_and_about_as_large(
         assert 0.6 < other.model.num_parameters / plan.model.num_parameters < 1.6
 
 
+@pytest.mark.parametrize("vary", [["dropout"], ["architecture"], ["dropout", "architecture"]])
+def test_a_member_that_would_be_another_once_more_is_refused(plan: Plan, vary):
+    assert len(members(plan, members=3, vary=vary)) == 3
+    with pytest.raises(ConfigError, match="members 1 and 4 would be the same model") as caught:
+        members(plan, members=4, vary=vary)
+    assert "add seed or order" in str(caught.value)
+    # In a chain the fourth has other teachers.
+    assert len(members(plan, members=4, vary=vary, chain=True)) == 4
+
+
+def test_what_teaches_a_later_member_of_a_chain_takes_time_from_its_steps(plan: Plan):
+    steps = [member.values.steps for member in members(plan, members=3, chain=True)]
+    work = flops_per_token(plan.model)
+    assert steps == [100, round(100 * work.model / (work.model + work.forward)), round(100 * work.model / (work.model + 2 * work.forward))]
+    assert [member.values.steps for member in members(plan, members=3)] == [100] * 3
+
+
 def test_overrides_belong_to_members_in_order_and_go_before_what_varies(plan: Plan):
     overrides = [{"train": {"seed": 3, "learning_rate": 1e-3}}, {"model": {"num_layers": 2}}]
     first, second, third = members(plan, members=3, overrides=overrides)

@@ -52,7 +52,7 @@ def check_setting(workspace: Workspace, overrides: Sequence[str], key: str, valu
     """
     section = key.partition(".")[0]
     if section in Project.model_fields and section not in SEARCHED:
-        raise ConfigError(f"{key} does not change what the model learns", where="sweep.over",
+        raise ConfigError(f"{key} is no setting of a trial: each is one model, trained without teachers", where="sweep.over",
                           fix=f"choose settings of these sections: {', '.join(SEARCHED)}")  # fmt: skip
     if section == "plan" and key.removeprefix("plan.") in set(PlanConfig.model_fields) - WAYS_TO_PLAN:
         raise ConfigError(f"{key} is the same for all trials", where="sweep.over", fix="set it in project.yaml, or with --set")

@@ -237,7 +237,10 @@ class NgramModel:
             flat.index_add_(0, row_P * self.vocabulary_size + token_P, level.values_U[gram_P] * share.scale_N[row_P])
         rows_N = torch.arange(len(left_out_N), device=self.device)
         change_N = torch.stack([share.change_N * share.scale_N for share in shares]).sum(0)
-        return result_NV.index_put_((rows_N, left_out_N.clamp_min(0)), change_N, accumulate=True)
+        places = (rows_N, left_out_N.clamp_min(0))
+        # What is taken away was added in another order: of a likely token's rare twin rounding leaves less than nothing.
+        result_NV[places] = torch.maximum(result_NV[places] + change_N, floor_N / self.vocabulary_size)
+        return result_NV
 
     def following(self, tokens: Sequence[int]) -> FloatArray:
         """Return the distribution (V,) of what follows the last of some tokens; `probabilities` says the same of many places at once.

@@ -220,9 +220,16 @@ def available_memory(machine: Machine) -> int:
         import torch
 
         return torch.cuda.mem_get_info()[0]
-    used_here = _words(Path("/sys/fs/cgroup/memory.current"))
-    left = memory_limit() - int(used_here[0]) if used_here and used_here[0].isdigit() else memory_limit()
-    return int(min(psutil.virtual_memory().available + psutil.Process().memory_info().rss, left, machine.memory_bytes))
+    return int(min(psutil.virtual_memory().available + psutil.Process().memory_info().rss, memory_left(), machine.memory_bytes))
+
+
+def memory_left(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """Return how much of the container's memory is left in bytes; files that it only remembers having read are no use of it."""
+    used, statistics = _words(cgroup / "memory.current"), _words(cgroup / "memory.stat")
+    if not used or not used[0].isdigit():
+        return memory_limit(cgroup)
+    remembered = dict(zip(statistics[::2], statistics[1::2], strict=False)).get("inactive_file", "0")
+    return memory_limit(cgroup) - int(used[0]) + int(remembered)
 
 
 def _words(path: Path) -> list[str]:

@@ -1,7 +1,8 @@
 """Which pilot runs to make in a few minutes: small sizes, each at several lengths, some on a part of the text so that it is repeated.
 
 A pilot is one run at a constant learning rate; at each of its lengths a decay branches off. Three lengths L, 2L and 4L so cost 5.2 L steps
-instead of 7, and each is what a run of that length alone would have given. Reference: Hägele et al. 2024, arXiv:2405.18392, section 4.
+instead of 7, and each is what a run of that length alone would have given. Where a run's beginning
+depends on its length, nothing branches. Reference: Hägele et al. 2024, arXiv:2405.18392, section 4.
 """
 
 import math
@@ -125,13 +126,13 @@ def ladder_for(
         PlanError: not even the smallest pilots fit.
     """
     step_tokens = batch_rows(target, target.model, 0.0, 1.0) * target.model.context_length
-    decay = float(target.train["decay_fraction"])
+    own = own_share(target.train)
     length = needed = 0.0
     for models in pilot_models(target.model):
         costs = [token_seconds(model) for model in models]
         more = [REPEATED_LENGTHS, *(2 * [DROPOUT_LENGTHS] if len(dropouts) > 1 else [])]
-        units = costs[0] * (SEARCH_RUNS + sum(relative_cost(lengths, decay) for lengths in more))
-        units += sum(cost * relative_cost(lengths, decay) for cost, lengths in zip(costs, LENGTHS, strict=True))
+        units = costs[0] * (SEARCH_RUNS + sum(relative_cost(lengths, own) for lengths in more))
+        units += sum(cost * relative_cost(lengths, own) for cost, lengths in zip(costs, LENGTHS, strict=True))
         runs = SEARCH_RUNS + sum(map(len, [*more, *LENGTHS]))
         evaluations = runs * rules.EVALUATION_COST * validation_tokens * costs[0]
         length, needed = (seconds - evaluations) / units, MIN_STEPS * step_tokens * units + evaluations
@@ -146,9 +147,22 @@ def ladder_for(
     )
 
 
-def relative_cost(lengths: tuple[int, ...], decay_fraction: float) -> float:
-    """Return the steps of one constant-rate run with a decay branched off at each length."""
-    return (1 - decay_fraction) * max(lengths) + decay_fraction * sum(lengths)
+def relative_cost(lengths: tuple[int, ...], own_share: float) -> float:
+    """Return the steps of one run from which each length branches off for the last `own_share` of its steps."""
+    return (1 - own_share) * max(lengths) + own_share * sum(lengths)
+
+
+def own_share(train: Mapping[str, Any]) -> float:
+    """Return the share of a run that is its own: the decay, or all of it where the beginning depends on the length."""
+    return float(train["decay_fraction"]) if can_branch(train) else 1.0
+
+
+def can_branch(train: Mapping[str, Any]) -> bool:
+    """Return whether a run's beginning is the same whatever its length: else each length is a run of its own."""
+    averaging, fraction = train.get("averaging", "none"), float(train.get("averaging_fraction", 0.0))
+    averages_in_decay = averaging == "none" or (averaging == "swa" and fraction <= float(train["decay_fraction"]))
+    constant = train.get("schedule", "wsd") in ("wsd", "sqrt") and train.get("weight_decay_schedule", "constant") == "constant"
+    return constant and averages_in_decay and train.get("curriculum", "none") == "none" and train.get("future_tokens", 1) == 1
 
 
 def part_for(target: Plan, unique_tokens: int, longest: float) -> float:
@@ -173,8 +187,7 @@ def _pilot(target: Plan, ladder: Ladder, number: int, lengths: tuple[int, ...], 
     tokens = ladder.length_tokens * max(lengths)
     rows = batch_rows(target, model, tokens, factor)
     steps = tuple(max(2, round(ladder.length_tokens * length / (rows * model.context_length))) for length in lengths)
-    decay = float(target.train["decay_fraction"])
-    seconds = relative_cost(steps, decay) * rows * model.context_length * ladder.token_seconds[number]
+    seconds = relative_cost(steps, own_share(target.train)) * rows * model.context_length * ladder.token_seconds[number]
     return Pilot(name, model, changes.pop("share", 1.0), rows, steps, seconds=seconds, **changes)
 
 

@@ -27,7 +27,7 @@ from rodna.train.config import FORMAT_VERSION
 from rodna.train.counting import keep_counts
 from rodna.train.ensemble_config import DistillConfig
 from rodna.train.identity import teacher_fingerprint, teacher_folders
-from rodna.train.members import Workbench, clear_states, counts_of, member_folders, taught_by
+from rodna.train.members import Workbench, check_taught, clear_states, counts_of, member_folders, taught_by
 from rodna.train.runtime import compute_dtype
 from rodna.train.session import Job, Trained, copy_checkpoint, keep
 from rodna.train.state import RunFolder
@@ -78,6 +78,7 @@ def distill(
     check_cache(config, bench.plan.train.get("curriculum", "none"))
     job = student_job(bench, config, settings["ensemble"], teachers)
     family_of(job.model)  # What is released opens everywhere.
+    check_taught(job, "distill.student")
     for folder in teachers:
         _check_fit(job, load_config(folder), folder)
     job = fit_memory(bench, job, teachers, config)
@@ -114,6 +115,7 @@ def _cache(bench: Workbench, job: Job, config: DistillConfig, teachers: Sequence
         teachers=tuple(teacher_fingerprint(folder) for folder in teachers), average=config.average, temperature=config.temperature,
         tokens=bench.tokens.digest, seed=job.order_seed, context_length=job.model.context_length,
         vocabulary_size=job.model.vocabulary_size, top_k=min(config.cache_top_k, job.model.vocabulary_size),
+        computed=f"{bench.device} {compute_dtype(bench.machine, job.values)}".replace("torch.", ""),
         order="" if curriculum == "none" else f"{curriculum} of {job.values.steps} steps",
     )  # fmt: skip
     name = hashlib.sha256(json.dumps(asdict(setup), sort_keys=True).encode()).hexdigest()[:8]

@@ -17,6 +17,7 @@ import torch
 
 from rodna.core import artifact
 from rodna.core.artifact import MANIFEST, Artifact
+from rodna.core.errors import ConfigError
 from rodna.core.files import write_json
 from rodna.core.log import say
 from rodna.data.tokens import Tokens
@@ -148,6 +149,8 @@ def train_ensemble(
     jobs = member_jobs(config, bench.plan, bench.given, num_tokens=bench.num_tokens)
     for job in jobs:
         checkpoint.check(job.model)
+    for number, job in enumerate(jobs[1:] if config.chain else (), 1):
+        check_taught(job, f"ensemble.overrides.{number}")
     run.mkdir(parents=True, exist_ok=True)
     write_json(run / SPLIT, {"inputs": {role: item.digest for role, item in inputs.items()}, "split_over": split_over})
     members: list[Artifact] = []
@@ -237,6 +240,24 @@ def clear_states(run: Path) -> None:
     """Delete a finished run's saved states."""
     for state in [*run.glob("step-*"), *run.glob("best-*")]:
         shutil.rmtree(state, ignore_errors=True)
+
+
+def check_taught(job: Job, where: str) -> None:
+    """Refuse other targets than the next token beside teachers, who have none.
+
+    Args:
+        job: of what learns from teachers.
+        where: its settings stand.
+
+    Raises:
+        ConfigError: it would have some.
+    """
+    plain = {"future_tokens": 1, "masked_share": 0.0, "counted_share": 0.0}
+    others = {name: value for name, value in plain.items() if getattr(job.values, name) != value}
+    if others:
+        settings = ", ".join(f"{name}: {value}" for name, value in others.items())
+        raise ConfigError(f"what learns from teachers learns the next token alone, and has {', '.join(f'train.{name}' for name in others)}",
+                          where=where, fix=f"give it {where}.train: {{{settings}}}")  # fmt: skip
 
 
 def taught_by(

@@ -17,6 +17,7 @@ from typing import Any
 
 from rodna.core import artifact
 from rodna.core.artifact import Artifact
+from rodna.core.errors import PlanError
 from rodna.core.files import write_json
 from rodna.core.log import say, warn
 from rodna.core.text import human_count
@@ -87,6 +88,9 @@ def fit_scaling(
     with artifact.create(out, kind=KIND, format_version=FORMAT_VERSION, inputs={"corpus": corpus, "tokenizer": tokenizer},
                          config=settings) as draft:  # fmt: skip
         train_split, validation = Tokens.open(tokens.path, "train"), Tokens.open(tokens.path, "validation")
+        if not validation.num_tokens:
+            raise PlanError("there are no validation documents to score pilot runs by", where="corpus.split.validation",
+                            fix="set it above 0 and try again")  # fmt: skip
         target, ladder = decide_ladder(run, train_split, validation, make_target, seconds=seconds, dropouts=dropouts, timer=timer)
         bench = Workbench(train_split, validation, tokenizer.path, target, machine_of(target), run)
         fit = fit_ladder(bench, ladder, fixed=fixed)

@@ -23,7 +23,7 @@ from rodna.plan.speed import will_compile
 from rodna.train.config import TrainValues
 from rodna.train.loop import Objective, Speedometer, first_micro_batch, train
 from rodna.train.optim import build_optimizers
-from rodna.train.runtime import compile_decoder, compute_dtype, prepare
+from rodna.train.runtime import compile_decoder, compute_dtype, prepare, undo_compilation
 from rodna.train.several_targets import build_objective, count_for
 from rodna.train.state import RESUMING, Progress, RunFolder
 
@@ -133,6 +133,9 @@ def fit(
         )  # fmt: skip
     finally:
         lesson.end()
+        if compiled:
+            # What is trained next in this process, a member that is not compiled, must be what it is by itself.
+            undo_compilation(decoder)
     summary = summarize(progress, batches, model, machine, dtype=dtype, compiled=compiled, speedometer=speedometer)
     summary |= lesson.summary()
     return Trained(progress, folder.released(progress), folder.metrics, summary)

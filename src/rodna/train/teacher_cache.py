@@ -30,7 +30,7 @@ from rodna.core.errors import TrainError, explain_disk_errors
 from rodna.core.files import is_abandoned, sync_folder, temporary_name, write_json
 from rodna.models.ensemble import Average
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 INDEX = "index.json"
 PIECE_BYTES = 64 * 2**20
 MOST_PIECE_SLOTS = 4096
@@ -51,6 +51,7 @@ class CacheSetup:
         context_length: tokens in a row.
         vocabulary_size: of teachers and students.
         top_k: tokens kept of each position.
+        computed: where and in what precision the teachers were asked.
         order: what else decides which row a slot holds, such as a curriculum.
     """
 
@@ -62,6 +63,7 @@ class CacheSetup:
     context_length: int
     vocabulary_size: int
     top_k: int
+    computed: str
     order: str = ""
 
     def __post_init__(self) -> None:

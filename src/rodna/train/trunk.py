@@ -10,13 +10,13 @@ import numpy as np
 
 from rodna.core.config import validate
 from rodna.core.errors import ModelError
-from rodna.data.batches import Batches
+from rodna.data.curriculum import make_batches, row_lengths
 from rodna.data.tokens import Tokens
 from rodna.models.decoder import Decoder
 from rodna.plan import rules
 from rodna.plan.flops import flops_per_token
 from rodna.plan.hardware import Machine
-from rodna.plan.ladder import Pilot, learning_rates
+from rodna.plan.ladder import Pilot, can_branch, learning_rates
 from rodna.plan.propose import Plan
 from rodna.plan.speed import will_compile
 from rodna.train.config import TrainValues
@@ -50,13 +50,6 @@ class Workbench:
     folder: Path
 
 
-def can_branch(values: TrainValues) -> bool:
-    """Return whether a run's beginning is the same whatever its length: else each length is a run of its own."""
-    averages_in_decay = values.averaging == "none" or (values.averaging == "swa" and values.averaging_fraction <= values.decay_fraction)
-    return (values.schedule in ("wsd", "sqrt") and values.weight_decay_schedule == "constant" and averages_in_decay
-            and values.curriculum == "none")  # fmt: skip
-
-
 class Trunk:
     """A pilot at its constant learning rate, from which decays branch off."""
 
@@ -65,8 +58,7 @@ class Trunk:
         self._tokens = thinned(bench.train, pilot.share)
         self._values = values_of(pilot, bench.target)
         self._device, self._dtype = prepare(bench.machine), compute_dtype(bench.machine, self._values)
-        self._batches = Batches(self._tokens, seed=self._values.seed, batch_size=pilot.batch_size,
-                                context_length=pilot.model.context_length)  # fmt: skip
+        self._batches = make_batches(self._tokens, self._values, pilot.model.context_length)
         self._folder = self._run_folder("trunk", 0)
         self._build()
         self._progress = self._folder.resume(self._decoder, self._optimizers)
@@ -75,7 +67,8 @@ class Trunk:
         self._compiled = False
         if will_compile(bench.machine, self._values.model_dump(), seconds=pilot.seconds):
             example = first_micro_batch(self._batches.batch(0), self._values, self._device)
-            self._compiled = compile_decoder(self._decoder, example, dtype=self._dtype, objective=objective)
+            lengths = len(row_lengths(self._values, pilot.model.context_length))
+            self._compiled = compile_decoder(self._decoder, example, dtype=self._dtype, objective=objective, row_lengths=lengths)
 
     def _build(self) -> None:
         self._decoder = Decoder(self._pilot.model).initialize(seed=self._values.seed).to(self._device)
@@ -95,7 +88,7 @@ class Trunk:
     def branch(self, steps: int) -> dict[str, Any]:
         """Return the record of a run of `steps`: bit for bit what one that was alone would have given."""
         values = self._values.model_copy(update={"steps": steps, "evaluations": 1})
-        start = steps - round(values.decay_fraction * steps) if can_branch(values) else 0
+        start = steps - round(values.decay_fraction * steps) if can_branch(values.model_dump()) else 0
         try:
             if start > self._progress.step:
                 constant = values.model_copy(update={"steps": start, "decay_fraction": 0.0, "averaging": "none"})
@@ -141,8 +134,10 @@ class Trunk:
 
     def _learn(self, values: TrainValues, folder: RunFolder, progress: Progress, *, validated: bool) -> Progress:
         validation = self._bench.validation if validated else nothing_of(self._bench.validation)
+        # What a curriculum gives depends on the length.
+        batches = make_batches(self._tokens, values, self._pilot.model.context_length) if values.curriculum != "none" else self._batches
         return train(
-            self._decoder, self._optimizers, self._batches, validation, values, folder=folder, progress=progress, dtype=self._dtype,
+            self._decoder, self._optimizers, batches, validation, values, folder=folder, progress=progress, dtype=self._dtype,
             speedometer=Speedometer(flops_per_token(self._pilot.model).model, 0.0),
             objective=build_objective(values, self._decoder, self._counts),
         )  # fmt: skip

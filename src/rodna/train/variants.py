@@ -1,7 +1,7 @@
 """From the plan and what one model has otherwise to everything its training needs, as plain numbers."""
 
 import math
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from pydantic import ValidationError
@@ -34,18 +34,36 @@ def member_jobs(config: EnsembleConfig, plan: Plan, given: Mapping[str, Any], *,
         num_tokens: of the train split: an epoch is one pass over them.
 
     Raises:
-        ConfigError: a member's settings contradict each other.
+        ConfigError: a member's settings contradict each other, or two members would be the same model.
         ModelError: there is no such preset.
     """
-    jobs = []
+    jobs: list[Job] = []
     for index, variant in enumerate(config.all_overrides):
         # A named size is taken as it is; its member differs from the others by that.
         vary = set(config.vary) - (set() if variant.preset == PLANNED else {"dropout", "architecture"})
         varied = merge(_varied(vary, index, plan), {"model": variant.model, "train": variant.train})
         chosen = variant.model_copy(update=varied)
         order = int(plan.train["seed"]) + (index if "order" in config.vary else 0)
-        jobs.append(job_of(chosen, plan, given, num_tokens=num_tokens, order_seed=order, where=f"ensemble.overrides.{index}"))
+        where = f"ensemble.overrides.{index}"
+        job = job_of(chosen, plan, given, num_tokens=num_tokens, order_seed=order, where=where)
+        if config.chain and jobs:
+            # Its steps also take the forward passes of those before it.
+            own, length = flops_per_token(job.model).model, job.model.context_length
+            pace = own / (own + sum(flops_per_token(before.model, sequence_length=length).forward for before in jobs))
+            job = job_of(chosen, plan, given, num_tokens=num_tokens, order_seed=order, where=where, pace=pace)
+        jobs.append(job)
+    if not config.chain:
+        _check_all_differ(jobs)
     return jobs
+
+
+def _check_all_differ(jobs: Sequence[Job]) -> None:
+    for number, job in enumerate(jobs):
+        if job in jobs[:number]:
+            raise ConfigError(
+                f"members {jobs.index(job) + 1} and {number + 1} would be the same model: nothing that they are trained with differs",
+                where="ensemble.vary", fix="add seed or order to ensemble.vary, or tell them apart in ensemble.overrides",
+            )  # fmt: skip
 
 
 def _varied(vary: Set[Difference], index: int, plan: Plan) -> dict[str, Any]:
