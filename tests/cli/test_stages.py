@@ -164,7 +164,7 @@ def test_trace_finds_artifacts_by_digest_and_explains_what_it_cannot_find(rodna,
     assert "no artifact is meant by 'zzz'" in unknown.stderr
 
 
-def test_plan_writes_plain_numbers_into_the_file_and_then_proposes_the_same(rodna, as_json, built):
+def test_plan_writes_plain_numbers_into_the_file_and_then_proposes_the_same(rodna, as_json, built, states):
     result = rodna("plan", "--workspace", built, "--write")
     text = (built / "project.yaml").read_text(encoding="utf-8")
     written = as_json(rodna("plan", "--workspace", built, "--json"))
@@ -174,6 +174,8 @@ def test_plan_writes_plain_numbers_into_the_file_and_then_proposes_the_same(rodn
     assert "# A comment that must survive." in text
     assert "# the tiniest" in text
     assert "planned" not in text
+    assert "tokenizer." not in result.stderr
+    assert states(built)["tokenizer"] == "done"
     assert f"learning_rate: {written['train']['learning_rate']}" in text
     assert "all were there already" in rodna("plan", "--workspace", built, "--write").stderr
 
@@ -186,6 +188,18 @@ def test_a_plan_from_another_machine_is_kept_until_asked_for_again(rodna, as_jso
     assert as_json(rodna("trace", "plan", "--workspace", built, "--json"))["path"] == moved.relative_to(built).as_posix()
     assert rodna("plan", "--workspace", built, "--again").exit_code == 0
     assert plan.is_dir()
+
+
+def test_a_plan_made_again_is_another_plan_and_the_model_of_the_old_one_is_not_its_model(rodna, as_json, built, states):
+    first = as_json(rodna("plan", "--workspace", built, "--json"))["path"]
+    second = as_json(rodna("plan", "--workspace", built, "--again", "--json"))["path"]
+
+    assert len({first, second}) == 2
+    assert (built / first / "plan.json").is_file()
+    assert as_json(rodna("plan", "--workspace", built, "--json"))["path"] == second
+    assert as_json(rodna("plan", "--workspace", built, "--again", "--json"))["path"] not in (first, second)
+    assert states(built)["plan"] == "done"
+    assert states(built)["pretrain"] != "done"
 
 
 def as_if_made_elsewhere(plan: Path) -> Path:

@@ -53,6 +53,40 @@ def test_a_new_format_version_runs_the_stage_again(workspace):
     assert len(calls) == 2
 
 
+def measured(workspace: Workspace, *, machine: str = "here", anew: bool = False) -> Stage:
+    """Return a stage whose result comes out otherwise each time, and that depends on the machine."""
+
+    def make(out: Path) -> Artifact:
+        with create(out, kind="plan", format_version=1, inputs=result.inputs, config={"a": 1}) as draft:
+            (draft.path / "x").write_text("x")
+        return draft.result
+
+    result = Stage("plan", "be", 1, {"raw": "abc", "machine": machine}, {"a": 1}, make)
+    result = (result.anew if anew else result.newest)(workspace, whatever=("machine",))
+    return result
+
+
+def test_what_is_made_again_is_another_result_and_the_one_that_counts(workspace):
+    first = measured(workspace, anew=True).run(workspace)
+    assert first.digest == measured(workspace).digest
+    again = [measured(workspace, anew=True).run(workspace) for _ in range(2)]
+    assert len({item.digest for item in (first, *again)}) == 3
+    assert measured(workspace).existing(workspace).digest == again[-1].digest
+    assert first.path.is_dir()
+
+
+def test_another_machines_result_counts_until_one_is_made_here(workspace):
+    elsewhere = measured(workspace, machine="there").run(workspace)
+    assert measured(workspace).digest == elsewhere.digest
+    here = measured(workspace, anew=True).run(workspace)
+    assert here.manifest.inputs == {"raw": "abc", "machine": "here"}
+    assert measured(workspace).digest == here.digest
+    # The other machine has its own until something is made again.
+    assert measured(workspace, machine="there").digest == elsewhere.digest
+    once_more = measured(workspace, anew=True).run(workspace)
+    assert measured(workspace, machine="there").digest == once_more.digest
+
+
 def test_a_stage_that_writes_another_digest_than_announced_is_a_bug_that_shows(workspace):
     with pytest.raises(AssertionError, match="announced"):
         stage([], written_version=2).run(workspace)

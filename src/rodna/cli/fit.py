@@ -40,18 +40,20 @@ def fit(
     from rodna.plan.fit import fit_json, read_fit
 
     stages = open_stages(workspace, set_)
-    stage = scaling_stage(stages, minutes=minutes)
     if dry_run:
-        state = "would be made" if again or stage.existing(stages.workspace) is None else "unchanged"
+        made = scaling_stage(stages, minutes=minutes).existing(stages.workspace)
+        state = "would be made" if again or made is None else "unchanged"
         print_json([{"stage": "scaling", "state": state}]) if as_json else say(f"scaling: {state}")
         return
     stage_verb(("tokens",), workspace=workspace, overrides=set_, dry_run=False, as_json=False, quiet=True)
     stages = open_stages(workspace, set_)
-    stage = scaling_stage(stages, minutes=minutes)
+    stage = scaling_stage(stages, minutes=minutes, anew=again)
     with locked(stages.workspace):
-        if again:
-            for folder in (stage.out(stages.workspace), run_folder(stages, stage, minutes)):
-                shutil.rmtree(folder, ignore_errors=True)
+        if again and not stage.times_again:
+            # Nothing was finished: what was begun is begun again.
+            shutil.rmtree(run_folder(stages, stage, minutes), ignore_errors=True)
+        elif not again and stage.existing(stages.workspace) is not None:
+            say(f"this is the fit that there is: `rodna plan fit --again --minutes {minutes:g}` makes another")
         made = stage.run(stages.workspace)
     found = read_fit(made)
     if as_json:
@@ -60,8 +62,14 @@ def fit(
         print_fit(found)
 
 
-def scaling_stage(stages: "Stages", *, minutes: float = MINUTES) -> "Stage":
-    """Return the stage that makes pilot runs and the fit. How many minutes they take is no part of what it depends on."""
+def scaling_stage(stages: "Stages", *, minutes: float = MINUTES, anew: bool = False) -> "Stage":
+    """Return the stage that makes pilot runs and the fit. How many minutes they take is no part of what it depends on.
+
+    Args:
+        stages: of the project.
+        minutes: for all pilots.
+        anew: make another beside the fit that there is.
+    """
     from rodna.cli.scaling import fit_settings
     from rodna.cli.scaling import scaling_stage as stage_of
 
@@ -70,14 +78,16 @@ def scaling_stage(stages: "Stages", *, minutes: float = MINUTES) -> "Stage":
     def make(out: "Path") -> "Artifact":
         from rodna.train.pilots import fit_scaling
 
-        run = run_folder(stages, scaling_stage(stages), minutes)
+        run = run_folder(stages, stage, minutes)
         fixed = {name for name, value in project.train if value != "planned"}
         return fit_scaling(
             stages.artifact("corpus"), stages.artifact("tokenizer"), stages.artifact("tokens"), fit_settings(project), out, run=run,
-            make_target=lambda: target_of(stages), seconds=60 * minutes, dropouts=dropouts_of(stages), fixed=fixed,
+            make_target=lambda: target_of(stages), seconds=60 * minutes, dropouts=dropouts_of(stages), fixed=fixed, again=stage.times_again,
         )  # fmt: skip
 
-    return stage_of(project, corpus=stages.stage("corpus").digest, tokenizer=stages.stage("tokenizer").digest, make=make)
+    stage = stage_of(project, corpus=stages.stage("corpus").digest, tokenizer=stages.stage("tokenizer").digest, make=make)
+    stage = (stage.anew if anew else stage.newest)(stages.workspace)
+    return stage
 
 
 def run_folder(stages: "Stages", stage: "Stage", minutes: float) -> "Path":

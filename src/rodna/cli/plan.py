@@ -39,7 +39,7 @@ def plan(
     if context.invoked_subcommand:
         return
     if again and not dry_run:
-        forget_plan(open_stages(workspace, set_))
+        plan_anew(workspace, set_)
     if stage_verb(("plan",), workspace=workspace, overrides=set_, dry_run=dry_run, as_json=as_json and dry_run, quiet=True) == {}:
         return
     stages = open_stages(workspace, set_)
@@ -77,14 +77,14 @@ def draw(proposed: "Plan", file: Path) -> None:
     say(f"wrote {file}")
 
 
-def forget_plan(stages: Any) -> None:
-    """Delete the current plan, so that it is made again."""
-    import shutil
-
+def plan_anew(workspace: Path, overrides: list[str]) -> None:
+    """Make the plan again; the earlier one stays, as does what was trained by it."""
     from rodna.cli.lock import locked
 
+    stage_verb(("tokenizer",), workspace=workspace, overrides=overrides, dry_run=False, as_json=False, quiet=True)
+    stages = open_stages(workspace, overrides)
     with locked(stages.workspace):
-        shutil.rmtree(stages.stage("plan").out(stages.workspace), ignore_errors=True)
+        stages.plan_anew().run(stages.workspace)
 
 
 def print_plan(proposed: "Plan") -> None:
@@ -136,10 +136,9 @@ def print_budgets(proposed: "Plan") -> None:
 def numbers_of(stages: Any, proposed: "Plan") -> dict[str, dict[str, Any]]:
     """Return section -> key -> number for every setting of the project that says `planned`, or that the recipe chose otherwise.
 
-    Behaviour of the model that is as ever is left out: a file need not say what it does not have.
+    Behaviour of the model that is as ever is left out: a file need not say what it does not have. So is the vocabulary's size: it is the
+    tokenizer's, which would be trained again for having it written down.
     """
-    import json
-
     from rodna.models.config import ModelConfig
     from rodna.plan.config import BEHAVIOUR
     from rodna.plan.plan import plan_settings
@@ -156,9 +155,6 @@ def numbers_of(stages: Any, proposed: "Plan") -> dict[str, dict[str, Any]]:
     for key in plan_settings(project.plan, model=project.model, train=project.train)["left_open"]:
         if proposed.train.get(key) != getattr(project.train, key):
             found["train"][key] = proposed.train[key]
-    if project.tokenizer.vocabulary_size == "planned":
-        tokenizer = json.loads((stages.artifact("tokenizer").path / "tokenizer.json").read_text(encoding="utf-8"))
-        found["tokenizer"] = {"vocabulary_size": len(tokenizer["model"]["vocab"])}
     return found
 
 

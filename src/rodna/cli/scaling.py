@@ -15,13 +15,13 @@ SHAPE = frozenset(
 )
 """Settings of the model that a plan fills in."""
 WITHOUT_EFFECT = frozenset(
-    ("seed", "compile", "evaluation_tokens", "patience", "log_every", "save_minutes", "keep_checkpoints", "trackers")
+    ("seed", "compile", "evaluation_tokens", "patience", "log_every", "save_minutes", "keep_checkpoints", "trackers", "ngram_order")
 )
 """Settings of training that say nothing about how well a model learns."""
 
 
 def existing_fit(project: "Project", workspace: Workspace, *, corpus: str, tokenizer: str) -> Artifact | None:
-    """Return the fit for the project's text and settings, None where `rodna plan fit` was not run.
+    """Return the latest fit for the project's text and settings, None where `rodna plan fit` was not run.
 
     Args:
         project: whose.
@@ -29,7 +29,7 @@ def existing_fit(project: "Project", workspace: Workspace, *, corpus: str, token
         corpus: digest.
         tokenizer: digest.
     """
-    return Result(**_identity(project, corpus=corpus, tokenizer=tokenizer)).existing(workspace)
+    return Result(**_identity(project, corpus=corpus, tokenizer=tokenizer)).newest(workspace).existing(workspace)
 
 
 def scaling_stage(project: "Project", *, corpus: str, tokenizer: str, make: Callable[[Path], Artifact]) -> Stage:

@@ -149,8 +149,16 @@ class Stages:
         digests = {name: self._announced(name).digest for name in ("corpus", "tokenizer")}
         return existing_fit(self.project, self.workspace, **digests)
 
-    def _plan_for(self, split_over: int) -> Stage:
-        """Return the planning of one model: the only one, or one member of an ensemble whose time is split over so many."""
+    def plan_anew(self) -> Stage:
+        """Return the planning that `rodna plan --again` does: for the machine at hand, beside the plan that there is."""
+        return self._plan_for(self._split_over(), anew=True)
+
+    def _plan_for(self, split_over: int, *, anew: bool = False) -> Stage:
+        """Return the planning of one model: the only one, or one member of an ensemble whose time is split over so many.
+
+        A plan that was made on another machine is kept where only the machine differs: moving a workspace must not throw the trained model
+        away.
+        """
         from rodna.plan import plan
         from rodna.train.identity import member_minutes
 
@@ -164,8 +172,9 @@ class Stages:
             from rodna.train.timing import time_steps
 
             made = (self.artifact("corpus"), self.artifact("tokenizer"))
+            given = {"model": project.model, "train": project.train, "fit": fit, "again": stage.times_again}
             try:
-                return plan.make_plan(*made, config, model=project.model, train=project.train, out=out, timer=time_steps, fit=fit)
+                return plan.make_plan(*made, config, **given, out=out, timer=time_steps)
             except PlanError as error:
                 if not split_over:
                     raise
@@ -174,30 +183,9 @@ class Stages:
 
         settings = plan.plan_settings(config, model=project.model, train=project.train)
         inputs = plan.plan_inputs(self._announced("corpus"), self._announced("tokenizer"), config, fit=fit)
-        return self._make(
-            "plan",
-            plan.FORMAT_VERSION,
-            self._keep_machine(inputs, settings, plan.FORMAT_VERSION),
-            settings,
-            make_plan,
-        )
-
-    def _keep_machine(
-        self, inputs: Mapping[str, Artifact | str], settings: Mapping[str, Any], version: int
-    ) -> Mapping[str, Artifact | str]:
-        """Keep the plan that was made on another machine, where only the machine differs.
-
-        Moving a workspace must not throw the trained model away; `rodna plan --again` plans for the machine at hand.
-        """
-        digests = {role: item if isinstance(item, str) else item.digest for role, item in inputs.items()}
-        for plan in self.workspace.all_artifacts():
-            made = plan.manifest
-            if (made.kind, made.name, made.format_version, made.config) == ("plan", self.project.name, version, settings):
-                if made.inputs == digests:
-                    return inputs
-                if {**made.inputs, "machine": ""} == {**digests, "machine": ""}:
-                    return made.inputs
-        return inputs
+        stage = self._make("plan", plan.FORMAT_VERSION, inputs, settings, make_plan)
+        stage = (stage.anew if anew else stage.newest)(self.workspace, whatever=("machine",))
+        return stage
 
     def _tokens(self) -> Stage:
         from rodna.data import tokens

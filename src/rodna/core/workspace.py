@@ -1,10 +1,10 @@
 """A workspace: one language's folder, with its project file, artifacts, runs and report."""
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel
 
@@ -13,6 +13,9 @@ from rodna.core.errors import ArtifactError, ConfigError
 from rodna.core.files import is_abandoned
 
 PROJECT_FILE = "project.yaml"
+AGAIN = "again"
+"""Input that counts how often a result was made again though nothing that it is made from had changed: what is measured comes out
+otherwise, and what was made from it before must not pass for made from it now."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +60,9 @@ class Workspace:
         """Return where the artifact of this kind, name and digest lives, whether or not it exists."""
         return self.artifacts / kind / f"{name}-{digest[:8]}"
 
-    def all_artifacts(self) -> Iterator[Artifact]:
-        """Yield every complete artifact, by kind and name; damaged ones are left out."""
-        for manifest in sorted(self.artifacts.glob(f"*/*/{MANIFEST}")):
+    def all_artifacts(self, kind: str = "*") -> Iterator[Artifact]:
+        """Yield every complete artifact, or those of a kind, by kind and name; damaged ones are left out."""
+        for manifest in sorted(self.artifacts.glob(f"{kind}/*/{MANIFEST}")):
             if manifest.parent.name.startswith("."):
                 continue
             try:
@@ -84,8 +87,7 @@ class Result:
 
     @property
     def digest(self) -> str:
-        inputs = {role: item if isinstance(item, str) else item.digest for role, item in self.inputs.items()}
-        return digest_of(self.kind, format_version=self.format_version, inputs=inputs, config=self.config)
+        return digest_of(self.kind, format_version=self.format_version, inputs=self._digests(), config=self.config)
 
     def out(self, workspace: Workspace) -> Path:
         """Return the folder it has or will have."""
@@ -104,6 +106,47 @@ class Result:
         if artifact.digest != self.digest:
             raise damaged(path, f"its manifest has the digest {artifact.digest[:8]}, its place is that of {self.digest[:8]}")
         return artifact
+
+    @property
+    def times_again(self) -> int:
+        """How often it was made again."""
+        return int(str(self.inputs.get(AGAIN, 0)))
+
+    def newest(self, workspace: Workspace, *, whatever: Collection[str] = ()) -> Self:
+        """Return it as it was last made again, itself where it was not.
+
+        Args:
+            workspace: where it is looked for.
+            whatever: inputs that may differ where there is none with these.
+        """
+        own = self._digests()
+        settings = self.config.model_dump(mode="json") if isinstance(self.config, BaseModel) else self.config
+        known = (self.kind, self.name, self.format_version, settings)
+        found = [
+            made.manifest.inputs
+            for made in workspace.all_artifacts(self.kind)
+            if (made.kind, made.manifest.name, made.manifest.format_version, made.manifest.config) == known
+            and _without(made.manifest.inputs, {*whatever, AGAIN}) == _without(own, {*whatever, AGAIN})
+        ]
+        best = max(found, default=own, key=lambda inputs: (int(inputs.get(AGAIN, 0)), _without(inputs, {AGAIN}) == _without(own, {AGAIN})))
+        return replace(self, inputs=best)
+
+    def anew(self, workspace: Workspace, *, whatever: Collection[str] = ()) -> Self:
+        """Return what it will be made again as: a result of its own, beside those that there are."""
+        times = self.newest(workspace, whatever=whatever).times_again
+        inputs = _without(self._digests(), {AGAIN})
+        result = replace(self, inputs={**inputs, AGAIN: str(times)} if times else inputs)
+        while (result.out(workspace) / MANIFEST).is_file():
+            times += 1
+            result = replace(self, inputs={**inputs, AGAIN: str(times)})
+        return result
+
+    def _digests(self) -> dict[str, str]:
+        return {role: item if isinstance(item, str) else item.digest for role, item in self.inputs.items()}
+
+
+def _without(inputs: Mapping[str, str], roles: Collection[str]) -> dict[str, str]:
+    return {role: digest for role, digest in inputs.items() if role not in roles}
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from rodna.core import artifact
 from rodna.core.artifact import Artifact, damaged
 from rodna.core.files import write_json
+from rodna.core.workspace import AGAIN
 from rodna.corpus.documents import read_documents
 from rodna.models.config import ModelConfig
 from rodna.plan.config import THIS_MACHINE, PlanConfig
@@ -42,13 +43,18 @@ def read_plan(plan: Artifact) -> Plan:
         raise damaged(plan.path, f"{PLAN_FILE} cannot be read") from error
 
 
-def plan_inputs(corpus: Artifact, tokenizer: Artifact, config: PlanConfig, *, fit: Artifact | None = None) -> dict[str, Artifact | str]:
-    """Return what a plan depends on: the machine too, so that a plan made for another one is stale, and a fit to pilot runs."""
+def plan_inputs(
+    corpus: Artifact, tokenizer: Artifact, config: PlanConfig, *, fit: Artifact | None = None, again: int = 0
+) -> dict[str, Artifact | str]:
+    """Return what a plan depends on: the machine too, so that a plan made for another one is stale, and a fit to pilot runs.
+
+    How often it was made again is counted: speeds are measured, so the next plan may be another.
+    """
     identity = json.dumps(machine_of(config).identity, sort_keys=True)
     inputs: dict[str, Artifact | str] = {
         "corpus": corpus, "tokenizer": tokenizer, "machine": hashlib.sha256(identity.encode()).hexdigest()
     }  # fmt: skip
-    return inputs if fit is None else {**inputs, "scaling": fit}
+    return inputs | ({"scaling": fit} if fit else {}) | ({AGAIN: str(again)} if again else {})
 
 
 def plan_settings(config: PlanConfig, *, model: BaseModel, train: BaseModel) -> dict[str, Any]:
@@ -81,6 +87,7 @@ def make_plan(
     out: Path,
     timer: StepTimer = time_plain_steps,
     fit: Artifact | None = None,
+    again: int = 0,
 ) -> Artifact:
     """Propose what to train, and write `plan.json`.
 
@@ -93,11 +100,12 @@ def make_plan(
         out: the artifact's folder.
         timer: measures training steps on this machine; the training room's own gives the truest times.
         fit: of pilot runs on this corpus, where there is one.
+        again: how often it was made again from the same.
 
     Raises:
         PlanError: the text is too small, the time too short, or the model too large for the memory.
     """
-    inputs, settings = plan_inputs(corpus, tokenizer, config, fit=fit), plan_settings(config, model=model, train=train)
+    inputs, settings = plan_inputs(corpus, tokenizer, config, fit=fit, again=again), plan_settings(config, model=model, train=train)
     with artifact.create(out, kind=KIND, format_version=FORMAT_VERSION, inputs=inputs, config=settings) as draft:
         text, machine = measure_text(corpus, tokenizer), machine_of(config)
         plan = propose(

@@ -21,6 +21,7 @@ from rodna.core.errors import PlanError
 from rodna.core.files import write_json
 from rodna.core.log import say, warn
 from rodna.core.text import human_count
+from rodna.core.workspace import AGAIN
 from rodna.data.tokens import Tokens
 from rodna.models.config import ModelConfig
 from rodna.plan import rules
@@ -65,6 +66,7 @@ def fit_scaling(
     dropouts: tuple[float, ...],
     fixed: Set[str] = frozenset(),
     timer: StepTimer = time_steps,
+    again: int = 0,
 ) -> Artifact:
     """Make pilot runs on a text, fit a law to them, and write `scaling.json`.
 
@@ -80,13 +82,14 @@ def fit_scaling(
         dropouts: that may be planned, one or two: none and the recipe's, or the user's own.
         fixed: settings of the section `train` that the user gave: a learning rate or batch among them is not searched for.
         timer: measures training steps.
+        again: how often it was made again from the same.
 
     Raises:
-        PlanError: the time is too short, or too few pilots ended with a loss.
+        PlanError: there is no validation text, the time is too short, or too few pilots ended with a loss.
         KeyboardInterrupt: the user asked to stop; finished pilots are kept, and the unfinished one's state.
     """
-    with artifact.create(out, kind=KIND, format_version=FORMAT_VERSION, inputs={"corpus": corpus, "tokenizer": tokenizer},
-                         config=settings) as draft:  # fmt: skip
+    inputs: dict[str, Artifact | str] = {"corpus": corpus, "tokenizer": tokenizer, **({AGAIN: str(again)} if again else {})}
+    with artifact.create(out, kind=KIND, format_version=FORMAT_VERSION, inputs=inputs, config=settings) as draft:
         train_split, validation = Tokens.open(tokens.path, "train"), Tokens.open(tokens.path, "validation")
         if not validation.num_tokens:
             raise PlanError("there are no validation documents to score pilot runs by", where="corpus.split.validation",

@@ -41,7 +41,8 @@ def pretrain(tokens: Artifact, tokenizer: Artifact, plan: Artifact, config: Base
     machine = describe_machine("cpu" if proposal.machine.get("device") == "cpu" else "auto")
     checkpoint.check(proposal.model)
 
-    setup = setup_digest(tokens=tokens.digest, plan=plan.digest, version=FORMAT_VERSION)
+    setup = setup_digest(tokens=tokens.digest, model=proposal.model.model_dump(mode="json"), train=values.model_dump(mode="json"),
+                         version=FORMAT_VERSION)  # fmt: skip
     folder = RunFolder(run, tokenizer_folder=tokenizer.path, setup=setup)
     trained = fit(
         Job(proposal.model, values, order_seed=values.seed), tokens, folder, machine=machine, speeds=proposal.machine,
