@@ -1,6 +1,7 @@
 """`rodna init` looks at a folder and writes a project with reasons."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -95,6 +96,49 @@ def test_texts_beside_the_workspace_are_named_relative_to_it(rodna, texts, tmp_p
     assert all(path.startswith("../texts") for path in paths)
 
 
+def test_endings_in_capitals_and_brackets_in_names_are_found_again(rodna, as_json, texts, tmp_path):
+    from rodna.cli.verbs import open_project
+    from rodna.corpus.sources import walk
+
+    folder = tmp_path / "old [1999]"
+    folder.mkdir()
+    for name in ("A.TXT", "B.TXT", "c.txt", "d.md", "e.md"):
+        (folder / name).write_text("Кароткі тэкст пра мову.\n" * 40, encoding="utf-8")
+    made = as_json(rodna("init", "be", folder, "--workspace", tmp_path / "mine", "--json"))
+    project, workspace = open_project(Path(made["workspace"]), [])
+    found = sorted(file.path.name for source in project.sources.values() for file in walk(source, workspace.root))
+
+    assert found == ["A.TXT", "B.TXT", "c.txt", "d.md", "e.md"]
+    assert made["warnings"] == []
+
+
+def test_files_that_no_source_has_are_named_with_the_reason(rodna, as_json, tmp_path, monkeypatch):
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    (folder / "text.txt").write_text("Кароткі тэкст пра мову.\n" * 40, encoding="utf-8")
+    (folder / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(100))
+    (folder / "empty.md").write_bytes(b"")
+    (folder / "broken.jsonl").write_text("{{{\n")
+    (folder / "book.pdf").write_bytes(b"%PDF-1.4\n not one\n")
+    warnings = as_json(rodna("init", "be", folder, "--workspace", tmp_path / "mine", "--json"))["warnings"]
+    told = {warning.split(": ")[1]: warning.split(": ", 2)[2] for warning in warnings}
+
+    assert set(told) == {"photo.jpg", "empty.md", "broken.jsonl", "book.pdf"}
+    assert told["empty.md"] == "empty"
+    assert told["photo.jpg"] == "of no kind that is read (.jpg)"
+    assert told["broken.jsonl"] == "damaged, or no text in any of its fields"
+    assert told["book.pdf"].startswith(("damaged: ", "PDF files need the package pypdfium2: run `pip install"))
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_a_name_that_no_folder_can_have_is_refused_at_once(rodna, texts, tmp_path, dry):
+    result = rodna("init", "be", texts, "--workspace", tmp_path / "mine", "--name", "Мая мова", *dry)
+    assert result.exit_code == 1
+    assert "'Мая мова' cannot name a project" in result.stderr
+    assert "use letters, digits" in result.stderr
+    assert not (tmp_path / "mine").exists()
+
+
 def test_settings_that_were_chosen_for_a_source_are_written(rodna, tmp_path):
     from rodna.corpus.detect import propose_sources
 
@@ -104,7 +148,7 @@ def test_settings_that_were_chosen_for_a_source_are_written(rodna, tmp_path):
     (tmp_path / "book" / "b.jsonl").write_text('{"body": "адно"}\n{"body": "два"}\n', encoding="utf-8")
     rodna("init", "be", tmp_path / "book", "--workspace", tmp_path / "new")
     written = load_project(Workspace(tmp_path / "new")).sources
-    proposed = {item.name: item.source for item in propose_sources(tmp_path / "book", "be")}
+    proposed = {item.name: item.source for item in propose_sources(tmp_path / "book", "be").proposals}
 
     assert {name: source.model_dump(exclude={"path"}) for name, source in written.items()} == {
         name: source.model_dump(exclude={"path"}) for name, source in proposed.items()

@@ -115,7 +115,7 @@ def test_what_is_not_a_yaml_mapping_is_refused_with_its_line(tmp_path, text, mes
 def test_bytes_that_are_not_utf_8_are_refused(tmp_path):
     path = tmp_path / "project.yaml"
     path.write_bytes("language: беларуская".encode("cp1251"))
-    with pytest.raises(ConfigError, match=r"not valid YAML: byte 10 is not UTF-8"):
+    with pytest.raises(ConfigError, match=r"the file is not UTF-8: byte 10 .*\n.*project.yaml\n  fix:   save it as UTF-8"):
         read_yaml(path)
 
 

@@ -100,7 +100,7 @@ def test_proposals_say_format_unit_scripts_and_reasons(tmp_path):
     (tmp_path / "news.jsonl").write_text('{"id": "1", "body": "Доўгі тэкст навіны."}\n' * 3, encoding="utf-8")
     (tmp_path / "empty.txt").write_bytes(b"")
     (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(20))
-    news, lines = propose_sources(tmp_path, "be")
+    news, lines = propose_sources(tmp_path, "be").proposals
     assert (news.name, news.source.format, news.source.text_field, news.source.document) == ("news", "json_lines", "body", "file")
     assert news.reason == "each line is one document; its text is in the field 'body'"
     assert (lines.name, lines.source.format, lines.source.document) == ("sentences", "text", "line")
@@ -110,13 +110,13 @@ def test_proposals_say_format_unit_scripts_and_reasons(tmp_path):
 
 def test_markdown_is_never_taken_for_a_list_of_sentences(tmp_path):
     (tmp_path / "a.md").write_text(LOOSE, encoding="utf-8")
-    (proposal,) = propose_sources(tmp_path, "be")
+    (proposal,) = propose_sources(tmp_path, "be").proposals
     assert (proposal.source.document, proposal.reason) == ("file", "one Markdown text of 6.3 kB")
 
 
 def test_a_script_that_does_not_fit_the_tag_is_warned_about(tmp_path):
     (tmp_path / "a.txt").write_text(LOOSE, encoding="utf-8")
-    (proposal,) = propose_sources(tmp_path, "uz")
+    (proposal,) = propose_sources(tmp_path, "uz").proposals
     assert proposal.warnings == (
         "100% of the letters are Cyrl, but uz (Uzbek) is written in Latn unless its tag says more: use `uz-Cyrl` if this is right",
     )
@@ -125,7 +125,7 @@ def test_a_script_that_does_not_fit_the_tag_is_warned_about(tmp_path):
 def test_many_alike_files_become_one_source(tmp_path):
     for number in range(30):
         (tmp_path / f"{number}.md").write_text(f"# Тэкст {number}\n\n{STORY[:400]}", encoding="utf-8")
-    (proposal,) = propose_sources(tmp_path, "be")
+    (proposal,) = propose_sources(tmp_path, "be").proposals
     assert (proposal.source.path, proposal.source.document, proposal.num_files) == (str(tmp_path), "file", 30)
     assert proposal.reason.startswith("30 texts, one a file (")
 
@@ -192,7 +192,7 @@ def test_files_that_a_parser_must_open_are_looked_into(tmp_path):
     (tmp_path / "films.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nДобры дзень, як справы?\n", encoding="utf-8")
     for number in range(25):
         (tmp_path / f"{number}.html").write_text(f"<html><body><p>{STORY} {number}</p></body></html>", encoding="utf-8")
-    found = {proposal.source.path.rpartition("/")[2]: proposal for proposal in propose_sources(tmp_path, "be")}
+    found = {proposal.source.path.rpartition("/")[2]: proposal for proposal in propose_sources(tmp_path, "be").proposals}
     assert set(found) == {"*.html", "book.odt", "films.srt"}
     assert (found["book.odt"].source.document, found["book.odt"].source.format) == ("section", "auto")
     assert found["book.odt"].reason.startswith("a book: cut into sections, so that parts of it can be held out (of about ")
@@ -202,5 +202,5 @@ def test_files_that_a_parser_must_open_are_looked_into(tmp_path):
 
 def test_a_line_that_nests_without_end_does_not_stop_a_proposal(tmp_path):
     (tmp_path / "a.jsonl").write_text("[" * 100_000 + '\n{"text": "Адзін сказ пра мову."}\n', encoding="utf-8")
-    (proposal,) = propose_sources(tmp_path, "be")
+    (proposal,) = propose_sources(tmp_path, "be").proposals
     assert proposal.source.format == "json_lines"

@@ -11,6 +11,7 @@ from rodna.corpus.config import Source
 from rodna.corpus.detect import Proposal, propose_sources
 from rodna.corpus.language import parse_language
 
+MAX_NAMED = 5
 LICENCE_REASON = "needed before anything is published: an SPDX identifier such as CC-BY-4.0, CC0-1.0"
 
 
@@ -44,13 +45,27 @@ def describe_folder(language: str, folder: Path, workspace: Path) -> Found:
             where=str(texts),
             fix=f"make it beside the texts: `rodna init {language} {folder} --workspace {os.path.relpath(texts.parent / tag.tag)}`",
         )
-    proposals = propose_sources(texts, language)
+    findings = propose_sources(texts, language)
+    proposals = findings.proposals
     facts = [
         f"{tag.name} ({tag.tag}): {human_bytes(sum(item.size_bytes for item in proposals))} in "
         f"{sum(item.num_files for item in proposals):,} files; {_scripts(proposals)}"
     ]
     sources = {item.name: _source(item, root) for item in proposals}
-    return Found(tag.tag, sources, facts, [f"{item.name}: {warning}" for item in proposals for warning in item.warnings])
+    warnings = [f"{item.name}: {warning}" for item in proposals for warning in item.warnings]
+    return Found(tag.tag, sources, facts, warnings + _left_out(findings.left_out))
+
+
+def _left_out(reasons: dict[str, str]) -> list[str]:
+    """Return a sentence for each reason why files are in no source."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        by_reason.setdefault(reason, []).append(name)
+    sentences = []
+    for reason, names in sorted(by_reason.items(), key=lambda pair: -len(pair[1])):
+        more = f" and {len(names) - MAX_NAMED:,} more" if len(names) > MAX_NAMED else ""
+        sentences.append(f"left out, in no source: {', '.join(names[:MAX_NAMED])}{more}: {reason}")
+    return sentences
 
 
 def _scripts(proposals: list[Proposal]) -> str:

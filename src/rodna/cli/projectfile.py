@@ -51,15 +51,25 @@ def create_workspace(
             where=str(file),
             fix="edit it, or choose another folder with --workspace",
         )
+    text = render(language=language, name=name, sources=sources, facts=facts, sections=sections)
     root.mkdir(parents=True, exist_ok=True)
-    write_text(file, render(language=language, name=name, sources=sources, facts=facts, sections=sections))
+    write_text(file, text)
     return Workspace(root.resolve())
 
 
 def render(
     *, language: str, name: str, sources: Mapping[str, NewSource], facts: list[str], sections: Mapping[str, Mapping[str, Any]]
 ) -> str:
-    """Return the text of a project file."""
+    """Return the text of a project file.
+
+    Raises:
+        ConfigError: `name` cannot be one.
+    """
+    from rodna.cli.project import SLUG
+
+    if not re.fullmatch(SLUG, name):
+        raise ConfigError(f"{name!r} cannot name a project: folders are called by it", where="--name",
+                          fix="use letters, digits, and `-`, `_` or `.` between them, up to 64, e.g. my-language")  # fmt: skip
     lines = [
         "# A project of rodna. Every setting that is not here has a default; `rodna plan` shows what it proposes and why.",
         *(f"# {fact}" for fact in facts),

@@ -71,10 +71,13 @@ def read_yaml(path: Path) -> Mapping[str, Any]:
         raise ConfigError(f"the configuration has more than {MAX_CONFIG_BYTES:,} bytes", where=str(path), fix="is this the right file?")
     try:
         text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"the file is not UTF-8: byte {error.start:,} is none of it", where=str(path), fix="save it as UTF-8") from error
+    try:
         if any(isinstance(token, AliasToken) for token in _yaml_call("scan", io.StringIO(text))):
             raise ConfigError("YAML aliases (`*name`) are not supported", where=str(path), fix="write the value out in full")
         tree = _yaml_call("load", text)
-    except (YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (YAMLError, RecursionError) as error:
         what, line = _yaml_problem(error)
         where = f"{path}, line {line}" if line else str(path)
         raise ConfigError(f"not valid YAML: {what}", where=where, fix="check indentation and quoting near that line") from error
@@ -94,8 +97,6 @@ def _yaml_call(method: str, source: Any) -> Any:
 
 def _yaml_problem(error: Exception) -> tuple[str, int]:
     """Return what is wrong and the 1-based line, 0 where it is unknown."""
-    if isinstance(error, UnicodeDecodeError):
-        return f"byte {error.start} is not UTF-8", 0
     if isinstance(error, RecursionError):
         return "it is nested too deeply", 0
     mark: Any = getattr(error, "problem_mark", None)

@@ -1,5 +1,6 @@
 """Look at a folder of text and propose its sources, with reasons: what `rodna init LANG FOLDER` writes down."""
 
+import glob
 import re
 import statistics
 from collections import Counter
@@ -8,12 +9,14 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 from rodna.core.errors import CorpusError
+from rodna.core.registry import PluginError
 from rodna.core.text import human_bytes
 from rodna.corpus.config import DocumentUnit, ExtractConfig, Source
 from rodna.corpus.encodings import detect, read_text
-from rodna.corpus.extractors import Piece, format_of
+from rodna.corpus.extractors import Piece, Rejected, format_of
 from rodna.corpus.isolation import Isolated
 from rodna.corpus.language import LanguageTag, parse_language
 from rodna.corpus.sources import SourceFile, walk
@@ -73,8 +76,28 @@ class _Look:
     text_field: str = "text"
 
 
-def propose_sources(folder: Path, language: str) -> list[Proposal]:
-    """Return the sources found in a folder, in the order of their names.
+class _Unread(NamedTuple):
+    """A file that no source is proposed for."""
+
+    file: SourceFile
+    reason: str
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a folder holds.
+
+    Attributes:
+        proposals: the sources, in the order of their names.
+        left_out: why a file is in none of them, by the file's name.
+    """
+
+    proposals: list[Proposal]
+    left_out: dict[str, str]
+
+
+def propose_sources(folder: Path, language: str) -> Findings:
+    """Return the sources found in a folder, and the files that are in none of them.
 
     Files of one folder and ending that are read alike become one source; the others one each.
 
@@ -92,11 +115,15 @@ def propose_sources(folder: Path, language: str) -> list[Proposal]:
         raise CorpusError("there is no such folder", where=str(folder), fix="give the folder that holds your text files")
     files = walk_or_explain(folder)
     with Isolated(ExtractConfig(seconds=_LOOK_SECONDS), max_document_bytes=1 << 20) as isolated:
-        looks = list(_looks(files, isolated))
+        seen = list(_looks(files, isolated))
+    looks = [look for look in seen if isinstance(look, _Look)]
+    unread = [item for item in seen if isinstance(item, _Unread)]
     if not looks:
+        reasons = Counter(item.reason for item in unread).most_common(3)
         kinds = ", ".join(sorted({file.path.suffix or "no ending" for file in files})[:8])
         raise CorpusError(
-            f"no text found: {len(files):,} files ({kinds}), none of them text with anything in it",
+            f"no text found: {len(files):,} files ({kinds}), none of them text with anything in it"
+            f" ({'; '.join(reason for reason, _ in reasons)})",
             where=str(folder),
             fix="convert them to one of these first: .txt, .md, .html, .pdf, .epub, .docx, .odt, .rtf, .srt, .csv, .jsonl, .parquet",
         )
@@ -104,12 +131,14 @@ def propose_sources(folder: Path, language: str) -> list[Proposal]:
     for look in looks:
         parent = look.file.name.rpartition("/")[0]
         groups.setdefault((parent, look.file.path.suffix.lower(), look.format), []).append(look)
-    proposals = [
+    proposals = _with_unique_names([
         proposal
         for key, group in sorted(groups.items())
         for proposal in _propose(folder, key, group, tag, alone=len(looks) == len(files) == len(group))
-    ]
-    return _with_unique_names(proposals)
+    ])  # fmt: skip
+    # What a source's pattern takes in besides is read, or dropped by the build with a reason.
+    taken = {file.path for proposal in proposals for file in walk(proposal.source, Path("/"))}
+    return Findings(proposals, {item.file.name: item.reason for item in unread if item.file.path not in taken})
 
 
 def walk_or_explain(folder: Path) -> list[SourceFile]:
@@ -126,30 +155,34 @@ def walk_or_explain(folder: Path) -> list[SourceFile]:
         ) from error
 
 
-def _looks(files: list[SourceFile], isolated: Isolated) -> Iterator[_Look]:
-    """Yield what the files look like that hold text; of many alike that a parser must open, a few are opened and speak for the others."""
+def _looks(files: list[SourceFile], isolated: Isolated) -> Iterator[_Look | _Unread]:
+    """Yield what the files look like, or why they hold no text; of many alike that a parser must open, a few speak for all."""
     opened: dict[tuple[str, str, str], list[_Look]] = {}
     for file in files:
-        if not file.size_bytes:
+        if file.problem or not file.size_bytes:
+            yield _Unread(file, file.problem or "empty")
             continue
         name = format_of(file.path)
-        if name in ("", "text", "markdown", "json_lines", "parquet"):
-            look = _look_at_table(file, name) if name in ("json_lines", "parquet") else _look_at_text(file, name) if name else None
+        if not name:
+            yield _Unread(file, f"of no kind that is read ({file.path.suffix or 'no ending'})")
+        elif name in ("text", "markdown"):
+            yield _look_at_text(file, name)
+        elif name in ("json_lines", "parquet"):
+            yield _look_at_table(file, name)
         else:
             alike = opened.setdefault((file.name.rpartition("/")[0], file.path.suffix.lower(), name), [])
             if len(alike) >= _NUM_OPENED:
-                look = replace(alike[0], file=file, characters=Counter())
+                yield replace(alike[0], file=file, characters=Counter())
             else:
                 look = _look_inside(file, name, isolated)
-                alike.extend([look] if look else [])
-        if look is not None:
-            yield look
+                alike.extend([look] if isinstance(look, _Look) else [])
+                yield look
 
 
-def _look_at_text(file: SourceFile, name: str) -> _Look | None:
+def _look_at_text(file: SourceFile, name: str) -> _Look | _Unread:
     encoding = detect(file.path)
     if not encoding.name:
-        return None
+        return _Unread(file, "not text in any encoding that is known")
     sample = ""
     for chunk in read_text(file.path, encoding):
         sample += chunk
@@ -157,7 +190,7 @@ def _look_at_text(file: SourceFile, name: str) -> _Look | None:
             break
     sample = sample[:SAMPLE_CHARACTERS]
     if not sample.strip():
-        return None
+        return _Unread(file, "nothing but spaces")
     unit, reason = document_unit(sample, file.size_bytes)
     if name == "markdown" and unit in ("line", "blank_line"):
         # Markdown is written as one text: its blank lines part paragraphs, its short lines are lists and tables.
@@ -165,26 +198,31 @@ def _look_at_text(file: SourceFile, name: str) -> _Look | None:
     return _Look(file, name, unit, reason, Counter(sample))
 
 
-def _look_inside(file: SourceFile, name: str, isolated: Isolated) -> _Look | None:
+def _look_inside(file: SourceFile, name: str, isolated: Isolated) -> _Look | _Unread:
     """Open a file whose text only a parser can see, and read its beginning."""
     texts: list[str] = []
-    num_characters = 0
-    with closing(isolated.extract(file.path, Source(path="."))) as items:
-        for item in items:
-            if isinstance(item, Piece):
-                texts.append(item.text)
-                num_characters += len(item.text)
-            if num_characters >= SAMPLE_CHARACTERS:
-                break
+    num_characters, problem = 0, "no text in it"
+    try:
+        with closing(isolated.extract(file.path, Source(path="."))) as items:
+            for item in items:
+                if isinstance(item, Piece):
+                    texts.append(item.text)
+                    num_characters += len(item.text)
+                elif isinstance(item, Rejected):
+                    problem = f"{item.reason}: {item.detail}"
+                if num_characters >= SAMPLE_CHARACTERS:
+                    break
+    except PluginError as error:
+        return _Unread(file, f"{error.what}: {error.fix}")
     if not num_characters:
-        return None
+        return _Unread(file, problem)
     unit, reason = "file", _WHAT_IS_ONE.get(name, "each file is one document")
     if name in _BOOKS and num_characters > _BOOK_BYTES:
         unit, reason = "section", "a book: cut into sections, so that parts of it can be held out"
     return _Look(file, name, unit, reason, Counter("".join(texts)[:SAMPLE_CHARACTERS]))
 
 
-def _look_at_table(file: SourceFile, name: str) -> _Look | None:
+def _look_at_table(file: SourceFile, name: str) -> _Look | _Unread:
     """Look at JSON Lines or Parquet: which field holds the text, the longest strings on average."""
     rows = _first_json_lines(file.path) if name == "json_lines" else _first_rows(file.path)
     lengths: dict[str, list[str]] = {}
@@ -193,7 +231,7 @@ def _look_at_table(file: SourceFile, name: str) -> _Look | None:
             if isinstance(value, str):
                 lengths.setdefault(key, []).append(value)
     if not lengths:
-        return None
+        return _Unread(file, "damaged, or no text in any of its fields")
     field = "text" if "text" in lengths else max(lengths, key=lambda key: sum(map(len, lengths[key])))
     kind = "line" if name == "json_lines" else "row"
     reason = f"each {kind} is one document; its text is in the field {field!r}"
@@ -293,9 +331,17 @@ def _propose(folder: Path, key: tuple[str, str, str], group: list[_Look], tag: L
     elif num_alike < len(group):
         reason += f" (so in {num_alike:,} of {len(group):,} files)"
     path = base / parent
-    pattern = str(path) if alone else str(path / f"*{suffix}")
+    pattern = str(path) if alone else f"{glob.escape(str(path))}/*{_either_case(suffix, group)}"
     chosen = [replace(look, document=unit, text_field=field) for look in group]
     return [_proposal(_slug(path.name), pattern, chosen, reason, tag)]
+
+
+def _either_case(suffix: str, group: list[_Look]) -> str:
+    """Return a pattern for an ending as the files have it: in capitals, too, where some are so."""
+    endings = {look.file.path.suffix for look in group}
+    if len(endings) == 1:
+        return glob.escape(endings.pop())
+    return "".join(f"[{letter}{letter.upper()}]" if letter.upper() != letter else letter for letter in suffix)
 
 
 def _proposal(name: str, path: str, looks: list[_Look], reason: str, tag: LanguageTag) -> Proposal:

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from rodna.core.errors import CorpusError
+from rodna.core.registry import PluginError
 from rodna.corpus.extractors.pdf_layout import Line
 
 DOTS_PER_INCH = 300
@@ -71,7 +72,8 @@ def check_ocr(languages: str) -> None:
     """Return if Tesseract and its languages are installed.
 
     Raises:
-        CorpusError: they are not; it names the Debian packages that bring them.
+        PluginError: they are not; it names the Debian packages that bring them.
+        CorpusError: that is no name of a language.
     """
     where = f"corpus.extract.ocr: {languages}"
     wanted = languages.split("+")
@@ -80,13 +82,13 @@ def check_ocr(languages: str) -> None:
         raise CorpusError(f"{bad!r} is no name of a Tesseract language", where=where, fix="join names by plus signs, as in bel+rus")
     packages = " ".join(["tesseract-ocr", *(f"tesseract-ocr-{name.lower().replace('_', '-')}" for name in wanted)])
     if shutil.which("tesseract") is None:
-        raise CorpusError("tesseract is not installed", where=where, fix=f"apt install {packages}")
+        raise PluginError("tesseract is not installed", where=where, fix=f"apt install {packages}")
     present = set(_tesseract(["--list-langs"], b"").split("\n")[1:])
     missing = [name for name in wanted if name not in present]
     if missing:
         package = " ".join(f"tesseract-ocr-{name.lower().replace('_', '-')}" for name in missing)
         known = ", ".join(sorted(present - {"", "osd"}))
-        raise CorpusError(f"Tesseract has no language {', '.join(missing)}; it has: {known}", where=where, fix=f"apt install {package}")
+        raise PluginError(f"Tesseract has no language {', '.join(missing)}; it has: {known}", where=where, fix=f"apt install {package}")
 
 
 def _tesseract(arguments: list[str], image: bytes) -> str:

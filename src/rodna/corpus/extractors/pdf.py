@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from rodna.core.errors import CorpusError
+from rodna.core.registry import PluginError
 from rodna.corpus.config import Source
 from rodna.corpus.cutting import documents_of
 from rodna.corpus.extractors import Limits, Piece, Rejected
@@ -29,12 +29,14 @@ def extract(path: Path, source: Source, limits: Limits) -> Iterator[Piece | Reje
         limits: with `ocr`, pages without text are rendered and read; `enter` is asked for each page.
 
     Raises:
-        CorpusError: the package that reads PDF, or Tesseract or one of its languages where they are wanted, is not installed.
+        PluginError: the package that reads PDF, or Tesseract or one of its languages where they are wanted, is not installed: that is no
+            fault of the file, which would be left out for good.
     """
     try:
         import pypdfium2
     except ImportError as error:
-        raise CorpusError("PDF files need the package pypdfium2", where=str(path), fix="run `pip install 'rodna[pdf]'`") from error
+        raise PluginError("PDF files need the package pypdfium2", where=str(path), fix="run `pip install 'rodna[pdf]'`, or leave "
+                          "them out of the sources") from error  # fmt: skip
 
     size_bytes = path.stat().st_size
     if limits.ocr:
