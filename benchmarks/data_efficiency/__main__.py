@@ -4,6 +4,7 @@
     python -m benchmarks.data_efficiency speeds --machine LABEL   # once, on the quiet machine the budgets are of
     python -m benchmarks.data_efficiency next --minutes 60   # the next pieces that fit
     python -m benchmarks.data_efficiency run NAME            # one piece
+    python -m benchmarks.data_efficiency try be 5 model.dropout=0.1   # rodna's plan, changed, on validation alone
     python -m benchmarks.data_efficiency table               # Markdown, from whatever there is
     python -m benchmarks.data_efficiency plots
 
@@ -29,9 +30,9 @@ def main() -> None:
     given = arguments()
     place = Place(given.corpora.resolve(), given.work.resolve(), given.results.resolve())
     try:
-        {"list": show, "speeds": speeds, "speed-of": speed_of, "run": run, "next": run_next, "table": table, "plots": plots}[given.verb](
-            place, given
-        )
+        verbs = {"list": show, "speeds": speeds, "speed-of": speed_of, "run": run, "try": run_try, "next": run_next, "table": table,
+                 "plots": plots}  # fmt: skip
+        verbs[given.verb](place, given)
     except RodnaError as error:
         sys.exit(f"error: {error}")
 
@@ -56,6 +57,11 @@ def arguments() -> argparse.Namespace:
             added.add_argument("--threads", type=int, default=0, help="of each process; 0: all cores")
     verbs.choices["list"].add_argument("--todo", action="store_true", help="leave out what is done")
     verbs.add_parser("run", help="run one piece").add_argument("name")
+    tried = verbs.add_parser("try", help="train rodna's plan with other settings, and score it on validation")
+    tried.add_argument("text")
+    tried.add_argument("minutes", type=int)
+    tried.add_argument("settings", nargs="*", metavar="SECTION.KEY=VALUE")
+    tried.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     for verb in ("run", "next"):
         verbs.choices[verb].add_argument("--device", choices=["cpu", "cuda"], default="cpu")
         verbs.choices[verb].add_argument("--compile", action="store_true", help="compile peers: for speed alone")
@@ -116,6 +122,12 @@ def run(place: Place, given: argparse.Namespace) -> None:
         sys.exit(f"error: there is no piece {given.name!r} yet; `list` shows them")
     result = run_piece(place, found, device=given.device, compiled=given.compile)
     print(json.dumps({key: value for key, value in result.items() if not key.startswith("test_document_")}))
+
+
+def run_try(place: Place, given: argparse.Namespace) -> None:
+    from benchmarks.data_efficiency.run import try_settings
+
+    print(try_settings(place, given.text, given.minutes, given.settings, device=given.device))
 
 
 def run_next(place: Place, given: argparse.Namespace) -> None:

@@ -1,7 +1,10 @@
 """Run one piece and write its result."""
 
+import copy
+import json
 import math
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,8 +15,9 @@ from benchmarks.data_efficiency.results import Speeds, held_out_figures, origin,
 from benchmarks.data_efficiency.scoring import Scored, score
 from benchmarks.data_efficiency.speeds import plan_of, steps_of, train_peer
 from benchmarks.data_efficiency.student import score_ensemble, train_student
-from benchmarks.data_efficiency.texts import Place, find_text, test_tokens, tokens_of
+from benchmarks.data_efficiency.texts import BenchmarkError, Place, find_text, test_tokens, tokens_of
 
+from rodna.core.files import write_json
 from rodna.data.tokens import Tokens
 
 
@@ -52,6 +56,33 @@ def run_piece(place: Place, piece: Piece, *, device: str, compiled: bool = False
     }  # fmt: skip
     write_result(place, piece.name, result)
     return result
+
+
+def try_settings(place: Place, name: str, minutes: int, assignments: list[str], *, device: str) -> Path:
+    """Train rodna's plan with some settings changed, seed 0, for as many steps, and score it on validation: what its rules are made from.
+
+    Args:
+        place: where things are; the result lies in `tries`, beside those of the pieces.
+        name: of the text.
+        minutes: of the plan.
+        assignments: `model.dropout=0.1` and the like.
+        device: of the training.
+    """
+    text = find_text(name)
+    plan = copy.deepcopy(plan_of(read_speeds(place)[name], text, minutes))
+    for assignment in assignments:
+        key, _, value = assignment.partition("=")
+        section, _, field = key.partition(".")
+        if section not in ("model", "train") or field not in plan[section]:
+            raise BenchmarkError(f"a plan has no {key!r}", fix="name a setting of model or train, as in model.dropout=0.1")
+        plan[section][field] = json.loads(value)
+    piece = f"try-{minutes}min-{'-'.join(assignments) or 'as-planned'}"
+    figures, _ = train_rodna(place, text, plan, piece=piece, seed=0, device=device, reads_test=False)
+    command = f"python -m benchmarks.data_efficiency try {name} {minutes} {' '.join(assignments)}".rstrip()
+    file = place.results / "tries" / f"{name}--{piece}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_json(file, {"text": name, "minutes": minutes, "changed": assignments, **figures, **origin(command, device)})
+    return file
 
 
 def _run_peer(place: Place, piece: Piece, *, device: str, compiled: bool) -> tuple[dict[str, Any], Scored | None]:

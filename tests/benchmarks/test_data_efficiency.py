@@ -25,7 +25,7 @@ from benchmarks.data_efficiency.plots import draw
 from benchmarks.data_efficiency.queue import run_queue
 from benchmarks.data_efficiency.recipes import BABYLLAMA, BELLM, GOLDFISH, GRIDS, NANOGPT_BPE, PUBLISHED, Recipe
 from benchmarks.data_efficiency.results import no_speeds, read_results, read_speeds, write_result, write_speeds
-from benchmarks.data_efficiency.run import run_piece
+from benchmarks.data_efficiency.run import run_piece, try_settings
 from benchmarks.data_efficiency.scoring import score
 from benchmarks.data_efficiency.speeds import key_of, measure_missing, steps_of, time_peer, train_peer
 from benchmarks.data_efficiency.tables import BEGIN, END, report, write_into
@@ -375,6 +375,21 @@ def test_rodna_trains_its_recorded_plan_with_another_seed(place: Place, tmp_path
     another["train"]["steps"] = 7
     with pytest.raises(BenchmarkError, match="by an earlier plan"):
         train_rodna(own, find_text("be"), another, piece="tiny", seed=7, device="cpu", reads_test=True)
+
+
+def test_a_plan_with_another_setting_is_tried_on_validation_alone(place: Place, tmp_path: Path) -> None:
+    own = Place(place.corpora, tmp_path / "work", tmp_path / "results")
+    write_speeds(own, "here", {**no_speeds(), "texts": ["be"], "plans": {"be/5": tiny_plan(place)}})
+    file = try_settings(own, "be", 5, ["model.dropout=0.1", "train.steps=4"], device="cpu")
+    tried = json.loads(file.read_text(encoding="utf-8"))
+
+    assert file == own.results / "tries" / "be--try-5min-model.dropout=0.1-train.steps=4.json"
+    assert (tried["steps"], tried["recipe"]["model"]["dropout"]) == (4, 0.1)
+    assert tried["validation_bits_per_byte"] == pytest.approx(tried["curve"][-1][1], rel=0.2)
+    assert not (own.results / "test-looks.jsonl").exists()
+    assert read_results(own) == {}
+    with pytest.raises(BenchmarkError, match=r"a plan has no 'model\.dropuot'"):
+        try_settings(own, "be", 5, ["model.dropuot=0.1"], device="cpu")
 
 
 def tiny_plan(place: Place) -> dict:

@@ -131,6 +131,19 @@ def test_a_model_of_older_settings_is_used_and_said_so(rodna, finished):
     assert "have changed since; using tiny-" in result.stderr
 
 
+def test_the_projects_own_model_is_used_and_a_newer_one_of_other_settings_is_named(rodna, finished):
+    (own,) = (finished / "artifacts" / "model").iterdir()
+    assert f"the model is in {own}" in rodna("status", "--workspace", finished).stdout
+    newer = own.with_name("small-00000000")
+    shutil.copytree(own, newer)
+    manifest = json.loads((newer / "manifest.json").read_text(encoding="utf-8"))
+    (newer / "manifest.json").write_text(json.dumps(manifest | {"created": "2999-01-01T00:00:00+00:00"}), encoding="utf-8")
+    result = rodna("generate", "a", "--workspace", finished, "--max-tokens", 2)
+
+    assert result.exit_code == 0
+    assert f"note: using {own.name}, the model of the project's settings; {newer.name} is newer: --model {newer}" in result.stderr
+
+
 def test_a_finished_model_works_without_its_texts(rodna, finished):
     shutil.rmtree(finished / "texts")
 

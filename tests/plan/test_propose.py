@@ -229,7 +229,7 @@ def test_dropout_is_chosen_by_the_passes_that_the_measured_steps_allow():
     """There is time for 1.3 times the passes that call for dropout, and for half of them where compiling takes most of it."""
     shape = {"width": 128, "num_layers": 4}
     calm = plan(3.0, minutes=1.0, calibration="estimated", model=shape)
-    passes = DATA_LIMITED.dropout_epochs * (text(3.0).num_tokens / DATA_LIMITED.epochs_tokens) ** DATA_LIMITED.epochs_exponent
+    passes = DATA_LIMITED.dropout_epochs * (text(3.0).num_tokens / DATA_LIMITED.epochs_tokens) ** DATA_LIMITED.dropout_exponent
     minutes = 1.3 * passes / calm.binds["affordable_epochs"]
     pace = calm.estimates["step_seconds"] / calm.train["batch_size"] / (calm.model.num_parameters / 1e6)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rodna.models.generate import Sampling
 
 SAMPLING = "Sampling"
-ModelOption = Annotated[str, typer.Option("--model", "-m", help="Folder of a checkpoint; without it, the workspace's newest model.")]
+ModelOption = Annotated[str, typer.Option("--model", "-m", help="Folder of a checkpoint; without it, the model of the project's settings.")]
 MaxTokens = Annotated[int, typer.Option(min=1, help="Most tokens to write.", rich_help_panel=SAMPLING)]
 Temperature = Annotated[float, typer.Option(min=0, help="0 always takes the likeliest token.", rich_help_panel=SAMPLING)]
 TopK = Annotated[int, typer.Option(min=0, help="Choose among the k likeliest; 0 means all.", rich_help_panel=SAMPLING)]
@@ -143,9 +143,12 @@ def find_model(model: str, workspace: Path, overrides: list[str]) -> Path:
     except CorpusError:
         # A finished model needs its texts no more: they may be on another disk by now.
         current = None
+    models = list(stages.workspace.all_artifacts("model"))
     if current is not None:
+        newer = [item.path for item in models if item.manifest.created > current.manifest.created]
+        if newer:
+            say(f"note: using {current.path.name}, the model of the project's settings; {newer[-1].name} is newer: --model {newer[-1]}")
         return current.path
-    models = [item for item in stages.workspace.all_artifacts() if item.kind == "model"]
     if not models:
         fix = "run `rodna run`, or give a checkpoint with --model"
         raise ArtifactError("there is no model yet", where=str(stages.workspace.root), fix=fix)

@@ -8,7 +8,7 @@ import typer
 from rodna.cli.fit import fit
 from rodna.cli.options import HERE, NOTHING, DryRunOption, JsonOption, SetOption, WorkspaceOption
 from rodna.cli.verbs import open_stages, print_json, stage_verb
-from rodna.core.log import say
+from rodna.core.log import say, warn
 
 if TYPE_CHECKING:
     from rodna.plan.plan import Plan
@@ -44,6 +44,7 @@ def plan(
         return
     stages = open_stages(workspace, set_)
     proposed, split = read_plan(stages.artifact("plan")), stages.time_split()
+    warn_of_fixed_steps(stages, proposed)
     if as_json:
         values = {**vars(proposed), "model": proposed.model.model_dump(mode="json")} | ({"ensemble": split} if split else {})
         print_json({"path": str(stages.artifact("plan").path), **values})
@@ -56,6 +57,14 @@ def plan(
     if write:
         changed = write_into(stages.workspace.project_file, numbers_of(stages, proposed))
         say(f"wrote {len(changed)} settings into {stages.workspace.project_file}: {', '.join(changed) or 'all were there already'}")
+
+
+def warn_of_fixed_steps(stages: Any, proposed: "Plan") -> None:
+    """Say so where the steps that the user gave leave most of the time unused: more time changes nothing then."""
+    minutes = stages.time_split().get("member_minutes", stages.project.plan.minutes)
+    if stages.project.train.steps != "planned" and proposed.estimates["seconds"] < 30 * minutes:
+        warn(f"train.steps is fixed at {stages.project.train.steps:,}, which takes {proposed.estimates['seconds'] / 60:.2g} of {minutes:g} "
+             "minutes; for a plan that uses the time, set what is fixed under model and train to planned, or delete it")  # fmt: skip
 
 
 def draw(proposed: "Plan", file: Path) -> None:

@@ -11,6 +11,7 @@ from rodna.cli.verbs import open_stages, print_json
 def status(workspace: WorkspaceOption = HERE, set_: SetOption = NOTHING, as_json: JsonOption = False) -> None:
     """Say what exists, what is out of date and what to type next."""
     from rodna.cli.pipeline import look, next_command
+    from rodna.cli.stages import model_stage
     from rodna.core.text import human_bytes
 
     stages = open_stages(workspace, set_)
@@ -23,6 +24,9 @@ def status(workspace: WorkspaceOption = HERE, set_: SetOption = NOTHING, as_json
     for step in steps:
         mark = {"done": "done   ", "stale": "stale  ", "missing": "to do  ", "damaged": "damaged"}[step.state]
         print(f"  {mark}  {step.name:<{max(len(step.name) for step in steps)}}  {step.detail}".rstrip())
+    model = next(step for step in steps if step.name == model_stage(stages.project))
+    if model.state == "done":
+        print(f"the model is in {model.path}")
     size = sum(file.stat().st_size for file in stages.workspace.artifacts.rglob("*") if file.is_file())
     print(f"artifacts take {human_bytes(size)}; next: {command}")
 

@@ -61,7 +61,7 @@ class Job:
         if self.config.preset != PLANNED or self.model.get("dropout", PLANNED) != PLANNED:
             return ()
         if self.law.knows_dropout:
-            return tuple(sorted({0.0, self.choices.dropout}))
+            return tuple(sorted({0.0, self.choices.light_dropout, self.choices.dropout}))
         return (rules.dropout(affordable / unique_tokens, unique_tokens, self.choices),)
 
     def expected_loss(self, model: ModelConfig, tokens_seen: float) -> float:

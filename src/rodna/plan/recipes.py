@@ -22,10 +22,13 @@ class TrainingRecipe:
         name: of the preset.
         max_epochs: passes over a text of up to `epochs_tokens` after which training ends, whatever time is left, without dropout.
         max_epochs_with_dropout: the same with dropout.
-        dropout: where there is time for at least `dropout_epochs` passes; else none.
+        light_dropout: where there is time for at least `light_dropout_epochs` passes; else none.
+        light_dropout_epochs: passes over a text of up to `epochs_tokens`; see `light_dropout`.
+        dropout: where there is time for at least `dropout_epochs` passes.
         dropout_epochs: passes over a text of up to `epochs_tokens`; see `dropout`.
-        epochs_tokens: the three numbers of passes are for texts of at most so many tokens.
-        epochs_exponent: with longer texts they grow to this power: of more text less is learned by heart in as many passes.
+        dropout_exponent: with longer texts these two numbers of passes grow to this power.
+        epochs_tokens: all numbers of passes are for texts of at most so many tokens.
+        epochs_exponent: with longer texts the most passes grow to this power: of more text less is learned by heart in as many.
         weight_decay: where the text is read less than `repeated_epochs` times.
         weight_decay_repeated: where it is read more often.
         repeated_epochs: see `weight_decay`.
@@ -43,8 +46,11 @@ class TrainingRecipe:
     name: RecipeName
     max_epochs: float
     max_epochs_with_dropout: float
+    light_dropout: float
+    light_dropout_epochs: float
     dropout: float
     dropout_epochs: float
+    dropout_exponent: float
     epochs_tokens: float
     epochs_exponent: float
     weight_decay: float
@@ -65,8 +71,11 @@ DATA_LIMITED = TrainingRecipe(
     name="data-limited",
     max_epochs=5.0,
     max_epochs_with_dropout=12.0,
+    light_dropout=0.1,
+    light_dropout_epochs=8.0,
     dropout=0.2,
-    dropout_epochs=8.0,
+    dropout_epochs=12.0,
+    dropout_exponent=0.2,
     epochs_tokens=200e3,
     epochs_exponent=0.6,
     weight_decay=0.1,
@@ -87,8 +96,11 @@ COMPUTE_LIMITED = TrainingRecipe(
     name="compute-limited",
     max_epochs=4.0,
     max_epochs_with_dropout=4.0,
+    light_dropout=0.0,
+    light_dropout_epochs=float("inf"),
     dropout=0.0,
     dropout_epochs=float("inf"),
+    dropout_exponent=0.0,
     epochs_tokens=200e3,
     epochs_exponent=0.0,
     weight_decay=0.1,
@@ -108,13 +120,17 @@ COMPUTE_LIMITED = TrainingRecipe(
 RECIPES: dict[RecipeName, TrainingRecipe] = {recipe.name: recipe for recipe in (DATA_LIMITED, COMPUTE_LIMITED)}
 
 _REPEATS = "docs/planning.md, How often a small text may be read"
+_DROPOUT = "docs/planning.md, How much dropout"
 _BATCH = "docs/planning.md, Batch and rate"
 EVIDENCE: dict[RecipeName, dict[str, str]] = {
     "data-limited": {
         "max_epochs": _REPEATS,
         "max_epochs_with_dropout": _REPEATS,
+        "light_dropout": _DROPOUT,
+        "light_dropout_epochs": _REPEATS,
         "dropout": _REPEATS,
-        "dropout_epochs": _REPEATS,
+        "dropout_epochs": _DROPOUT,
+        "dropout_exponent": _DROPOUT,
         "epochs_tokens": f"{_REPEATS}; the demo's 196,000 tokens were learned by heart in 15 passes with dropout",
         "epochs_exponent": f"{_REPEATS}: of the law fitted to these runs; docs/ablations.md, several passes",
         "weight_decay": _REPEATS,
@@ -135,8 +151,11 @@ EVIDENCE: dict[RecipeName, dict[str, str]] = {
     "compute-limited": {
         "max_epochs": "Muennighoff et al. 2023, arXiv:2305.16264: up to four passes are nearly as good as fresh text",
         "max_epochs_with_dropout": "Muennighoff et al. 2023, arXiv:2305.16264",
+        "light_dropout": "usual for text that is hardly repeated: there is nothing to learn by heart",
+        "light_dropout_epochs": "no dropout at any number of passes",
         "dropout": "usual for text that is hardly repeated: there is nothing to learn by heart",
         "dropout_epochs": "no dropout at any number of passes",
+        "dropout_exponent": "without effect",
         "epochs_tokens": "without effect",
         "epochs_exponent": "four passes of any text: nothing is known to depend on its length here",
         "weight_decay": "usual for text that is hardly repeated",

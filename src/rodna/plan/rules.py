@@ -125,7 +125,10 @@ def two_digits(value: float) -> float:
 
 def dropout(epochs: float, num_tokens: float, recipe: TrainingRecipe = DATA_LIMITED) -> float:
     """Return the dropout where there is time for so many passes of so many tokens: it learns slower, and goes on learning longer."""
-    return recipe.dropout if epochs >= recipe.dropout_epochs * _patience(num_tokens, recipe) else 0.0
+    passes = epochs / max(1.0, num_tokens / recipe.epochs_tokens) ** recipe.dropout_exponent
+    if passes >= recipe.dropout_epochs:
+        return recipe.dropout
+    return recipe.light_dropout if passes >= recipe.light_dropout_epochs else 0.0
 
 
 def max_epochs(model: ModelConfig, num_tokens: float, recipe: TrainingRecipe = DATA_LIMITED) -> float:
