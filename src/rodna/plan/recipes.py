@@ -23,11 +23,11 @@ class TrainingRecipe:
         max_epochs: passes over a text of up to `epochs_tokens` after which training ends, whatever time is left, without dropout.
         max_epochs_with_dropout: the same with dropout.
         light_dropout: where there is time for at least `light_dropout_epochs` passes; else none.
-        light_dropout_epochs: passes over a text of up to `epochs_tokens`; see `light_dropout`.
+        light_dropout_epochs: passes over a text of any length; see `light_dropout`.
         dropout: where there is time for at least `dropout_epochs` passes.
         dropout_epochs: passes over a text of up to `epochs_tokens`; see `dropout`.
-        dropout_exponent: with longer texts these two numbers of passes grow to this power.
-        epochs_tokens: all numbers of passes are for texts of at most so many tokens.
+        dropout_exponent: with longer texts they grow to this power.
+        epochs_tokens: these and the most passes are for texts of at most so many tokens.
         epochs_exponent: with longer texts the most passes grow to this power: of more text less is learned by heart in as many.
         weight_decay: where the text is read less than `repeated_epochs` times.
         weight_decay_repeated: where it is read more often.
@@ -72,7 +72,7 @@ DATA_LIMITED = TrainingRecipe(
     max_epochs=5.0,
     max_epochs_with_dropout=12.0,
     light_dropout=0.1,
-    light_dropout_epochs=8.0,
+    light_dropout_epochs=7.0,
     dropout=0.2,
     dropout_epochs=12.0,
     dropout_exponent=0.2,
@@ -127,7 +127,7 @@ EVIDENCE: dict[RecipeName, dict[str, str]] = {
         "max_epochs": _REPEATS,
         "max_epochs_with_dropout": _REPEATS,
         "light_dropout": _DROPOUT,
-        "light_dropout_epochs": _REPEATS,
+        "light_dropout_epochs": _DROPOUT,
         "dropout": _REPEATS,
         "dropout_epochs": _DROPOUT,
         "dropout_exponent": _DROPOUT,

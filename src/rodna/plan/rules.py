@@ -125,10 +125,9 @@ def two_digits(value: float) -> float:
 
 def dropout(epochs: float, num_tokens: float, recipe: TrainingRecipe = DATA_LIMITED) -> float:
     """Return the dropout where there is time for so many passes of so many tokens: it learns slower, and goes on learning longer."""
-    passes = epochs / max(1.0, num_tokens / recipe.epochs_tokens) ** recipe.dropout_exponent
-    if passes >= recipe.dropout_epochs:
+    if epochs >= recipe.dropout_epochs * max(1.0, num_tokens / recipe.epochs_tokens) ** recipe.dropout_exponent:
         return recipe.dropout
-    return recipe.light_dropout if passes >= recipe.light_dropout_epochs else 0.0
+    return recipe.light_dropout if epochs >= recipe.light_dropout_epochs else 0.0
 
 
 def max_epochs(model: ModelConfig, num_tokens: float, recipe: TrainingRecipe = DATA_LIMITED) -> float:
