@@ -226,7 +226,7 @@ def test_a_text_read_often_gets_dropout_and_one_read_once_does_not():
 
 
 def test_dropout_is_chosen_by_the_passes_that_the_measured_steps_allow():
-    """There is time for 1.3 times the passes that call for dropout, and for half of them where compiling takes most of it: light dropout's."""
+    """There is time for 1.3 times the passes that call for dropout, and for half of them, light dropout's, where compiling takes long."""
     shape = {"width": 128, "num_layers": 4}
     calm = plan(3.0, minutes=1.0, calibration="estimated", model=shape)
     passes = DATA_LIMITED.dropout_epochs * (text(3.0).num_tokens / DATA_LIMITED.epochs_tokens) ** DATA_LIMITED.dropout_exponent
