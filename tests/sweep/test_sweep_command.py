@@ -128,6 +128,7 @@ def test_what_cannot_be_searched_is_said_before_anything_is_trained(rodna, works
 
 
 def test_a_budget_too_small_for_its_trials_says_what_would_do(rodna, copied):
+    say_minutes(copied, 60)  # a fast machine could do all of these tiny trials within the budget
     result = rodna("sweep", "--workspace", copied, "--minutes", 0.0001)
 
     assert result.exit_code == 1
