@@ -14,7 +14,8 @@ from rodna.plan.expect import (
     measure_anchor,
     reference_ngram,
 )  # fmt: skip
-from rodna.plan.rules import SMALL_CORPORA, Text
+from rodna.plan.laws import whole_run_loss
+from rodna.plan.rules import Text
 
 
 def text(ngram=0.0, ngram_bytes=0):
@@ -32,26 +33,26 @@ def test_a_text_twice_as_hard_to_an_n_gram_is_expected_to_be_twice_as_hard_to_a_
     assert hard.loss(1e6, 2e6, 5e5) == pytest.approx(2 * easy.loss(1e6, 2e6, 5e5))
 
 
-def test_the_law_is_that_of_small_corpora_scaled():
+def test_the_law_is_that_of_whole_runs_scaled():
     law = AnchoredLaw(scale=1.5, spread=0.1)
-    fresh = SMALL_CORPORA.effective_tokens(5e5, 4)
-    assert law.loss(1e6, 2e6, 5e5) == pytest.approx(1.5 * SMALL_CORPORA.loss(1e6, fresh))
+    for dropout in (0.0, 0.2):
+        assert law.loss(1e6, 2e6, 5e5, dropout) == pytest.approx(1.5 * whole_run_loss(1e6, 2e6, 5e5, dropout))
 
 
 @pytest.mark.parametrize("left_out", range(len(RECORDED)))
 def test_each_recorded_run_lies_within_the_interval_that_the_others_give(left_out):
     run = RECORDED[left_out]
     factor, spread = calibrate([other for other in RECORDED if other is not run])
-    law = AnchoredLaw(factor * run.ngram / reference_ngram(run.train_bytes), spread)
-    _, low, high = law.predict(run.weights, run.epochs * run.train_tokens, run.train_tokens)
+    law = AnchoredLaw(factor * run.ngram / reference_ngram(run.ngram_bytes), spread)
+    _, low, high = law.predict(run.weights, run.epochs * run.train_tokens, run.train_tokens, run.dropout)
     assert low < run.model < high
 
 
 def test_the_calibration_is_the_geometric_mean_and_students_interval():
     logs = []
     for run in RECORDED:
-        plain = AnchoredLaw(run.ngram / reference_ngram(run.train_bytes), 0.0)
-        logs.append(math.log(run.model / plain.loss(run.weights, run.epochs * run.train_tokens, run.train_tokens)))
+        plain = AnchoredLaw(run.ngram / reference_ngram(run.ngram_bytes), 0.0)
+        logs.append(math.log(run.model / plain.loss(run.weights, run.epochs * run.train_tokens, run.train_tokens, run.dropout)))
     factor, spread = calibrate(RECORDED)
     assert factor == pytest.approx(math.exp(statistics.mean(logs)))
     assert NORMAL_95 * spread == pytest.approx(2.776 * statistics.stdev(logs) * math.sqrt(1.2), rel=0.005)

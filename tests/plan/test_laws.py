@@ -7,8 +7,7 @@ import pytest
 
 from rodna.core.errors import PlanError
 from rodna.plan.fit import Fit, best_batch, best_factor, fit_points
-from rodna.plan.laws import NAMES, PRIOR_SPREAD, Centre, Point, centre_of, log_loss, minimise, prior_of, usable
-from rodna.plan.rules import SMALL_CORPORA
+from rodna.plan.laws import NAMES, PRIOR_SPREAD, SMALL_CORPORA, Centre, Point, centre_of, log_loss, minimise, prior_of, usable
 from rodna.plan.scaling import ScalingLaw
 
 UNIQUE = 518e3

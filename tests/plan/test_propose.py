@@ -246,9 +246,11 @@ def test_dropout_is_chosen_by_the_passes_that_the_measured_steps_allow():
     assert late.model.dropout == DATA_LIMITED.light_dropout
 
 
-@pytest.mark.parametrize(("costs", "chosen"), [(1.0, 0.0), (-1.0, DATA_LIMITED.dropout)])
-@pytest.mark.parametrize("minutes", [5.0, 60.0])
-def test_a_fit_that_knows_dropout_decides_about_it(costs, chosen, minutes):
+@pytest.mark.parametrize(
+    ("minutes", "costs", "chosen"),
+    [(5.0, 1.0, 0.0), (60.0, 1.0, 0.0), (5.0, -1.0, DATA_LIMITED.light_dropout), (60.0, -1.0, DATA_LIMITED.dropout)],
+)
+def test_a_fit_that_knows_dropout_decides_whether_it_pays_and_the_passes_how_much_there_may_be(minutes, costs, chosen):
     settings = PlanConfig(time_budget_minutes=minutes, calibration="estimated")
     proposed = propose(text(), MACHINE, SPEEDS, settings, model=MODEL, train=TRAIN, timer=Clock(), fit=Fitted(costs))
     given = propose(text(), MACHINE, SPEEDS, settings, model={**MODEL, "dropout": 0.1}, train=TRAIN, timer=Clock(), fit=Fitted(costs))

@@ -31,7 +31,8 @@ def test_sqrt_decays_over_the_same_steps_fast_at_first(values):
     linear = values.model_copy(update={"steps": 1000, "decay_fraction": 0.4})
     sqrt = linear.model_copy(update={"schedule": "sqrt"})
 
-    assert [learning_rate_factor(step, sqrt) for step in range(601)] == [learning_rate_factor(step, linear) for step in range(601)]
+    assert [learning_rate_factor(step, sqrt) for step in range(600)] == [learning_rate_factor(step, linear) for step in range(600)]
+    assert learning_rate_factor(600, sqrt) < learning_rate_factor(600, linear) == 400 / 401
     for done in (0.1, 0.25, 0.5, 0.9):
         assert learning_rate_factor(600 + round(400 * done), sqrt) == pytest.approx(1 - math.sqrt(done), abs=0.005)
     assert 0 < learning_rate_factor(999, sqrt) < learning_rate_factor(998, sqrt) < 0.01

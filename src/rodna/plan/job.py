@@ -57,12 +57,16 @@ class Job:
         return self.config.minutes * 60
 
     def dropouts(self, affordable: float, unique_tokens: float) -> tuple[float, ...]:
-        """Return the dropouts to choose from where there is time for so many tokens: one, by a rule, where the law cannot tell."""
+        """Return the dropouts to choose from where there is time for so many tokens: one, by a rule, where the law cannot tell.
+
+        A fit tells whether dropout pays. Of how much, pilots with one amount say little: more than the rule would give is not offered.
+        """
         if self.config.preset != PLANNED or self.model.get("dropout", PLANNED) != PLANNED:
             return ()
+        usual = rules.dropout(affordable / unique_tokens, unique_tokens, self.choices)
         if self.law.knows_dropout:
-            return tuple(sorted({0.0, self.choices.light_dropout, self.choices.dropout}))
-        return (rules.dropout(affordable / unique_tokens, unique_tokens, self.choices),)
+            return tuple(sorted({0.0, self.choices.light_dropout, usual}))
+        return (usual,)
 
     def expected_loss(self, model: ModelConfig, tokens_seen: float) -> float:
         return self.law.loss(rules.block_parameters(model), tokens_seen, self.text.num_tokens, model.dropout)

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rodna.core.errors import PlanError
-from rodna.plan.rules import SMALL_CORPORA
+from rodna.plan.scaling import EXCESS_PARAMETERS, REPEATED_DATA, ScalingLaw
 
 Floats = NDArray[np.float64]
 NAMES = (
@@ -32,6 +32,9 @@ NAMES = (
 )  # fmt: skip
 """theta_P: log E, log a, log b, alpha, beta, log R*, log C, log k, log m."""
 OVERFITTING = NAMES.index("overfitting")
+SMALL_CORPORA = ScalingLaw(0.353, 14.0, 30.5, 0.34, 0.28, REPEATED_DATA, EXCESS_PARAMETERS)
+"""Where the priors of a fit lie: bits per byte on Belarusian, of runs of 0.3 to 2.2M weights and 0.3 to 2.4M tokens. The exponents are
+Chinchilla's."""
 PRIOR_SPREAD = np.array([0.5, 0.6, 0.35, 0.08, 0.06, 0.35, 1.0, 0.3, 0.8])
 """Standard deviations. Exponents: published ones lie within 0.28 to 0.37 (Hoffmann et al. 2022; Muennighoff et al. 2023; Besiroglu et al.
 2024, arXiv:2404.10102). The terms may be half or twice ours: another language, tokenizer or recipe. R* is what Muennighoff et al. found,
@@ -82,6 +85,25 @@ class Centre:
     tokens: float
 
 
+WHOLE_RUNS = (-0.5327, -2.9882, -0.8291, 0.2446, 0.2279, 2.5, -4.6947, -0.1959, -1.3682)
+WHOLE_RUNS_CENTRE = Centre(1e6, 1e6)
+"""theta_P and its centre: the law for texts on which nothing was tried, in bits per byte of our Belarusian. `benchmarks/plan_law.py` fitted
+it to 22 whole runs and 52 pilots on five texts, each text scaled; docs/planning.md, Scaling laws, says how far they lie from it."""
+
+
+def whole_run_loss(parameters: float, tokens_seen: float, unique_tokens: float, dropout: float = 0.0) -> float:
+    """Return the bits per byte that `WHOLE_RUNS` expects of Belarusian.
+
+    Args:
+        parameters: weights of the blocks.
+        tokens_seen: repetitions counted.
+        unique_tokens: of the training split.
+        dropout: of the training.
+    """
+    place = (np.array([value]) for value in (parameters, tokens_seen, unique_tokens, dropout))
+    return float(np.exp(log_loss(np.array([WHOLE_RUNS]), *place, centre=WHOLE_RUNS_CENTRE)[0, 0]))
+
+
 def usable(points: Sequence[Point]) -> tuple[list[Point], dict[str, str]]:
     """Return the points that can be fitted, and why the others are left out.
 
@@ -121,16 +143,22 @@ def centre_of(points: Sequence[Point]) -> Centre:
     return Centre(float(np.exp(np.log(parameters).mean())), float(np.exp(np.log(tokens).mean())))
 
 
-def prior_of(points: Sequence[Point]) -> Floats:
-    """Return the prior's mean of theta: `rules.SMALL_CORPORA` at the pilots' centre, all its terms scaled to the pilots' losses.
-
-    Languages differ in bits per byte by a factor of two (a letter takes one byte or three); how the terms compare differs less.
-    """
-    law, centre = SMALL_CORPORA, centre_of(points)
+def prior_mean(centre: Centre) -> Floats:
+    """Return `SMALL_CORPORA` as theta."""
+    law = SMALL_CORPORA
     terms = [law.irreducible, law.parameter_scale / centre.parameters**law.parameter_exponent,
              law.token_scale / centre.tokens**law.token_exponent]  # fmt: skip
     rest = np.log([law.repeated_data, PRIOR_OVERFITTING, PRIOR_DROPOUT_TOKEN_WORTH, PRIOR_DROPOUT_OVERFITTING])
-    mean = np.array([*np.log(terms), law.parameter_exponent, law.token_exponent, *rest])
+    return np.array([*np.log(terms), law.parameter_exponent, law.token_exponent, *rest])
+
+
+def prior_of(points: Sequence[Point]) -> Floats:
+    """Return the prior's mean of theta: `SMALL_CORPORA` at the pilots' centre, all its terms scaled to the pilots' losses.
+
+    Languages differ in bits per byte by a factor of two (a letter takes one byte or three); how the terms compare differs less.
+    """
+    centre = centre_of(points)
+    mean = prior_mean(centre)
     *places, losses = columns(points)
     mean[[0, 1, 2, OVERFITTING]] += np.median(np.log(losses) - log_loss(mean[None], *places, centre=centre)[0])
     return mean

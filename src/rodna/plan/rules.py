@@ -8,7 +8,6 @@ from typing import Any
 from rodna.models.config import ModelConfig
 from rodna.plan.hardware import DeviceKind
 from rodna.plan.recipes import DATA_LIMITED, TrainingRecipe
-from rodna.plan.scaling import EXCESS_PARAMETERS, REPEATED_DATA, ScalingLaw
 
 MIN_TRAIN_TOKENS = 2_000
 """Fewer tokens than this cannot teach even the smallest model more than letter frequencies."""
@@ -28,10 +27,6 @@ SIZES: tuple[tuple[int, int], ...] = (
     (768, 12), (1024, 16), (1280, 20), (1536, 24),
 )  # fmt: skip
 """(width, layers) of the planned sizes, smallest first."""
-SMALL_CORPORA = ScalingLaw(0.353, 14.0, 30.5, 0.34, 0.28, REPEATED_DATA, EXCESS_PARAMETERS)
-"""Held-out bits per byte on Belarusian by weights of the blocks and tokens seen, from our runs of 0.3 to 2.2M weights and 0.3 to 2.4M
-tokens. The exponents are Chinchilla's; A is set by the longest runs, since what size is worth grows with the length. It ranks sizes;
-it promises no figure."""
 TIED_BELOW_WIDTH = 1024
 """Narrower models share one matrix between embedding and head: a vocabulary would otherwise be most of their parameters."""
 MICRO_BATCH_TOKENS: dict[DeviceKind, int] = {"cpu": 2048, "cuda": 65_536}

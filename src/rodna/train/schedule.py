@@ -22,7 +22,7 @@ def learning_rate_factor(step: int, values: TrainValues) -> float:
         return COSINE_FLOOR + (1 - COSINE_FLOOR) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
     decay_steps = round(values.decay_fraction * values.steps)
     left = values.steps - step
-    if left >= decay_steps:
+    if left > decay_steps:
         return 1.0
     remaining = left / (decay_steps + 1)
     return 1 - math.sqrt(1 - remaining) if values.schedule == "sqrt" else remaining
