@@ -27,7 +27,8 @@ FULL_LADDER: Rungs = ((0.25, 1 / 3), (0.5, 2), (1.0, 1))
 SHORT_LADDER: Rungs = ((0.25, 3), (0.5, 1))
 LONGER_BUDGET: Rungs = ((0.5, 1),)
 FAR_BEHIND = 1.05
-"""A peer whose best on the first rung takes so many times the bits of the best peer's is far behind."""
+"""A peer whose best on the first rung takes so many times the bits of the best peer's is far behind. So is, and is trained in full but once,
+one whose whole search ends so far behind counting."""
 BEST_ELSEWHERE = 6
 """Settings of be's first rung that are tried on another text."""
 DROPOUT = 0.2
@@ -159,6 +160,12 @@ def _is_far_behind(system: str, results: Results) -> bool:
     return own > FAR_BEHIND * min(_first_rung(other, results) for other in PUBLISHED) and own < math.inf
 
 
+def _is_far_behind_counts(text: str, search: Ladder, results: Results) -> bool:
+    """Return whether the best of a search is far behind counting on the same text: it will not be the best peer, whatever its seed."""
+    counted = [_validation(results[name]) for system in COUNTING if (name := Piece("count", text, system).name) in results]
+    return bool(counted) and search.validation_bits_per_byte > FAR_BEHIND * min(counted)
+
+
 def _first_rung(system: str, results: Results) -> float:
     """Return the best of a peer's first rung on be, infinite until all of it is known."""
     names = [Piece("search", "be", system, recipe, MINUTES[0], FULL_LADDER[0][0]).name for recipe in GRIDS[system]]
@@ -212,7 +219,8 @@ def _add_search(text: str, system: str, minutes: int, results: Results, found: l
     if search.winner is None:
         waiting.append(f"{text}, {system}, {minutes} minutes: later rungs and final trainings")
     else:
-        seeds = SEEDS if text != "be" or not _is_far_behind(system, results) else SEEDS[:1]
+        is_behind = (text == "be" and _is_far_behind(system, results)) or _is_far_behind_counts(text, search, results)
+        seeds = SEEDS[:1] if is_behind else SEEDS
         found += [Piece("tuned", text, system, search.winner, minutes, seed=seed) for seed in seeds]
 
 
