@@ -27,8 +27,8 @@ FULL_LADDER: Rungs = ((0.25, 1 / 3), (0.5, 2), (1.0, 1))
 SHORT_LADDER: Rungs = ((0.25, 3), (0.5, 1))
 LONGER_BUDGET: Rungs = ((0.5, 1),)
 FAR_BEHIND = 1.05
-"""A peer whose best on the first rung takes so many times the bits of the best peer's is far behind. So is, and is trained in full but once,
-one whose whole search ends so far behind counting."""
+"""A peer whose best on the first rung takes so many times the bits of the best peer's is far behind. So is one whose whole search
+ends so far behind counting: it is trained in full but once."""
 BEST_ELSEWHERE = 6
 """Settings of be's first rung that are tried on another text."""
 DROPOUT = 0.2
