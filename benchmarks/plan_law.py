@@ -23,7 +23,7 @@ from rodna.plan.rules import block_parameters
 LEAST_TOKENS = 50e3
 """Pilots on smaller parts are learned by heart as no plan would have it."""
 REFERENCE = "be"
-LONG_RUNS_COUNT = 2.0
+LONG_RUNS_COUNT = 5.0
 """A run as long as a plan's counts as so many pilots."""
 NOISE = 0.006
 ROUNDS = 300
