@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from benchmarks.data_efficiency.compare import Figure, Reduction, best_figure, figure_of, reduction, student_of
 from benchmarks.data_efficiency.multiplier import multiplier_section
-from benchmarks.data_efficiency.pieces import COUNTING, MINUTES, Results, all_pieces
+from benchmarks.data_efficiency.pieces import COUNTING, MINUTES, PUBLISHED_MINUTES, Results, all_pieces
 from benchmarks.data_efficiency.recipes import PUBLISHED
 from benchmarks.data_efficiency.results import Speeds, read_results, read_speeds
 from benchmarks.data_efficiency.texts import LONG, MAIN, BenchmarkError, Place
@@ -47,8 +47,9 @@ def _peers_on_be(results: Results) -> str:
     for system in COUNTING:
         rows.append([system, "", *[_cell(figure_of(results, "be", system, "count"))] * len(MINUTES)])
     for system in PUBLISHED:
-        for kind in ("published", "tuned"):
-            rows.append([system, kind, *(_cell(figure_of(results, "be", system, kind, minutes)) for minutes in MINUTES)])
+        for kind, budgets in (("published", (PUBLISHED_MINUTES,)), ("tuned", MINUTES)):
+            figures = [_cell(figure_of(results, "be", system, kind, minutes)) if minutes in budgets else "not run" for minutes in MINUTES]
+            rows.append([system, kind, *figures])
     for counted, name in RODNA.items():
         figures = (figure_of(results, "be", "rodna", "rodna", minutes, counted=counted) for minutes in MINUTES)
         rows.append([f"**{name}**", "planned", *map(_cell, figures)])
