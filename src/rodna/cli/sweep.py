@@ -110,6 +110,8 @@ def _announce(config: "SweepConfig", space: "Space", chosen: list[dict[str, Any]
 
 def _run(stages: "Stages", config: "SweepConfig", space: "Space", chosen: list[dict[str, Any]], overrides: list[str]) -> dict[str, Any]:
     """Make what the trials share, run them, and write what came of it into the sweep's folder."""
+    from rodna.cli.stages import StageName, stages_of
+    from rodna.cli.student_trials import StudentTrials, is_of_students
     from rodna.cli.trials import MIN_STEPS, PREPARED, Trials
     from rodna.core.artifact import digest_of
     from rodna.core.files import write_json
@@ -117,19 +119,20 @@ def _run(stages: "Stages", config: "SweepConfig", space: "Space", chosen: list[d
     from rodna.sweep.halving import plan_rungs
     from rodna.sweep.search import search
 
-    workspace = stages.workspace
+    workspace, of_students = stages.workspace, is_of_students(stages.project, list(space))
     remove_unfinished(workspace)
-    for name in PREPARED:
+    teaching: tuple[StageName, ...] = ("ensemble",) if of_students and "ensemble" in stages_of(stages.project) else ()
+    for name in (*PREPARED, *teaching):
         stages.stage(name).run(workspace)
-    inputs = {"plan": stages.artifact("plan").digest, "tokens": stages.artifact("tokens").digest}
+    inputs = {name: stages.artifact(name).digest for name in ("plan", "tokens", *teaching)}
     digest = digest_of("sweep", format_version=1, inputs=inputs, config=config)
     folder = workspace.root / FOLDER / f"{stages.project.name}-{digest[:8]}"
     folder.mkdir(parents=True, exist_ok=True)
-    trials = Trials(stages, overrides, list(space), folder)
+    trials = (StudentTrials if of_students else Trials)(stages, overrides, list(space), folder)
     chosen = [chosen[0], *(settings for settings in chosen[1:] if trials.differ(settings))]
-    estimates = trials.plan.estimates
-    rungs = plan_rungs(len(chosen), eta=config.eta, budget_s=config.minutes * 60, full_s=float(estimates["seconds"]),
-                       startup_s=float(estimates["startup_seconds"]), least_share=MIN_STEPS / trials.plan.train["steps"])  # fmt: skip
+    whole = trials.whole
+    rungs = plan_rungs(len(chosen), eta=config.eta, budget_s=config.minutes * 60, full_s=whole.seconds, startup_s=whole.startup_seconds,
+                       least_share=MIN_STEPS / whole.steps)  # fmt: skip
     write_json(folder / "sweep.json", _description(config, space, chosen, rungs, inputs))
     results = search(chosen, rungs, trials.train, folder, budget_s=config.minutes * 60, tell=say)
     trials.remove_weights()

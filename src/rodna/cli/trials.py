@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     from rodna.plan.plan import Plan
 
 PREPARED: tuple[StageName, ...] = STAGES[: STAGES.index("tokens") + 1]
-SEARCHED = ("corpus", "tokenizer", "data", "model", "plan", "train")
+STUDENT = "distill"
+SEARCHED = ("corpus", "tokenizer", "data", "model", "plan", "train", STUDENT)
 """Sections whose settings change what is learned."""
+NOT_OF_A_STUDENT = {"distill.compare", "distill.cache_top_k", "distill.preset"}
+"""They change nothing about what a student learns, or so much that nothing is left to compare."""
 WAYS_TO_PLAN = {"recipe", "preset"}
 """Of the section `plan`: the others say what time, money and machine there are."""
 OF_THE_LENGTH = ("train.steps", "train.warmup_steps", "train.evaluations", "train.micro_batch_size")
@@ -52,10 +55,12 @@ def check_setting(workspace: Workspace, overrides: Sequence[str], key: str, valu
     """
     section = key.partition(".")[0]
     if section in Project.model_fields and section not in SEARCHED:
-        raise ConfigError(f"{key} is no setting of a trial: each is one model, trained without teachers", where="sweep.over",
+        raise ConfigError(f"{key} is no setting of a trial: each is one model or one student", where="sweep.over",
                           fix=f"choose settings of these sections: {', '.join(SEARCHED)}")  # fmt: skip
     if section == "plan" and key.removeprefix("plan.") in set(PlanConfig.model_fields) - WAYS_TO_PLAN:
         raise ConfigError(f"{key} is the same for all trials", where="sweep.over", fix="set it in project.yaml, or with --set")
+    if key in NOT_OF_A_STUDENT:
+        raise ConfigError(f"{key} is the same for all students", where="sweep.over", fix="set it in project.yaml, or with --set")
     for value in values:
         try:
             load(Project, workspace.project_file, overrides=[*overrides, assignment(key, value)])
@@ -66,7 +71,7 @@ def check_setting(workspace: Workspace, overrides: Sequence[str], key: str, valu
 def takes_whole_numbers(key: str) -> bool:
     """Return whether a setting of the project takes whole numbers, and no others."""
     annotation: Any = Project
-    for part in key.split("."):
+    for part in key.removeprefix(f"{STUDENT}.student.").split("."):
         sections = section_types(annotation)
         field = sections[0].model_fields.get(part) if sections else None
         annotation = field.annotation if field else (sections[0] if sections else annotation)
@@ -78,9 +83,24 @@ def _kinds(annotation: Any) -> set[Any]:
     return {annotation} | {kind for item in get_args(annotation) for kind in _kinds(item)}
 
 
+@dataclass(frozen=True)
+class Whole:
+    """The training that trials are shares of.
+
+    Attributes:
+        steps: of the optimizer.
+        seconds: it takes, its start included.
+        startup_seconds: before the first step.
+    """
+
+    steps: int
+    seconds: float
+    startup_seconds: float
+
+
 @dataclass
 class Trials:
-    """What all trials share.
+    """What all trials of a project's own model share.
 
     Attributes:
         stages: of the project as it is, everything up to its tokens and its plan made.
@@ -100,10 +120,7 @@ class Trials:
         from rodna.plan.speed import will_compile
 
         self.plan = read_plan(self.stages.artifact("plan"))
-        counts = self.stages.artifact("tokens").counts["splits"]
-        if not counts["validation"]["num_tokens"]:
-            raise ConfigError("there is no validation text to judge the trials by", where="corpus.split",
-                              fix="set corpus.split.validation above 0, or add text")  # fmt: skip
+        counts = self._counts()
         self.full_tokens = self.plan.train["steps"] * self.plan.train["batch_size"] * self.plan.model.context_length
         self.full_passes = self.full_tokens / counts["train"]["num_tokens"]
         self._fixed: list[str] = []
@@ -115,6 +132,24 @@ class Trials:
             # As the whole training does, for its speed is what the lengths of the rungs are worked out from.
             self._fixed.append(assignment("train.compile", "on"))
         self._validation = _text_digest(self.stages.artifact("corpus")) if any(key.startswith("corpus.") for key in self.keys) else ""
+
+    @property
+    def whole(self) -> Whole:
+        """The training that trials are shares of."""
+        estimates = self.plan.estimates
+        return Whole(self.plan.train["steps"], float(estimates["seconds"]), float(estimates["startup_seconds"]))
+
+    def _counts(self) -> Mapping[str, Any]:
+        """Return the counts of the splits' tokens.
+
+        Raises:
+            ConfigError: there is no validation text.
+        """
+        counts = self.stages.artifact("tokens").counts["splits"]
+        if not counts["validation"]["num_tokens"]:
+            raise ConfigError("there is no validation text to judge the trials by", where="corpus.split",
+                              fix="set corpus.split.validation above 0, or add text")  # fmt: skip
+        return counts
 
     def value_of(self, settings: Mapping[str, Any], key: str) -> Any:
         """Return what a trial has for a setting: its own, or the project's, planned ones included."""
@@ -152,7 +187,8 @@ class Trials:
     def remove_weights(self, *, but: Path | None = None) -> None:
         """Leave of finished runs their plans and metrics; weights are large, and the best settings are trained in full later."""
         for folder in self.folder.glob("trial-*/rung-*"):
-            for path in [folder / MODEL, *folder.glob("run/step-*"), *folder.glob("run/best-*")] if folder != but else []:
+            weights = [folder / MODEL, *folder.glob("run/step-*"), *folder.glob("run/best-*"), *folder.glob("teachers-*")]
+            for path in weights if folder != but else []:
                 shutil.rmtree(path, ignore_errors=True)
 
     def _train(self, settings: Mapping[str, Any], rung: Rung, folder: Path) -> tuple[float | None, dict[str, Any]]:
@@ -168,7 +204,7 @@ class Trials:
 
         def planned(project: Project, out: Path) -> Artifact:
             made, settings = (corpus, tokenizer, project.plan), {"model": project.model, "train": project.train}
-            return _existing(out, "plan") or make_plan(*made, **settings, out=out, timer=time_steps, fit=self.stages.existing_fit())
+            return existing(out, "plan") or make_plan(*made, **settings, out=out, timer=time_steps, fit=self.stages.existing_fit())
 
         whole = self.plan
         if any(key.startswith("plan.") for key in settings):
@@ -177,12 +213,8 @@ class Trials:
         steps = self._steps(whole, self._stages_of(settings, whole).project, settings, rung, tokens)
         project = self._stages_of({**settings, "train.steps": steps}, whole).project
         plan, out = planned(project, folder / "plan-00000000"), folder / MODEL
-        model = _existing(out, "model") or pretrain(tokens, tokenizer, plan, project.train, out, run=folder / "run")
-        summary = json.loads((model.path / "training.json").read_text(encoding="utf-8"))
-        facts = {"steps": summary["steps"], "passes": summary["epochs"], "parameters": summary["parameters"],
-                 "training_seconds": summary["seconds"], "seed": model.manifest.seed,
-                 "interruptions": summary["interruptions"]}  # fmt: skip
-        return summary["best_validation_bits_per_byte"], facts
+        model = existing(out, "model") or pretrain(tokens, tokenizer, plan, project.train, out, run=folder / "run")
+        return outcome_of(model)
 
     def _stages_of(self, settings: Mapping[str, Any], plan: "Plan") -> Stages:
         """Return the stages of the project as a plan has it, with some settings changed and nothing planned again that need not be."""
@@ -225,7 +257,17 @@ class Trials:
         return max(1, round(rung.share * self.full_passes * tokens.counts["splits"]["train"]["num_tokens"] / step_tokens))
 
 
-def _existing(path: Path, kind: str) -> Artifact | None:
+def outcome_of(model: Artifact) -> tuple[float | None, dict[str, Any]]:
+    """Return a trained model's bits per byte of the validation text, and the facts that the table shows."""
+    summary = json.loads((model.path / "training.json").read_text(encoding="utf-8"))
+    facts = {"steps": summary["steps"], "passes": summary["epochs"], "parameters": summary["parameters"],
+             "training_seconds": summary["seconds"], "seed": model.manifest.seed,
+             "interruptions": summary["interruptions"]}  # fmt: skip
+    return summary["best_validation_bits_per_byte"], facts
+
+
+def existing(path: Path, kind: str) -> Artifact | None:
+    """Return what a trial that was interrupted has finished, None where it has not."""
     return Artifact.open(path, kind=kind) if (path / "manifest.json").is_file() else None
 
 
