@@ -3,7 +3,8 @@
     python benchmarks/plan_law.py benchmarks/results
 
 The runs: rodna's own of the data-efficiency benchmark, final ones and tries, and the pilots and long runs of `plan_fit.py`. Every
-text has a factor of its own; Belarusian's is 1. Prints `laws.WHOLE_RUNS`, and how far each run lies from it. Validation only.
+text has a factor of its own, and another one where its validation documents are others (the forecasts'); that of the benchmark's Belarusian
+is 1. Prints `laws.WHOLE_RUNS`, and how far each run lies from it. Validation only.
 """
 
 import argparse
@@ -20,8 +21,6 @@ from rodna.plan import laws
 from rodna.plan.laws import Floats, Point
 from rodna.plan.rules import block_parameters
 
-LEAST_TOKENS = 50e3
-"""Pilots on smaller parts are learned by heart as no plan would have it."""
 REFERENCE = "be"
 LONG_RUNS_COUNT = 5.0
 """A run as long as a plan's counts as so many pilots."""
@@ -29,6 +28,8 @@ NOISE = 0.006
 ROUNDS = 300
 OLDER = (
     ("be", Point(442_368, 5.96e6, 469_394, 1.018, "be 5 minutes, of commit 680b670", 0.2)),
+    ("eu", Point(442_368, 8.936e6, 761_259, 1.447, "eu 5 minutes, seed 1, of commit 7921d28", 0.1)),
+    ("eu", Point(442_368, 8.936e6, 761_259, 1.448, "eu 5 minutes, seed 2, of commit 7921d28", 0.1)),
     ("is", Point(802_816, 7.405e6, 697_379, 1.694, "is 5 minutes, of commit f2c5e0f", 0.0)),
 )
 """Final trainings of older plans, named in docs/planning.md, whose results were replaced: with other dropouts than any that followed."""
@@ -52,7 +53,7 @@ def pilots(results: Path) -> Iterator[tuple[str, Point]]:
         values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         name = f"{file.stem} (forecasts)"
         for point in values["fit"]["points"]:
-            if point["unique_tokens"] >= LEAST_TOKENS:
+            if point["unique_tokens"] >= laws.LEAST_KNOWN_TOKENS:
                 yield name, Point(**point)
         seen = values["tokens_seen"]
         place = (values["block_parameters"], seen, seen / values["epochs"], values["measured"])

@@ -28,8 +28,9 @@ FULL_LADDER: Rungs = ((0.25, 1 / 3), (0.5, 2), (1.0, 1))
 SHORT_LADDER: Rungs = ((0.25, 3), (0.5, 1))
 LONGER_BUDGET: Rungs = ((0.5, 1),)
 FAR_BEHIND = 1.05
-"""A peer whose best on the first rung takes so many times the bits of the best peer's is far behind. So is one whose whole search
-ends so far behind counting: it is trained in full but once."""
+"""A peer whose best on the first rung takes so many times the bits of the best peer's is far behind."""
+BEHIND_COUNTS = 1.01
+"""A final training that takes so many times the bits of counting is not repeated: seeds scatter by half a percent."""
 BEST_ELSEWHERE = 6
 """Settings of be's first rung that are tried on another text."""
 DROPOUT = 0.2
@@ -161,10 +162,10 @@ def _is_far_behind(system: str, results: Results) -> bool:
     return own > FAR_BEHIND * min(_first_rung(other, results) for other in PUBLISHED) and own < math.inf
 
 
-def _is_far_behind_counts(text: str, search: Ladder, results: Results) -> bool:
-    """Return whether the best of a search is far behind counting on the same text: it will not be the best peer, whatever its seed."""
-    counted = [_validation(results[name]) for system in COUNTING if (name := Piece("count", text, system).name) in results]
-    return bool(counted) and search.validation_bits_per_byte > FAR_BEHIND * min(counted)
+def _is_behind_counts(final: Piece, results: Results) -> bool:
+    """Return whether a final training is so far behind counting on the same text that no other seed of it will be the best peer."""
+    counted = [_validation(results[name]) for system in COUNTING if (name := Piece("count", final.text, system).name) in results]
+    return final.name in results and bool(counted) and _validation(results[final.name]) > BEHIND_COUNTS * min(counted)
 
 
 def _first_rung(system: str, results: Results) -> float:
@@ -220,9 +221,13 @@ def _add_search(text: str, system: str, minutes: int, results: Results, found: l
     if search.winner is None:
         waiting.append(f"{text}, {system}, {minutes} minutes: later rungs and final trainings")
     else:
-        is_behind = (text == "be" and _is_far_behind(system, results)) or _is_far_behind_counts(text, search, results)
-        seeds = SEEDS[:1] if is_behind else SEEDS
-        found += [Piece("tuned", text, system, search.winner, minutes, seed=seed) for seed in seeds]
+        first = Piece("tuned", text, system, search.winner, minutes, seed=SEEDS[0])
+        hopeless = (text == "be" and _is_far_behind(system, results)) or _is_behind_counts(first, results)
+        # The first decides whether the others can matter.
+        others = SEEDS[1:] if not hopeless and first.name in results else ()
+        found += [first, *(replace(first, seed=seed) for seed in others)]
+        if first.name not in results:
+            waiting.append(f"{text}, {system}, {minutes} minutes: other seeds, where the first is not behind counting")
 
 
 def curve_settings(text: str, results: Results) -> list[Recipe]:

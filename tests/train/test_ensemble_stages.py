@@ -172,7 +172,11 @@ def test_a_cache_of_the_whole_vocabulary_gives_the_student_that_living_teachers_
     living, cached = bench.student(ensemble), bench.student(ensemble, cache_top_k=VOCABULARY)
 
     for name, tensor in weights(living.path).items():
-        torch.testing.assert_close(weights(cached.path)[name], tensor, rtol=0.02, atol=2e-3)
+        off = ~torch.isclose(weights(cached.path)[name], tensor, rtol=0.02, atol=2e-3)
+        # Adam makes a whole step of a gradient that is nothing but rounding: of a row that no text taught, an element may go the other way.
+        assert off.float().mean() < 0.005, name
+    bits = [read(student, "training.json")["best_validation_bits_per_byte"] for student in (living, cached)]
+    assert bits[0] == pytest.approx(bits[1], rel=1e-4)
     summary = read(cached, "training.json")["distillation"]["cache"]
     assert summary["mass_mean"] == pytest.approx(1.0)
 

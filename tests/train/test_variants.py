@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from rodna.core.config import validate
 from rodna.core.errors import ConfigError, ModelError
 from rodna.models.config import ModelConfig
 from rodna.plan.flops import flops_per_token
@@ -160,12 +161,14 @@ def test_fields_that_contradict_each_other_are_an_error_that_names_the_member(pl
     assert "ensemble.overrides.1.model" in str(caught.value)
 
 
-def test_a_training_value_of_the_wrong_kind_is_an_error_that_names_the_member(plan: Plan):
+@pytest.mark.parametrize("override", [{"train": {"learning_rate": -1}}, {"train": {"steps": "many"}}, {"model": {"width": 8.5}}])
+def test_a_value_of_the_wrong_kind_is_an_error_that_names_the_member(override: dict):
     with pytest.raises(ConfigError) as caught:
-        members(plan, members=2, overrides=[{"train": {"learning_rate": -1}}])
+        validate(EnsembleConfig, {"members": 2, "overrides": [override]})
 
-    assert "learning_rate" in str(caught.value)
-    assert "ensemble.overrides.0.train" in str(caught.value)
+    section, values = next(iter(override.items()))
+    assert next(iter(values)) in str(caught.value)
+    assert f"overrides.0.{section}" in str(caught.value)
 
 
 def test_an_unknown_preset_is_answered_with_the_closest(plan: Plan):

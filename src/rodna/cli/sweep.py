@@ -45,17 +45,19 @@ def sweep(
     Stop it at any moment and type it again: it goes on where it was.
     """
     from rodna.cli.lock import locked
+    from rodna.cli.student_trials import is_of_students
 
     given = {"method": method, "trials": trials, "minutes": minutes}
     assignments = [f"sweep.{key}={value}" for key, value in given.items() if value is not None]
     stages = open_stages(workspace, [*set_, *assignments])
     config, space = _space(stages, over, set_)
+    of_students = is_of_students(stages.project, list(space))
     chosen = _combinations(config, space)
     if dry_run:
         _announce(config, space, chosen, as_json=as_json)
         return
     with locked(stages.workspace):
-        outcome = _run(stages, config, space, chosen, set_)
+        outcome = _run(stages, config, space, chosen, set_, of_students=of_students)
     if write:
         outcome["written"] = write_settings(stages.workspace.project_file, outcome["best"])
         say(f"wrote {', '.join(outcome['written'])} into {stages.workspace.project_file}" if outcome["written"]
@@ -108,10 +110,13 @@ def _announce(config: "SweepConfig", space: "Space", chosen: list[dict[str, Any]
         say(f"  {number}: " + (", ".join(f"{key}={value}" for key, value in settings.items()) or "the project's own settings"))
 
 
-def _run(stages: "Stages", config: "SweepConfig", space: "Space", chosen: list[dict[str, Any]], overrides: list[str]) -> dict[str, Any]:
+def _run(
+    stages: "Stages", config: "SweepConfig", space: "Space", chosen: list[dict[str, Any]], overrides: list[str], *, of_students: bool
+) -> dict[str, Any]:
     """Make what the trials share, run them, and write what came of it into the sweep's folder."""
+    from rodna.cli.model_trials import ModelTrials
     from rodna.cli.stages import StageName, stages_of
-    from rodna.cli.student_trials import StudentTrials, is_of_students
+    from rodna.cli.student_trials import StudentTrials, student_inputs
     from rodna.cli.trials import MIN_STEPS, PREPARED, Trials
     from rodna.core.artifact import digest_of
     from rodna.core.files import write_json
@@ -119,18 +124,21 @@ def _run(stages: "Stages", config: "SweepConfig", space: "Space", chosen: list[d
     from rodna.sweep.halving import plan_rungs
     from rodna.sweep.search import search
 
-    workspace, of_students = stages.workspace, is_of_students(stages.project, list(space))
+    workspace = stages.workspace
     remove_unfinished(workspace)
+    if of_students:
+        stages.check_teachers()
     teaching: tuple[StageName, ...] = ("ensemble",) if of_students and "ensemble" in stages_of(stages.project) else ()
     for name in (*PREPARED, *teaching):
         stages.stage(name).run(workspace)
-    inputs = {name: stages.artifact(name).digest for name in ("plan", "tokens", *teaching)}
+    inputs = student_inputs(stages, stages.project) if of_students else {name: stages.artifact(name).digest for name in ("plan", "tokens")}
     digest = digest_of("sweep", format_version=1, inputs=inputs, config=config)
     folder = workspace.root / FOLDER / f"{stages.project.name}-{digest[:8]}"
     folder.mkdir(parents=True, exist_ok=True)
-    trials = (StudentTrials if of_students else Trials)(stages, overrides, list(space), folder)
+    kind = StudentTrials(stages, overrides, list(space), folder) if of_students else ModelTrials(stages, overrides, list(space))
+    trials = Trials(kind, folder)
     chosen = [chosen[0], *(settings for settings in chosen[1:] if trials.differ(settings))]
-    whole = trials.whole
+    whole = kind.whole
     rungs = plan_rungs(len(chosen), eta=config.eta, budget_s=config.minutes * 60, full_s=whole.seconds, startup_s=whole.startup_seconds,
                        least_share=MIN_STEPS / whole.steps)  # fmt: skip
     write_json(folder / "sweep.json", _description(config, space, chosen, rungs, inputs))
@@ -146,7 +154,7 @@ def _conclude(results: "list[Result]", space: "Space", trials: "Trials", folder:
     from rodna.sweep.search import describe, ranked
 
     def value_of(result: "Result", key: str) -> Any:
-        return trials.value_of(result.settings, key)
+        return trials.kind.value_of(result.settings, key)
 
     best, rows = ranked(results)[0], table.rows(results, list(space), value_of)
     outcome = {"folder": str(folder), "best": dict(best.settings), "best_trial": describe(best),

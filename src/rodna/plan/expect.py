@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from rodna.plan.laws import whole_run_loss
+from rodna.plan.laws import LEAST_KNOWN_TOKENS, whole_run_loss
 from rodna.plan.rules import Text
 
 ANCHOR_TRAIN_BYTES, ANCHOR_HELD_OUT_BYTES, ANCHOR_ORDER = 1_600_000, 150_000, 8
@@ -20,8 +20,8 @@ REFERENCE_NGRAM = (1.1596, 0.1969, 0.355)
 """p, q, gamma of p + q (bytes / 10^6)^-gamma: the n-gram's bits per byte on our Belarusian, given so much of it. docs/planning.md."""
 UNANCHORED_SPREAD = 0.30
 """The same without an anchor: languages and scripts differ by a factor of two in bits per byte."""
-KNOWN_PARAMETERS, KNOWN_TOKENS = (1.4e5, 2.2e6), (1.4e5, 9.9e6)
-"""Weights of the blocks, and tokens seen, that the law was fitted to."""
+KNOWN_PARAMETERS, KNOWN_TOKENS, KNOWN_UNIQUE = (1.4e5, 2.2e6), (1.4e5, 9.9e6), (LEAST_KNOWN_TOKENS, 1.9e6)
+"""Weights of the blocks, tokens seen, and tokens of the text, that the law was fitted to."""
 BEYOND = 0.06
 """Added to the standard deviation for each tenfold outside that range, of either: a judgement, not a measurement."""
 NORMAL_95 = 1.96
@@ -36,7 +36,7 @@ class RecordedRun:
 
     Attributes:
         text: language, size and time.
-        ngram: bits per byte of the anchor on validation text.
+        ngram: bits per byte of the anchor on validation text; of Cantonese, where only that was kept, of the n-gram model on test text.
         model: bits per byte of the model on test text.
         ngram_bytes: training text that the anchor was given.
         train_tokens: of the training split.
@@ -62,7 +62,7 @@ RECORDED = (
     RecordedRun("Icelandic, 2.9 MB, 5 minutes", 1.951, 1.653, 1.6e6, 698_857, 442_368, 14.1, 0.1),
     RecordedRun("Basque, 3.3 MB, 5 minutes", 1.614, 1.448, 1.6e6, 761_259, 442_368, 11.7, 0.1),
 )
-"""docs/planning.md, What came of it. Replace these when the recipe changes: the expectation follows from them."""
+"""The demo's run, and those of docs/data-efficiency.md. Replace these when the recipe changes: the expectation follows from them."""
 
 
 class BitsLaw(Protocol):
@@ -110,7 +110,7 @@ class AnchoredLaw:
 
     def predict(self, parameters: float, tokens_seen: float, unique_tokens: float, dropout: float = 0.0) -> tuple[float, float, float]:
         expected = self.loss(parameters, tokens_seen, unique_tokens, dropout)
-        outside = (_decades(parameters, KNOWN_PARAMETERS), _decades(tokens_seen, KNOWN_TOKENS))
+        outside = (_decades(parameters, KNOWN_PARAMETERS), _decades(tokens_seen, KNOWN_TOKENS), _decades(unique_tokens, KNOWN_UNIQUE))
         spread = math.hypot(self.spread, *(BEYOND * decades for decades in outside))
         factor = math.exp(NORMAL_95 * spread)
         return expected, expected / factor, expected * factor

@@ -91,6 +91,11 @@ WHOLE_RUNS_CENTRE = Centre(1e6, 1e6)
 it to 26 whole runs and 52 pilots on five texts, each text scaled; docs/planning.md, Scaling laws, says how far they lie from it."""
 
 
+LEAST_KNOWN_TOKENS = 50e3
+"""The smallest text that `WHOLE_RUNS` was fitted to. What learning by heart costs grows so fast with less text that the law is not trusted
+to tell: there it costs what it would of this much text, read as often."""
+
+
 def whole_run_loss(parameters: float, tokens_seen: float, unique_tokens: float, dropout: float = 0.0) -> float:
     """Return the bits per byte that `WHOLE_RUNS` expects of Belarusian.
 
@@ -100,8 +105,16 @@ def whole_run_loss(parameters: float, tokens_seen: float, unique_tokens: float, 
         unique_tokens: of the training split.
         dropout: of the training.
     """
-    place = (np.array([value]) for value in (parameters, tokens_seen, unique_tokens, dropout))
-    return float(np.exp(log_loss(np.array([WHOLE_RUNS]), *place, centre=WHOLE_RUNS_CENTRE)[0, 0]))
+
+    def loss(theta: tuple[float, ...], unique: float) -> float:
+        place = (np.array([value]) for value in (parameters, tokens_seen * unique / unique_tokens, unique, dropout))
+        return float(np.exp(log_loss(np.array([theta]), *place, centre=WHOLE_RUNS_CENTRE)[0, 0]))
+
+    if unique_tokens >= LEAST_KNOWN_TOKENS:
+        return loss(WHOLE_RUNS, unique_tokens)
+    never_by_heart = (*WHOLE_RUNS[:OVERFITTING], -np.inf, *WHOLE_RUNS[OVERFITTING + 1 :])
+    by_heart = loss(WHOLE_RUNS, LEAST_KNOWN_TOKENS) - loss(never_by_heart, LEAST_KNOWN_TOKENS)
+    return loss(never_by_heart, unique_tokens) + by_heart
 
 
 def usable(points: Sequence[Point]) -> tuple[list[Point], dict[str, str]]:

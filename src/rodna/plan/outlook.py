@@ -33,7 +33,7 @@ def _expected_row(expected: Mapping[str, Any]) -> tuple[str, Any, str]:
         "ngram": f"counting byte n-grams takes {expected['ngram_bits_per_byte']:.2f} on this text, measured; the law of our whole runs, "
         f"scaled by that and by how {len(RECORDED)} recorded runs in four languages ended. The 95% interval is wide; `rodna plan fit` "
         "narrows it",
-        "belarusian": "the law of our whole runs as on Belarusian, since there was no validation text to compare yours by: hardly "
+        "belarusian": "the law of our whole runs as they ended on average, since there was no validation text to compare yours by: hardly "
         "more than a guess",
     }
     return ("expected bits per byte", value, sources[expected["source"]])

@@ -73,26 +73,12 @@ def distill(
         KeyboardInterrupt: the user asked to stop; the state is saved.
     """
     bench = Workbench.open(tokens, tokenizer, plan)
-    teachers = [*(member_folders(ensemble) if ensemble else []), *teacher_folders(config, root)]
-    check_teachers(teachers, tokenizer)
-    check_cache(config, bench.plan.train.get("curriculum", "none"))
-    job = student_job(bench, config, settings["ensemble"], teachers)
-    family_of(job.model)  # What is released opens everywhere.
-    check_taught(job, "distill.student")
-    for folder in teachers:
-        _check_fit(job, load_config(folder), folder)
-    job = fit_memory(bench, job, teachers, config)
-
+    job, teachers = prepare_student(bench, ensemble, config, root=root, shared=settings["ensemble"])
     setup = bench.setup(
         job, inputs={role: item if isinstance(item, str) else item.digest for role, item in inputs.items()}, config=settings
     )
     say(f"  student of {len(teachers)} teacher{'s' if len(teachers) > 1 else ''}")
-    folder = RunFolder(run, tokenizer_folder=tokenizer.path, setup=setup)
-    # With counts, the ensemble's own folder is a teacher too.
-    sources = [*teachers, ensemble.path] if ensemble and counts_of(ensemble).is_file() else teachers
-    cache = _cache(bench, job, config, sources, run.parent) if config.cache_top_k else None
-    counted = counts_of(ensemble) if ensemble else None
-    student = bench.fit(job, folder, taught_by(teachers, config, device=bench.device, cache=cache, counted=counted))
+    student = teach(bench, job, teachers, ensemble, config, RunFolder(run, tokenizer_folder=tokenizer.path, setup=setup), caches=run.parent)
     alone = _alone(bench, job, run / ALONE) if config.compare else None
     with artifact.create(out, kind="model", format_version=FORMAT_VERSION, inputs=inputs, config=settings, seed=job.values.seed) as draft:
         beside = keep_counts(
@@ -102,10 +88,65 @@ def distill(
         draft.counts = keep(student, draft.path, **beside)
         if alone is not None:
             copy_checkpoint(alone.checkpoint, draft.path / ALONE)
-        write_json(draft.path / DISTILLATION, _summary(bench, config, teachers, student, alone, counted))
+        write_json(draft.path / DISTILLATION, _summary(bench, config, teachers, student, alone, counts_of(ensemble) if ensemble else None))
     if alone is not None:
         clear_states(run / ALONE)
     return draft.result
+
+
+def prepare_student(
+    bench: Workbench, ensemble: Artifact | None, config: DistillConfig, *, root: Path, shared: Mapping[str, Any]
+) -> tuple[Job, list[Path]]:
+    """Return what a student is, and the folders of its teachers, all of it checked.
+
+    Args:
+        bench: the plan and the corpus.
+        ensemble: whose members teach; None where there is none.
+        config: further teachers, and how the student learns.
+        root: folder that the teachers' paths start from.
+        shared: how the time is shared with an ensemble; empty where there is none.
+
+    Raises:
+        TrainError: a teacher is missing or does not suit, or all of them need more memory than there is.
+        ModelError: the student is of no standard family.
+    """
+    teachers = [*(member_folders(ensemble) if ensemble else []), *teacher_folders(config, root)]
+    check_teachers(teachers, bench.tokenizer)
+    check_cache(config, bench.plan.train.get("curriculum", "none"))
+    job = student_job(bench, config, shared, teachers)
+    family_of(job.model)  # What is released opens everywhere.
+    check_taught(job, "distill.student")
+    for folder in teachers:
+        _check_fit(job, load_config(folder), folder)
+    return fit_memory(bench, job, teachers, config), teachers
+
+
+def teach(
+    bench: Workbench,
+    job: Job,
+    teachers: Sequence[Path],
+    ensemble: Artifact | None,
+    config: DistillConfig,
+    folder: RunFolder,
+    *,
+    caches: Path,
+) -> Trained:
+    """Train a student, going on from the last saved state.
+
+    Args:
+        bench: the plan and the corpus.
+        job: the student.
+        teachers: folders of all of them.
+        ensemble: some of them are members of, with its counts where it has any.
+        config: how the student learns.
+        folder: of the run.
+        caches: where the folders of what teachers say lie, if `config` wants it kept.
+    """
+    counted = counts_of(ensemble) if ensemble else None
+    # With counts, the ensemble's own folder is a teacher too.
+    sources = [*teachers, ensemble.path] if ensemble and counted and counted.is_file() else teachers
+    cache = _cache(bench, job, config, sources, caches) if config.cache_top_k else None
+    return bench.fit(job, folder, taught_by(teachers, config, device=bench.device, cache=cache, counted=counted))
 
 
 def _cache(bench: Workbench, job: Job, config: DistillConfig, teachers: Sequence[Path], runs: Path) -> TeacherCache:

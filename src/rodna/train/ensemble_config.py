@@ -1,10 +1,11 @@
 """Ensembles and distillation as the user asks for them. Imports nothing heavy."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
 
 from rodna.core.config import Planned, Section
 from rodna.models.config import ModelConfig
@@ -25,7 +26,7 @@ class Variant(Section):
     @field_validator("model")
     @classmethod
     def _know_model_fields(cls, values: dict[str, Any]) -> dict[str, Any]:
-        return _known(values, set(ModelConfig.model_fields) - {"vocabulary_size"})
+        return _known(values, {name: field for name, field in ModelConfig.model_fields.items() if name != "vocabulary_size"})
 
     @field_validator("train")
     @classmethod
@@ -33,11 +34,16 @@ class Variant(Section):
         return _known(values, TrainValues.model_fields)
 
 
-def _known(values: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """Return the values; a key that is not a name is an error with the closest one."""
-    names = sorted(names)
-    for key in values:
-        if key not in names:
+def _known(values: dict[str, Any], fields: Mapping[str, FieldInfo]) -> dict[str, Any]:
+    """Return the values; a key that is no field is an error with the closest one, and so is a value that does not suit its field."""
+    names = sorted(fields)
+    for key, value in values.items():
+        if key in fields:
+            try:
+                TypeAdapter(Annotated[fields[key].annotation, fields[key]]).validate_python(value)
+            except ValidationError as error:
+                raise ValueError(f"{key}: {error.errors()[0]['msg'].removeprefix('Value error, ')}, not {value!r}") from error
+        else:
             close = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
             raise ValueError(
                 f"unknown key {key!r}; " + (f"did you mean `{close[0]}`?" if close else f"valid keys here: {', '.join(names)}")
