@@ -55,7 +55,8 @@ def test_the_calibration_is_the_geometric_mean_and_students_interval():
         logs.append(math.log(run.model / plain.loss(run.weights, run.epochs * run.train_tokens, run.train_tokens, run.dropout)))
     factor, spread = calibrate(RECORDED)
     assert factor == pytest.approx(math.exp(statistics.mean(logs)))
-    assert NORMAL_95 * spread == pytest.approx(2.776 * statistics.stdev(logs) * math.sqrt(1.2), rel=0.005)
+    assert NORMAL_95 * spread == pytest.approx(2.365 * statistics.stdev(logs) * math.sqrt(1 + 1 / 8), rel=0.005)
+    assert len(logs) == 8
 
 
 def test_the_interval_holds_the_expectation_and_widens_away_from_what_was_measured():

@@ -2,7 +2,7 @@
 
 The anchor is a byte n-gram model of the user's own text, which takes seconds. It says how many times harder a byte of this text is than a
 byte of as much Belarusian, in whose bits the law of whole runs is told. That factor, times the law, times by how much our recorded runs in
-four languages ended above it, is the expectation; how differently they did is the interval.
+five languages ended above it, is the expectation; how differently they did is the interval.
 """
 
 import math
