@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rodna.cli.project import Project, load_project
-from rodna.cli.stages import Stages, stages_of
+from rodna.cli.stages import StageName, Stages, stages_of
 from rodna.cli.trials import STUDENT, Whole, assignment, check_validation, facts_of
 from rodna.core.errors import ConfigError
 from rodna.sweep.halving import Rung
@@ -158,8 +158,10 @@ def student_inputs(stages: Stages, project: Project) -> dict[str, str]:
         stages: of the project, everything before its student made.
         project: it, or as a trial has it.
     """
-    names = ("tokens", "tokenizer", "plan", *(("ensemble",) if "ensemble" in stages_of(stages.project) else ()))
-    found = {name: stages.artifact(name).digest for name in names}
+    names: list[StageName] = ["tokens", "tokenizer", "plan"]
+    if "ensemble" in stages_of(stages.project):
+        names.append("ensemble")
+    found = {str(name): stages.artifact(name).digest for name in names}
     settings = json.dumps(_settings(stages, project), sort_keys=True)
     found["student"] = hashlib.sha256(settings.encode()).hexdigest()
     for number, folder in enumerate(teacher_folders(project.distill, stages.workspace.root), 1):

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, create_model, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
 from rodna.core.config import Planned, Section
@@ -40,7 +40,7 @@ def _known(values: dict[str, Any], fields: Mapping[str, FieldInfo]) -> dict[str,
     for key, value in values.items():
         if key in fields:
             try:
-                TypeAdapter(Annotated[fields[key].annotation, fields[key]]).validate_python(value)
+                create_model("Value", value=(fields[key].rebuild_annotation(), fields[key])).model_validate({"value": value})
             except ValidationError as error:
                 raise ValueError(f"{key}: {error.errors()[0]['msg'].removeprefix('Value error, ')}, not {value!r}") from error
         else:
