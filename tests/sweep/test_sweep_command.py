@@ -44,9 +44,10 @@ def say_minutes(root: Path, seconds: float) -> None:
 
 
 def test_a_sweep_of_the_projects_section_ends_with_a_table_a_picture_and_the_same_again_at_once(copied, rodna, as_json):
-    outcome = as_json(rodna("sweep", "--workspace", copied, "--json", "--method", "grid"))
+    kept = ("--set", "train.keep_checkpoints=2")
+    outcome = as_json(rodna("sweep", "--workspace", copied, "--json", "--method", "grid", *kept))
     folder = Path(outcome["folder"])
-    again = rodna("sweep", "--workspace", copied, "--method", "grid")
+    again = rodna("sweep", "--workspace", copied, "--method", "grid", *kept)
 
     rows = outcome["trials"]
     assert sorted(row["trial"] for row in rows) == [0, 1, 2]

@@ -145,7 +145,7 @@ class Trials:
         for cache in self.folder.glob("teachers-*") if but is None else []:
             shutil.rmtree(cache, ignore_errors=True)
         for folder in self.folder.glob("trial-*/rung-*"):
-            weights = [folder / MODEL, *folder.glob("run/step-*"), *folder.glob("run/best-*")]
+            weights = [folder / MODEL, *(path for kind in ("step", "best", "kept") for path in folder.glob(f"run/{kind}-*"))]
             for path in weights if folder != but else []:
                 shutil.rmtree(path, ignore_errors=True)
 
