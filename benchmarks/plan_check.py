@@ -1,7 +1,8 @@
-"""How well a plan's estimates hold on this machine: the peak memory of a training step, and the time of a training.
+"""How well a plan's estimates hold on this machine: the peak memory of a training step, its time, and the time of a training.
 
     python benchmarks/plan_check.py memory            # estimated against measured peak, shape by shape (about three minutes)
     python benchmarks/plan_check.py memory small      # one shape
+    python benchmarks/plan_check.py steps             # timed against estimated steps of planned sizes (about two minutes)
     python benchmarks/plan_check.py time FOLDER       # plan and train 1.5 minutes on the text files of a folder; promised against taken
 
 Every measurement has a process of its own, so that one's peak is not another's.
@@ -44,6 +45,8 @@ def main() -> None:
             error = found["estimated_bytes"] / found["peak_bytes"] - 1
             sizes = (f"{found[key] / 2**20:.0f} MiB" for key in ("peak_bytes", "estimated_bytes"))
             print(f"{name:28} {found['parameters']:>10,} {next(sizes):>9} {next(sizes):>9} {error:>+7.1%}", flush=True)
+    elif what == "steps":
+        check_steps()
     elif what == "time":
         check_time(Path(names[0]))
     else:
@@ -114,6 +117,29 @@ def measure(
         precision="bf16" if dtype is torch.bfloat16 else "fp32", compiled=values.compile == "on",
     )  # fmt: skip
     return {"parameters": config.num_parameters, "peak_bytes": memory.read(), "estimated_bytes": estimate.total}
+
+
+def check_steps(*, batch_size: int = 16, vocabulary_size: int = 5824) -> None:
+    """Time compiled steps of planned sizes as a plan does, and compare them with the estimates that sizes are ranked by."""
+    from rodna.models.config import ModelConfig
+    from rodna.plan import rules
+    from rodna.plan.hardware import describe_machine, measure_speeds
+    from rodna.plan.speed import estimate_step
+    from rodna.train.config import TrainConfig
+    from rodna.train.timing import time_steps
+
+    machine = describe_machine("cpu")
+    speeds = measure_speeds(machine)
+    train = TrainConfig().model_dump() | {
+        "batch_size": batch_size, "micro_batch_size": batch_size // 2, "steps": 1000, "learning_rate": 0.01, "adam_learning_rate": 0.01,
+        "weight_decay": 0.1, "warmup_steps": 20, "decay_fraction": 0.4, "evaluations": 4, "checkpoint_activations": False,
+    }  # fmt: skip
+    print(f"{'shape':10} {'timed':>8} {'estimate':>8} {'ratio':>6}")
+    for width, num_layers in ((64, 3), (96, 4), (128, 4), (160, 4), (224, 5), (256, 6)):
+        model = ModelConfig.model_validate({**rules.shape(width, num_layers, {}), "vocabulary_size": vocabulary_size, "dropout": 0.1})
+        timed = time_steps(model, train, machine=machine, expected_seconds=300.0).seconds
+        estimate = estimate_step(model, speeds, batch_size=batch_size, optimizer="muon").seconds
+        print(f"{f'{width} x {num_layers}':10} {1e3 * timed:>5.0f} ms {1e3 * estimate:>5.0f} ms {timed / estimate:>6.2f}", flush=True)
 
 
 def check_time(folder: Path, *, minutes: float = 1.5) -> None:

@@ -32,7 +32,7 @@ OLDER = (
     ("eu", Point(442_368, 8.936e6, 761_259, 1.448, "eu 5 minutes, seed 2, of commit 7921d28", 0.1)),
     ("is", Point(802_816, 7.405e6, 697_379, 1.694, "is 5 minutes, of commit f2c5e0f", 0.0)),
 )
-"""Final trainings of older plans, named in docs/planning.md, whose results were replaced: with other dropouts than any that followed."""
+"""Final trainings of older plans, named in docs/planning.md, whose results were replaced by those of other sizes or dropouts."""
 
 
 def whole_runs(results: Path) -> Iterator[tuple[str, Point]]:

@@ -13,8 +13,8 @@ from rodna.plan.flops import flops_per_token
 from rodna.plan.hardware import Machine, Speeds
 
 TRAFFIC_BYTES, GPU_TRAFFIC_BYTES = 40.0, 4.0
-"""Bytes moved for each feature, layer and token outside the products, forward and backward. On a CPU with compiled blocks the steps of six
-shapes from 64 to 256 features took 1.06 to 1.44 times the estimate with it, and 1.4 to 2.7 times without, the narrow ones most."""
+"""Bytes moved for each feature, layer and token outside the products, forward and backward. docs/planning.md, How far to trust this, says
+how near the estimates come with it on a CPU with compiled blocks."""
 
 
 STEP_KERNELS, LAYER_KERNELS, MUON_KERNELS = 300, 50, 140
