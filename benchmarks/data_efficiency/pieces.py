@@ -165,7 +165,7 @@ def _is_far_behind(system: str, results: Results) -> bool:
 def _is_behind_counts(final: Piece, results: Results) -> bool:
     """Return whether a final training is so far behind counting on the same text that no other seed of it will be the best peer."""
     counted = [_validation(results[name]) for system in COUNTING if (name := Piece("count", final.text, system).name) in results]
-    return final.name in results and bool(counted) and _validation(results[final.name]) > BEHIND_COUNTS * min(counted)
+    return bool(counted) and _validation(results[final.name]) > BEHIND_COUNTS * min(counted)
 
 
 def _first_rung(system: str, results: Results) -> float:
@@ -222,11 +222,13 @@ def _add_search(text: str, system: str, minutes: int, results: Results, found: l
         waiting.append(f"{text}, {system}, {minutes} minutes: later rungs and final trainings")
     else:
         first = Piece("tuned", text, system, search.winner, minutes, seed=SEEDS[0])
-        hopeless = (text == "be" and _is_far_behind(system, results)) or _is_behind_counts(first, results)
+        found.append(first)
+        if text == "be" and _is_far_behind(system, results):
+            return
         # The first decides whether the others can matter.
-        others = SEEDS[1:] if not hopeless and first.name in results else ()
-        found += [first, *(replace(first, seed=seed) for seed in others)]
-        if first.name not in results:
+        if first.name in results and not _is_behind_counts(first, results):
+            found += [replace(first, seed=seed) for seed in SEEDS[1:]]
+        elif first.name not in results:
             waiting.append(f"{text}, {system}, {minutes} minutes: other seeds, where the first is not behind counting")
 
 

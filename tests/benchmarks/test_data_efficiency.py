@@ -283,6 +283,7 @@ def test_a_peer_far_behind_on_be_is_trained_with_the_best_of_its_first_rung_at_b
     assert behind.winner == min(GRIDS["bellm"], key=lambda recipe: recipe.learning_rate)
     finals = [piece for piece in all_pieces(results)[0] if piece.system == "bellm" and piece.kind == "tuned"]
     assert [(piece.minutes, piece.seed, piece.recipe) for piece in finals] == [(5, 1, behind.winner), (20, 1, behind.winner)]
+    assert not [line for line in all_pieces(results)[1] if line.startswith("be, bellm")]
 
 
 @pytest.mark.parametrize(("counted", "seeds"), [(0.9, (1,)), (1.0, pieces_module.SEEDS)])
