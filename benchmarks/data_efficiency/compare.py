@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from benchmarks.data_efficiency.pieces import COUNTING, STUDENT_MINUTES, Results
+from benchmarks.data_efficiency.pieces import COUNTING, MINUTES, STUDENT_MINUTES, Results, best_peer
 from benchmarks.data_efficiency.recipes import PUBLISHED
 from numpy.typing import NDArray
 
@@ -66,17 +66,23 @@ def _is(result: dict[str, Any], text: str, system: str, kind: str, minutes: int)
 
 
 def best_figure(results: Results, text: str, minutes: int) -> Figure | None:
-    """Return the tuned peer that did best on validation; `minutes` 0: at any length of training."""
+    """Return the tuned peer that did best on validation, None while a peer that is to be trained is missing.
+
+    Args:
+        results: of all pieces.
+        text: of which.
+        minutes: of training; 0: any length.
+    """
+    lengths = (minutes,) if minutes else MINUTES
+    for length in lengths:
+        best = best_peer(length, results)
+        if best is None or (best not in COUNTING and figure_of(results, text, best, "tuned", length) is None):
+            return None
     found = [figure_of(results, text, system, "count") for system in COUNTING]
-    if minutes:
-        found += [figure_of(results, text, system, "tuned", minutes) for system in PUBLISHED]
-        neural = [figure for figure in found[len(COUNTING) :] if figure]
-    else:
-        lengths = sorted({result["minutes"] for result in results.values() if result["kind"] == "tuned"})
-        found += [figure_of(results, text, system, "tuned", length) for system in PUBLISHED for length in lengths]
+    found += [figure_of(results, text, system, "tuned", length) for system in PUBLISHED for length in lengths]
+    if not minutes:
         found += [figure_of(results, text, system, "curve") for system in PUBLISHED]
-        neural = [figure for figure in found[len(COUNTING) :] if figure]
-    return min((figure for figure in found if figure), key=lambda figure: figure.validation) if neural else None
+    return min((figure for figure in found if figure), key=lambda figure: figure.validation, default=None)
 
 
 def reduction(peer: Figure | None, ours: Figure | None) -> Reduction | None:

@@ -37,8 +37,8 @@ DROPOUT = 0.2
 CURVE_EPOCHS = (10, 20, 40)
 CURVE_SYSTEM = "nanogpt-bpe"
 MEMBER_MINUTES, STUDENT_MINUTES = 20, 40
-MEMBER_SEEDS = (11, 12, 13, 14)
-"""Two hours in all: four members and a student."""
+NUM_MEMBERS = 4
+"""Two hours in all: members and a student. Members are what is trained for their time anyway, and as many seeds more as are missing."""
 
 
 @dataclass(frozen=True)
@@ -106,13 +106,13 @@ def all_pieces(results: Results) -> tuple[list[Piece], list[str]]:
     for text in MAIN[1:]:
         for minutes in MINUTES:
             system = best_peer(minutes, results)
-            if system:
-                _add_search(text, system, minutes, results, found, waiting)
-            else:
+            if system is None:
                 waiting.append(f"{text}: the best peer of be at {minutes} minutes, which waits for the searches on be")
+            elif system not in COUNTING:
+                _add_search(text, system, minutes, results, found, waiting)
     for text in LONG:
         _add_curve(text, results, found, waiting)
-        members = [Piece("member", text, "rodna", minutes=MEMBER_MINUTES, seed=seed) for seed in MEMBER_SEEDS]
+        members = members_of(text)
         found += members
         if all(piece.name in results for piece in members):
             found.append(Piece("ensemble", text, "ensemble"))
@@ -122,13 +122,34 @@ def all_pieces(results: Results) -> tuple[list[Piece], list[str]]:
     return found, waiting
 
 
-def best_peer(minutes: int, results: Results) -> str:
-    """Return the peer whose best settings did best on be's validation, or nothing while a search is incomplete."""
+def members_of(text: str) -> list[Piece]:
+    """Return the trainings whose models are the members of a text's ensemble: every seed of rodna's own of as many minutes, and more."""
+    own = [Piece("rodna", text, "rodna", minutes=MEMBER_MINUTES, seed=seed) for seed in SEEDS]
+    more = range(SEEDS[-1] + 1, SEEDS[-1] + 1 + NUM_MEMBERS - len(SEEDS))
+    return [*own, *(Piece("member", text, "rodna", minutes=MEMBER_MINUTES, seed=seed) for seed in more)]
+
+
+def best_network(minutes: int, results: Results) -> str | None:
+    """Return the peer whose best settings did best on be's validation; None while a search is incomplete."""
     ladders = {system: ladder("be", system, minutes, results) for system in PUBLISHED}
     if any(found.winner is None for found in ladders.values()):
-        return ""
+        return None
     near = [system for system in ladders if not _is_far_behind(system, results)]
     return min(near, key=lambda system: ladders[system].validation_bits_per_byte)
+
+
+def best_peer(minutes: int, results: Results) -> str | None:
+    """Return the best tuned peer of be on validation, which may be one that counts; None while that is not known.
+
+    A network's is the figure of its first final training.
+    """
+    network = best_network(minutes, results)
+    if network is None:
+        return None
+    final = Piece("tuned", "be", network, ladder("be", network, minutes, results).winner, minutes, seed=SEEDS[0])
+    if final.name not in results:
+        return None
+    return _best_counting("be", results)[0] if _is_behind_counts(final, results) else network
 
 
 def ladder(text: str, system: str, minutes: int, results: Results) -> Ladder:
@@ -164,8 +185,14 @@ def _is_far_behind(system: str, results: Results) -> bool:
 
 def _is_behind_counts(final: Piece, results: Results) -> bool:
     """Return whether a final training is so far behind counting on the same text that no other seed of it will be the best peer."""
-    counted = [_validation(results[name]) for system in COUNTING if (name := Piece("count", final.text, system).name) in results]
-    return bool(counted) and _validation(results[final.name]) > BEHIND_COUNTS * min(counted)
+    return _validation(results[final.name]) > BEHIND_COUNTS * _best_counting(final.text, results)[1]
+
+
+def _best_counting(text: str, results: Results) -> tuple[str, float]:
+    """Return which way of counting does best on a text's validation, and its bits per byte there; infinite where none is known."""
+    names = {system: Piece("count", text, system).name for system in COUNTING}
+    found = {system: _validation(results[name]) for system, name in names.items() if name in results}
+    return min(found.items(), key=lambda item: item[1], default=("", math.inf))
 
 
 def _first_rung(system: str, results: Results) -> float:
@@ -203,7 +230,7 @@ def _longer(winner: Recipe, ranked: list[Recipe]) -> list[Recipe]:
 
 def settings_to_come(text: str, minutes: int, results: Results) -> list[Recipe]:
     """Return what later rungs on another text may ask for of the best peer of be: so that one machine measures all of it at once."""
-    system = best_peer(MINUTES[0], results)
+    system = best_network(MINUTES[0], results)
     if text not in MAIN[1:] or minutes != MINUTES[-1] or not system:
         return []
     second = len(GRIDS[system])

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from benchmarks.data_efficiency import pieces
 from benchmarks.data_efficiency.ours import figures_of, plan_artifact, score_model, score_with_counts
-from benchmarks.data_efficiency.pieces import MEMBER_MINUTES, MEMBER_SEEDS, Piece
 from benchmarks.data_efficiency.scoring import STRIDE, Scored
 from benchmarks.data_efficiency.texts import BenchmarkError, Place, Text, test_tokens, tokens_of
 
@@ -29,7 +29,7 @@ def members_of(place: Place, text: Text) -> list[Path]:
     Raises:
         BenchmarkError: one is not in the work folder.
     """
-    names = [Piece("member", text.name, "rodna", minutes=MEMBER_MINUTES, seed=seed).name for seed in MEMBER_SEEDS]
+    names = [piece.name for piece in pieces.members_of(text.name)]
     folders = [place.work / text.name / "runs" / name / "model" for name in names]
     missing = [name for name, folder in zip(names, folders, strict=True) if not (folder / MANIFEST).is_file()]
     if missing:
