@@ -29,8 +29,12 @@ RESULTS = HERE / "results" / "ablations"
 BEGIN, END = "<!-- results begin -->", "<!-- results end -->"
 
 STUDIES: dict[str, dict[str, Any]] = {
+    # Less than 200 KB: what hundreds of languages have.
+    "scarce": {"share": 0.0625, "tokens": 400_000},
     # Little text, many passes: what most communities have.
     "repeated": {"share": 0.25, "tokens": 1_500_000},
+    # Twice as much, as often.
+    "repeated-half": {"share": 0.5, "tokens": 3_000_000},
     # A few passes over all of it: what a few minutes allow.
     "few-passes": {"share": 1.0, "tokens": 2_000_000},
     # All of it six times: about what the plan for five minutes on two cores does.

@@ -13,9 +13,9 @@ LARGEST_PLANNED = 65_536
 """Ids below it fit 16 bits, which halves the tokens on disk."""
 SIZE_AT_A_MEGABYTE = 4096
 """Doubled for every tenfold of text: 8k at 10 MB, 16k at 100 MB. At this size the vocabulary's matrices dominate both the parameters
-and the work of a small model, while each token must be seen often enough to be learned."""
-BYTES_PER_LEARNED_TOKEN = 16
-"""A tiny text supports no more tokens than one for so many of its bytes."""
+and the work of a small model."""
+BYTES_PER_LEARNED_TOKEN = 512
+"""Below 3 MB a text supports fewer tokens than that: one that is seen seldom is learned by heart (docs/planning.md, "Vocabulary")."""
 TOKENS_PER_CHARACTER = 1.5
 """A character of three bytes takes up to two merges; those of one script share many of the first ones."""
 FREQUENT_SHARE = 0.995
@@ -28,7 +28,7 @@ def planned_vocabulary_size(num_bytes: int, *, num_characters: int = 0) -> tuple
     Args:
         num_bytes: UTF-8 bytes of the training text.
         num_characters: distinct characters that are frequent in it (`frequent_characters`); in scripts with thousands of them, such as
-            Han, each should at least be a token of its own.
+            Han, each should be a token of its own where there is text enough.
 
     Returns:
         The size, a multiple of 64, and the reason for it.
@@ -37,11 +37,14 @@ def planned_vocabulary_size(num_bytes: int, *, num_characters: int = 0) -> tuple
     supported = SMALLEST_VOCABULARY + num_bytes / BYTES_PER_LEARNED_TOKEN
     for_characters = SMALLEST_VOCABULARY + TOKENS_PER_CHARACTER * num_characters
     size = by_amount
-    reason = f"{human_bytes(num_bytes)} of text: about 4k tokens at 1 MB, twice as many for ten times the text"
+    reason = f"{human_bytes(num_bytes)} of text: about 8k tokens at 10 MB, twice as many for ten times the text"
     if for_characters > size:
         size, reason = for_characters, f"its {num_characters:,} frequent characters shall each be a token"
     if supported < size:
-        size, reason = supported, f"{human_bytes(num_bytes)} of text supports about one token for every {BYTES_PER_LEARNED_TOKEN} bytes"
+        size, reason = (
+            supported,
+            f"{human_bytes(num_bytes)} of text: a token for every {BYTES_PER_LEARNED_TOKEN} bytes, each to be seen often",
+        )
     if size > LARGEST_PLANNED:
         size, reason = LARGEST_PLANNED, f"{human_count(LARGEST_PLANNED)} tokens still fit 16 bits each"
     smallest = -(-SMALLEST_VOCABULARY // MULTIPLE) * MULTIPLE
