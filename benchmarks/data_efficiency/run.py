@@ -3,7 +3,7 @@
 import copy
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,12 @@ from benchmarks.data_efficiency.results import Speeds, held_out_figures, origin,
 from benchmarks.data_efficiency.scoring import Scored, score
 from benchmarks.data_efficiency.speeds import plan_of, steps_of, train_peer
 from benchmarks.data_efficiency.student import score_ensemble, train_student
-from benchmarks.data_efficiency.texts import BenchmarkError, Place, find_text, test_tokens, tokens_of
+from benchmarks.data_efficiency.texts import BenchmarkError, Place, Text, find_text, test_tokens, tokens_of
 
 from rodna.core.files import write_json
 from rodna.data.tokens import Tokens
+
+VOCABULARY = "tokenizer.vocabulary_size"
 
 
 def run_piece(place: Place, piece: Piece, *, device: str, compiled: bool = False) -> dict[str, Any]:
@@ -59,13 +61,15 @@ def run_piece(place: Place, piece: Piece, *, device: str, compiled: bool = False
 
 
 def try_settings(place: Place, name: str, minutes: int, assignments: list[str], *, device: str) -> Path:
-    """Train rodna's plan with some settings changed, seed 0, for as many steps, and score it on validation: what its rules are made from.
+    """Train rodna's plan with some settings changed, seed 0, and score it on validation: what its rules are made from.
+
+    It makes as many steps, with another vocabulary as many passes.
 
     Args:
         place: where things are; the result lies in `tries`, beside those of the pieces.
         name: of the text.
         minutes: of the plan.
-        assignments: `model.dropout=0.1` and the like.
+        assignments: `model.dropout=0.1` and the like, or `tokenizer.vocabulary_size=1024`.
         device: of the training.
     """
     text = find_text(name)
@@ -73,8 +77,14 @@ def try_settings(place: Place, name: str, minutes: int, assignments: list[str], 
     for assignment in assignments:
         key, _, value = assignment.partition("=")
         section, _, field = key.partition(".")
+        if key == VOCABULARY:
+            text = replace(text, vocabulary=json.loads(value))
+            _change_vocabulary(place, text, plan)
+            continue
         if section not in ("model", "train") or field not in plan[section]:
-            raise BenchmarkError(f"a plan has no {key!r}", fix="name a setting of model or train, as in model.dropout=0.1")
+            raise BenchmarkError(
+                f"a plan has no {key!r}", fix=f"name a setting of model or train, as in model.dropout=0.1, or {VOCABULARY}"
+            )
         plan[section][field] = json.loads(value)
     piece = f"try-{minutes}min-{'-'.join(assignments) or 'as-planned'}"
     figures, _ = train_rodna(place, text, plan, piece=piece, seed=0, device=device, reads_test=False)
@@ -83,6 +93,15 @@ def try_settings(place: Place, name: str, minutes: int, assignments: list[str], 
     file.parent.mkdir(parents=True, exist_ok=True)
     write_json(file, {"text": name, "minutes": minutes, "changed": assignments, **figures, **origin(command, device)})
     return file
+
+
+def _change_vocabulary(place: Place, text: Text, plan: dict[str, Any]) -> None:
+    """Make a plan one of a text's other vocabulary, and of as many passes."""
+    tokens, _ = tokens_of(place, text, "bpe", 0)
+    train = Tokens.open(tokens.path, "train")
+    plan["model"]["vocabulary_size"] = train.vocabulary_size
+    seen = plan["estimates"]["epochs"] * train.num_tokens
+    plan["train"]["steps"] = round(seen / plan["train"]["batch_size"] / plan["model"]["context_length"])
 
 
 def _run_peer(place: Place, piece: Piece, *, device: str, compiled: bool) -> tuple[dict[str, Any], Scored | None]:

@@ -123,7 +123,8 @@ def _costs(speeds: dict[str, Speeds]) -> str:
         for minutes in MINUTES:
             plan = speeds[text]["plans"].get(f"{text}/{minutes}")
             if plan:
-                peak = plan["machine"]["bf16_flops"]
+                # Not the plan's own measure of it, which may be of a busy moment.
+                peak = speeds[text]["machine"]["bf16_flops"]
                 estimates = plan["estimates"]
                 mfu = estimates["flops"] / estimates["tokens_seen"] * estimates["tokens_per_second"] / peak
                 rows.append([text, str(minutes), f"{estimates['parameters'] / 1e6:.1f}M", f"{estimates['epochs']:.1f}",

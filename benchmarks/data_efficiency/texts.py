@@ -43,6 +43,7 @@ class Text:
         language: BCP-47.
         share: of the training documents, by bytes.
         max_bytes: most UTF-8 bytes of training text; 0: no limit.
+        vocabulary: of rodna's tokenizer; 0: as it plans.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Text:
     language: str
     share: float = 1.0
     max_bytes: int = 0
+    vocabulary: int = 0
 
     @property
     def is_whole(self) -> bool:
@@ -150,6 +152,8 @@ def tokens_of(place: Place, text: Text, algorithm: Algorithm, vocabulary: int) -
         algorithm: of the tokenizer.
         vocabulary: its size, or the largest below it that the text supports; 0: rodna's plan chooses, and a character model takes all.
     """
+    if algorithm == "bpe":
+        vocabulary = vocabulary or text.vocabulary
     with place.alone():
         corpus = corpus_of(place, text)
         base = place.work / text.name / f"{algorithm}-{vocabulary or 'planned'}"

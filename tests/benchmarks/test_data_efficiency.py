@@ -421,12 +421,17 @@ def test_rodna_trains_its_recorded_plan_with_another_seed(place: Place, tmp_path
 def test_a_plan_with_another_setting_is_tried_on_validation_alone(place: Place, tmp_path: Path) -> None:
     own = Place(place.corpora, tmp_path / "work", tmp_path / "results")
     write_speeds(own, "here", {**no_speeds(), "texts": ["be"], "plans": {"be/5": tiny_plan(place)}})
+    with_320_tokens = replace(find_text("be"), vocabulary=320)
     file = try_settings(own, "be", 5, ["model.dropout=0.1", "train.steps=4"], device="cpu")
     tried = json.loads(file.read_text(encoding="utf-8"))
 
     assert file == own.results / "tries" / "be--try-5min-model.dropout=0.1-train.steps=4.json"
     assert (tried["steps"], tried["recipe"]["model"]["dropout"]) == (4, 0.1)
     assert tried["validation_bits_per_byte"] == pytest.approx(tried["curve"][-1][1], rel=0.2)
+    smaller = json.loads(try_settings(own, "be", 5, ["tokenizer.vocabulary_size=320"], device="cpu").read_text(encoding="utf-8"))
+    planned, tokens = (Tokens.open(tokens_of(own, text, "bpe", 0)[0].path, "train") for text in (find_text("be"), with_320_tokens))
+    assert smaller["recipe"]["model"]["vocabulary_size"] == tokens.vocabulary_size == 320 < planned.vocabulary_size
+    assert smaller["steps"] == round(tiny_plan(place)["estimates"]["epochs"] * tokens.num_tokens / 2 / 32)
     assert not (own.results / "test-looks.jsonl").exists()
     assert read_results(own) == {}
     with pytest.raises(BenchmarkError, match=r"a plan has no 'model\.dropuot'"):
@@ -444,7 +449,8 @@ def tiny_plan(place: Place) -> dict:
                         warmup_steps=1, decay_fraction=0.5, checkpoint_activations=False, evaluations=2, compile="off",
                         trackers=())  # fmt: skip
     machine = {"device": "cpu", "bf16_flops": 1e12, "fp32_flops": 1e12}
-    return {"model": model.model_dump(mode="json"), "train": train.model_dump(mode="json"), "estimates": {"seconds": 1.0}, "reasons": [],
+    estimates = {"seconds": 1.0, "epochs": 0.01}
+    return {"model": model.model_dump(mode="json"), "train": train.model_dump(mode="json"), "estimates": estimates, "reasons": [],
             "machine": machine}  # fmt: skip
 
 
