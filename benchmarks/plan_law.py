@@ -40,6 +40,9 @@ def whole_runs(results: Path) -> Iterator[tuple[str, Point]]:
     folder = results / "data_efficiency"
     for file in sorted([*folder.glob("*--rodna--rodna-*.json"), *folder.glob("tries/*.json")]):
         values = json.loads(file.read_text(encoding="utf-8"))
+        if any(change.startswith("tokenizer.") for change in values.get("changed", ())):
+            # Of another vocabulary, which no plan has: its tokens are others.
+            continue
         model = ModelConfig.model_validate(values["recipe"]["model"])
         seen = values["steps"] * values["recipe"]["train"]["batch_size"] * model.context_length
         unique = seen / values["epochs"]

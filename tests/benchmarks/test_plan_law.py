@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks.plan_law import fit_all, pilots, residuals, whole_runs
+from benchmarks.plan_law import OLDER, fit_all, pilots, residuals, whole_runs
 
 from rodna.plan import laws
 from rodna.plan.laws import Point
@@ -45,7 +45,12 @@ def test_a_result_is_read_as_a_point_of_the_law(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "eu--rodna--rodna-5min--seed1.json").write_text(json.dumps(values), encoding="utf-8")
     (folder / "eu--nanogpt-bpe--tuned-5min--seed1.json").write_text("{}", encoding="utf-8")
-    text, point = next(whole_runs(tmp_path))
+    (folder / "tries").mkdir()
+    tried = values | {"changed": ["tokenizer.vocabulary_size=1024"]}
+    (folder / "tries" / "eu--try-5min-tokenizer.vocabulary_size=1024.json").write_text(json.dumps(tried), encoding="utf-8")
+    kept = list(whole_runs(tmp_path))
+    text, point = kept[0]
+    assert [text for text, _ in kept].count("eu") == 1 + sum(text == "eu" for text, _ in OLDER)
 
     assert (text, point.tokens_seen, point.unique_tokens) == ("eu", 409_600, 204_800)
     assert (point.parameters, point.bits_per_byte, point.dropout) == (442_368, 1.5, 0.1)
