@@ -74,7 +74,8 @@ def try_settings(place: Place, name: str, minutes: int, assignments: list[str], 
     """
     text = find_text(name)
     plan = copy.deepcopy(plan_of(read_speeds(place)[name], text, minutes))
-    for assignment in assignments:
+    # The vocabulary first: it decides about the steps, unless these are given.
+    for assignment in sorted(assignments, key=lambda each: not each.startswith(VOCABULARY)):
         key, _, value = assignment.partition("=")
         section, _, field = key.partition(".")
         if key == VOCABULARY:
