@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from benchmarks.data_efficiency.compare import Figure, figure_of, student_of
-from benchmarks.data_efficiency.pieces import CURVE_SYSTEM, Results
+from benchmarks.data_efficiency.pieces import CURVE_SYSTEM, MINUTES, Results
 from benchmarks.data_efficiency.texts import SHARES
 from numpy.typing import NDArray
 
@@ -25,8 +25,10 @@ class Multiplier:
 
 def curve_points(results: Results, text: str) -> list[tuple[float, Figure]]:
     """Return (share of the text, figure) for every amount there is, smallest first."""
-    names = [(1 / part, f"{text}-1of{part}") for part in SHARES] + [(1.0, text)]
-    found = [(share, figure_of(results, name, CURVE_SYSTEM, "curve")) for share, name in names]
+    found = [(1 / part, figure_of(results, f"{text}-1of{part}", CURVE_SYSTEM, "curve")) for part in SHARES]
+    # The whole text's is that of its search over time, where there is one.
+    tuned = figure_of(results, text, CURVE_SYSTEM, "tuned", MINUTES[-1])
+    found.append((1.0, tuned or figure_of(results, text, CURVE_SYSTEM, "curve")))
     return [(share, figure) for share, figure in found if figure]
 
 

@@ -298,7 +298,9 @@ def _add_curve(text: str, results: Results, found: list[Piece], waiting: list[st
     if not settings and text != "be":
         # Where nanoGPT is not the text's best peer it has no search of its own there: be's settings serve.
         settings = curve_settings("be", results)
-    for name in (*(f"{text}-1of{part}" for part in SHARES), text) if settings else ():
+    # All of a text that was searched at the longest budget has its point: what was trained in full there.
+    whole = () if ladder(text, CURVE_SYSTEM, MINUTES[-1], results).winner else (text,)
+    for name in (*(f"{text}-1of{part}" for part in SHARES), *whole) if settings else ():
         pieces, best = curve_search(name, settings, results)
         found += pieces
         if best is None:

@@ -338,6 +338,11 @@ def test_where_counting_is_the_best_peer_of_be_no_network_is_searched_on_another
     assert {piece.text for piece in known if piece.kind == "count"} == set(texts.MAIN)
 
 
+def test_where_only_be_is_searched_the_curve_of_another_text_has_a_training_of_all_of_it() -> None:
+    whole = {piece.text for piece in run_all(counted=0.9) if piece.kind == "curve" and "-1of" not in piece.text}
+    assert whole == {"is"}
+
+
 def test_members_are_the_trainings_of_their_time_and_one_more() -> None:
     members = pieces_module.members_of("be")
     assert [(piece.kind, piece.seed) for piece in members] == [("rodna", 1), ("rodna", 2), ("rodna", 3), ("member", 4)]
@@ -350,7 +355,8 @@ def test_the_list_grows_until_every_text_has_its_final_trainings() -> None:
     finals = {(piece.text, piece.kind, piece.minutes) for piece in known if piece.is_final}
     for text in texts.MAIN:
         assert {(text, "rodna", 5), (text, "rodna", 20), (text, "tuned", 5), (text, "tuned", 20), (text, "count", 0)} <= finals
-    assert {("be-1of8", "curve", 0), ("is", "curve", 0)} <= finals
+    assert {("be-1of8", "curve", 0), ("is-1of2", "curve", 0)} <= finals
+    assert ("be", "curve", 0) not in finals, "its search at twenty minutes is the point of all of it"
     assert {piece.seed for piece in known if piece.kind == "tuned"} == set(pieces_module.SEEDS)
     assert not {piece.seed for piece in known if piece.kind == "search"} & set(pieces_module.SEEDS)
 
