@@ -17,8 +17,8 @@ from rodna.evals.ngram import END, best_ngram
 from rodna.models.ngram import NgramModel
 
 MAX_ORDER = 12
-VOCABULARIES, ORDERS = (2048, 4096, 8192), (3, 4, 5)
-"""Of the n-grams of subwords that are tried."""
+VOCABULARIES, ORDERS = (512, 1024, 2048, 4096, 8192), (3, 4, 5, 6)
+"""Of the n-grams of subwords that are tried; larger vocabularies end at the longest that 62 bits hold: five tokens of 2,048."""
 
 
 def texts_of(place: Place, text: Text, split: Split) -> list[bytes]:
@@ -48,6 +48,8 @@ def count_tokens(place: Place, text: Text, *, piece: str) -> tuple[Scored, dict[
         validation = Tokens.open(tokens.path, "validation")
         for order in ORDERS:
             model = NgramModel.count(Tokens.open(tokens.path, "train"), order=order)
+            if model.order < order:
+                break
             bits = float(model.token_nats(validation).sum()) / math.log(2) / validation.num_bytes
             found.append((bits, model, tokens))
     bits, model, tokens = min(found, key=lambda item: item[0])
