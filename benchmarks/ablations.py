@@ -322,7 +322,7 @@ def read_lines(file: Path) -> list[dict[str, Any]]:
 
 
 def make_table(given: argparse.Namespace) -> None:
-    """Print the results as Markdown tables, or put them between the marks of a page: each row beside the base of the same seeds."""
+    """Print the results as Markdown tables, or put them between the marks of a page."""
     parts = []
     for file in sorted(given.results.glob("*.jsonl")):
         runs: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
@@ -346,35 +346,40 @@ def put_between_marks(page: Path, text: str) -> None:
 
 
 def table_of(title: str, runs: dict[str, dict[int, dict[str, Any]]]) -> str:
-    """Return one study's table.
+    """Return one study's table: the mean of each row, and by what it differs from the base's.
 
-    The interval of a difference of means is 1.96 standard errors, every run scattering as all rows with several seeds do together.
+    The interval of a difference is Student's, every run scattering as all rows with several seeds do together. Means of all seeds are
+    compared: a seed gives rows their order of the text in common, and yet differences of one seed scattered no less than others.
     """
     base = runs["base"]
     several = [[run["final"] for run in of_seed.values()] for of_seed in runs.values() if len(of_seed) > 1]
     freedom = sum(len(values) - 1 for values in several)
     noise = math.sqrt(sum(stdev(values) ** 2 * (len(values) - 1) for values in several) / freedom) if freedom else math.nan
-    step = mean(run["step_seconds"] for run in base.values())
     some = next(iter(base.values()))
     average = mean(run["final"] for run in base.values())
     lines = [
         f"### {title}", "",
         f"{some['train_bytes'] / 1e6:.2f} MB, {some['passes']:g} passes; base {average:.4f} bits per byte; "
         + (f"runs of one choice scatter by {noise:.4f} ({freedom} degrees of freedom)." if freedom else "one seed: no intervals."), "",
-        "| choice | bits per byte | against the base | seeds | best on the way | on its own text | a step costs | all of it costs |",
+        "| choice | bits per byte | against the base | seeds | best on the way | on its own text | a token's FLOPs | steps |",
         "|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     for row, of_seed in runs.items():
-        values = [run["final"] for run in of_seed.values()]
-        spread_ = noise * math.sqrt(1 / len(values) + 1 / len(base))
-        difference = f"{mean(values) - average:+.4f}" + (f" ± {1.96 * spread_:.4f}" if freedom else "") if row != "base" else ""
-        cost = mean(run["step_seconds"] for run in of_seed.values()) / step
-        whole = mean(run["step_seconds"] * run["steps"] for run in of_seed.values()) / (step * some["steps"])
-        best, learned = (mean(run[name] for run in of_seed.values()) for name in ("best", "training"))
-        lines.append(
-            f"| {row} | {mean(values):.4f} | {difference} | {len(values)} | {best:.4f} | {learned:.3f} | {cost:.2f} | {whole:.2f} |"
-        )
+        bits, best, learned = (mean(run[name] for run in of_seed.values()) for name in ("final", "best", "training"))
+        difference = "" if row == "base" else f"{bits - average:+.4f}"
+        if difference and freedom:
+            difference += f" ± {student_95(freedom) * noise * math.sqrt(1 / len(of_seed) + 1 / len(base)):.4f}"
+        one = next(iter(of_seed.values()))
+        flops, steps = one["flops_per_token"] / some["flops_per_token"], one["steps"] / some["steps"]
+        lines.append(f"| {row} | {bits:.4f} | {difference} | {len(of_seed)} | {best:.4f} | {learned:.3f} | {flops:.2f} | {steps:.2f} |")
     return "\n".join(lines)
+
+
+def student_95(freedom: int) -> float:
+    """Return the two-sided 95% point of Student's t; beyond the table by its expansion around the normal one, to three digits."""
+    from rodna.plan.expect import STUDENT_95
+
+    return STUDENT_95[freedom - 1] if freedom <= len(STUDENT_95) else 1.960 + 2.372 / freedom + 2.823 / freedom**2
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from benchmarks.data_efficiency.compare import Figure, Reduction, best_figure, figure_of, reduction, student_of
@@ -17,6 +18,8 @@ from rodna.core.files import write_text
 BAR_EQUAL_TIME, BAR_STUDENT = 0.08, 0.15
 RODNA = {False: "rodna", True: "rodna, with counts"}
 """The checkpoint alone, which runs everywhere, and with n-grams of the training text beside it."""
+STUDIES = ("ablations", "teachers")
+"""Folders of other results, beside this benchmark's."""
 BEGIN, END = "<!-- results begin -->", "<!-- results end -->"
 
 
@@ -134,18 +137,19 @@ def _costs(speeds: dict[str, Speeds]) -> str:
 
 
 def _looks(place: Place, results: Results) -> str:
-    """Count how often held-out and validation text was looked at."""
-    file = place.results / "test-looks.jsonl"
-    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
+    """Count how often held-out and validation text was looked at, by the tries and by the ablations, too."""
+    lines = _lines(place.results / "test-looks.jsonl")
+    tries = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(place.results.glob("tries/*.json"))]
     rows = []
     for text in sorted({*(line["text"] for line in lines), *(result["text"] for result in results.values())}):
         own = [result for result in results.values() if result["text"] == text]
         looked = [line["piece"] for line in lines if line["text"] == text]
         # Results of another machine come without its list of looks: each has looked once at least.
         looked += [result["piece"] for result in own if "test_bits_per_byte" in result and result["piece"] not in looked]
-        rows.append([text, str(len(set(looked))), str(len(looked)), str(sum(result.get("validation_looks", 0) for result in own)),
+        tried = [result for result in tries if result["text"] == text]
+        rows.append([text, str(len(set(looked))), str(len(looked)), str(sum(result.get("validation_looks", 0) for result in [*own, *tried])),
                      str(sum(result["system"] != "rodna" for result in own)),
-                     str(sum(result["system"] == "rodna" for result in own))])  # fmt: skip
+                     str(sum(result["system"] == "rodna" for result in own)), str(len(tried))])  # fmt: skip
     header = [
         "text",
         "final trainings scored on test",
@@ -153,8 +157,20 @@ def _looks(place: Place, results: Results) -> str:
         "looks at validation",
         "peers' runs",
         "rodna's runs",
+        "rodna's tries",
     ]
-    return "### Looks\n\nNo choice was made from a look at test.\n\n" + _table(header, rows)
+    others = [line for study in STUDIES for file in sorted(place.results.parent.glob(f"{study}/*.jsonl")) for line in _lines(file)]
+    said = (
+        "No choice was made from a look at test; the figures that the plan expects, from which it chooses nothing, are set by those of the "
+        f"trainings above. Results made again replace those before, whose looks at validation are not counted. Ablations and the studies of "
+        f"teachers looked at validation text of the same languages besides: {len(others)} trainings, "
+        f"{sum(len(line.get('curve', ())) + 1 for line in others)} looks."
+    )
+    return f"### Looks\n\n{said}\n\n{_table(header, rows)}"
+
+
+def _lines(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
 
 
 def _missing(results: Results) -> str:
