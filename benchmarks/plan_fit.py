@@ -27,7 +27,6 @@ from rodna.plan.hardware import describe_machine
 from rodna.plan.plan import machine_of, measure_text, plan_settings, speeds_of
 from rodna.plan.propose import Plan, propose
 from rodna.plan.recipes import DATA_LIMITED
-from rodna.plan.speed import time_plain_steps
 from rodna.tokenizer.config import TokenizerConfig
 from rodna.tokenizer.train import train_tokenizer
 from rodna.train.config import TrainConfig, TrainValues
@@ -59,7 +58,7 @@ def plan_for(corpus: Artifact, tokenizer: Artifact, config: PlanConfig, train: T
     settings, machine = plan_settings(config, model=ModelSection(), train=train), machine_of(config)
     return propose(
         measure_text(corpus, tokenizer), machine, speeds_of(machine, config), config, model=settings["model"], train=settings["train"],
-        timer=time_plain_steps, left_open=frozenset(settings["left_open"]),
+        timer=time_steps, left_open=frozenset(settings["left_open"]),
     )  # fmt: skip
 
 

@@ -147,7 +147,8 @@ def _looks(place: Place, results: Results) -> str:
         # Results of another machine come without its list of looks: each has looked once at least.
         looked += [result["piece"] for result in own if "test_bits_per_byte" in result and result["piece"] not in looked]
         tried = [result for result in tries if result["text"] == text]
-        rows.append([text, str(len(set(looked))), str(len(looked)), str(sum(result.get("validation_looks", 0) for result in [*own, *tried])),
+        on_validation = sum(result.get("validation_looks", 0) for result in [*own, *tried])
+        rows.append([text, str(len(set(looked))), str(len(looked)), str(on_validation),
                      str(sum(result["system"] != "rodna" for result in own)),
                      str(sum(result["system"] == "rodna" for result in own)), str(len(tried))])  # fmt: skip
     header = [
@@ -162,7 +163,7 @@ def _looks(place: Place, results: Results) -> str:
     others = [line for study in STUDIES for file in sorted(place.results.parent.glob(f"{study}/*.jsonl")) for line in _lines(file)]
     said = (
         "No choice was made from a look at test; the figures that the plan expects, from which it chooses nothing, are set by those of the "
-        f"trainings above. Results made again replace those before, whose looks at validation are not counted. Ablations and the studies of "
+        "trainings above. Results made again replace those before, whose looks at validation are not counted. Ablations and studies of "
         f"teachers looked at validation text of the same languages besides: {len(others)} trainings, "
         f"{sum(len(line.get('curve', ())) + 1 for line in others)} looks."
     )

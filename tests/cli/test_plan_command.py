@@ -49,6 +49,12 @@ def test_people_are_told_the_limit_the_cost_and_the_best_size_for_several_budget
     assert [word for word in words if word not in " ".join(told.split())] == []
 
 
+def test_options_before_fit_are_refused_as_they_would_be_of_no_effect(rodna, prepared):
+    refused = rodna("plan", "--set", "plan.device=cpu", "--write", "fit", "--workspace", prepared)
+    assert refused.exit_code != 0
+    assert "--write, --set before `fit` would be of no effect" in " ".join(refused.stderr.split())
+
+
 def test_the_figure_is_written_where_it_is_asked_for_and_the_report_shows_it_too(rodna, prepared, tmp_path):
     result = rodna("plan", "--workspace", prepared, "--figure", tmp_path / "sizes.svg")
     assert f"wrote {tmp_path / 'sizes.svg'}" in result.stderr

@@ -8,7 +8,7 @@ from rodna.corpus.build import build_corpus
 from rodna.corpus.config import CorpusConfig, Source
 from rodna.plan.config import ModelSection, PlanConfig
 from rodna.plan.plan import PLAN_FILE, make_plan, measure_text, plan_inputs, plan_settings, read_plan
-from rodna.plan.speed import StepTime, time_plain_steps
+from rodna.plan.speed import StepTime
 from rodna.tokenizer.config import TokenizerConfig
 from rodna.tokenizer.tokenizer import Tokenizer
 from rodna.tokenizer.train import train_tokenizer
@@ -71,14 +71,6 @@ def test_a_damaged_plan_says_what_to_delete(made, tmp_path):
     with pytest.raises(ArtifactError, match=r"plan\.json cannot be read") as error:
         read_plan(Artifact(artifact.path, artifact.manifest))
     assert "delete" in error.value.fix
-
-
-def test_plain_steps_are_timed_on_any_machine(made, tmp_path):
-    plan = read_plan(planned(made, tmp_path / "plan-00000000"))
-    from rodna.plan.hardware import describe_machine
-
-    found = time_plain_steps(plan.model, plan.train, machine=describe_machine("cpu"), seconds=0.05)
-    assert 0 < found.seconds < 60
 
 
 def test_settings_that_nobody_wrote_are_left_to_the_recipe_and_count_towards_the_plans_digest():

@@ -43,6 +43,15 @@ def say_minutes(root: Path, seconds: float) -> None:
     manifest.write_text(json.dumps(noted), encoding="utf-8")
 
 
+def test_a_grid_has_all_its_combinations_unless_it_is_told_how_many(copied, rodna, as_json):
+    values = ",".join(f"{number / 1000:g}" for number in range(1, 16))
+    asked = ("sweep", "--workspace", copied, "--method", "grid", "--over", f"train.learning_rate={values}", "--dry-run")
+    assert len(as_json(rodna(*asked, "--json"))["trials"]) == 16
+    refused = rodna(*asked, "--trials", 12)
+    assert refused.exit_code != 0
+    assert "set it to 16" in " ".join(refused.stderr.split())
+
+
 def test_a_sweep_of_the_projects_section_ends_with_a_table_a_picture_and_the_same_again_at_once(copied, rodna, as_json):
     kept = ("--set", "train.keep_checkpoints=2")
     outcome = as_json(rodna("sweep", "--workspace", copied, "--json", "--method", "grid", *kept))

@@ -14,7 +14,7 @@ from rodna.models.config import ModelConfig
 from rodna.models.decoder import Decoder
 from rodna.models.ensemble import Ensemble
 from rodna.train import teacher_cache
-from rodna.train.distillation import Distillation, fill
+from rodna.train.distillation import Distillation
 from rodna.train.teacher_cache import CacheSetup, TeacherCache, TopK, top_k
 
 VOCABULARY, LENGTH = 60, 12
@@ -117,6 +117,15 @@ def test_a_bucket_that_a_sure_student_gives_nothing_stays_finite():
     assert bool(torch.isfinite(kept.targets(slice(0, 1), torch.tensor([[0.0, 0.0, 1.0]]))).all())
 
 
+def fill(distillation, batches, steps, *, rows):
+    """Let the teachers say what they have to, so many rows at a time."""
+    for step in steps:
+        batch = batches.batch(step)
+        for start in range(0, len(batch.inputs_BT), rows):
+            distillation.teach(Batch(*(part[start : start + rows] for part in batch)), compute_dtype=torch.float32)
+    distillation.close()
+
+
 def test_the_same_rows_cost_the_same_whether_teachers_or_the_disk_say_it(teachers, student, batches, tmp_path, small_pieces):
     first = Distillation(teachers, cache=TeacherCache(tmp_path, SETUP))
     asked = [lose(first, student, batches.batch(n)) for n in range(5)]
@@ -134,7 +143,7 @@ def test_the_same_rows_cost_the_same_whether_teachers_or_the_disk_say_it(teacher
 
 def test_slots_mean_the_same_rows_at_any_batch_size(teachers, student, batches, tmp_path):
     cache = TeacherCache(tmp_path, SETUP)
-    fill(Distillation(teachers, cache=cache), batches, range(3), rows=2, device=torch.device("cpu"), compute_dtype=torch.float32)
+    fill(Distillation(teachers, cache=cache), batches, range(3), rows=2)
     larger = Batches(batches._tokens, seed=0, batch_size=6, context_length=LENGTH)
 
     offline = Distillation(None, cache=TeacherCache(tmp_path, SETUP))
@@ -147,7 +156,7 @@ def test_slots_mean_the_same_rows_at_any_batch_size(teachers, student, batches, 
 
 def test_a_row_that_is_missing_offline_is_an_error_with_a_remedy(teachers, student, batches, tmp_path):
     cache = TeacherCache(tmp_path, SETUP)
-    fill(Distillation(teachers, cache=cache), batches, range(2), rows=4, device=torch.device("cpu"), compute_dtype=torch.float32)
+    fill(Distillation(teachers, cache=cache), batches, range(2), rows=4)
 
     with pytest.raises(TrainError, match="lacks rows among 8 to 11") as caught:
         Distillation(None, cache=cache)(student, batches.batch(2), compute_dtype=torch.float32)

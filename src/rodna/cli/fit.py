@@ -99,14 +99,14 @@ def target_of(stages: "Stages") -> "Plan":
     """Return what would be planned without a fit: pilots are smaller and shorter runs by the same recipe."""
     from rodna.plan.plan import machine_of, measure_text, plan_settings, speeds_of
     from rodna.plan.propose import propose
-    from rodna.plan.speed import time_plain_steps
+    from rodna.train.timing import time_steps
 
     project = stages.project
     config = project.plan.model_copy(update={"calibration": "estimated"})
     settings = plan_settings(config, model=project.model, train=project.train)
     machine, text = machine_of(config), measure_text(stages.artifact("corpus"), stages.artifact("tokenizer"))
     return propose(
-        text, machine, speeds_of(machine, config), config, model=settings["model"], train=settings["train"], timer=time_plain_steps,
+        text, machine, speeds_of(machine, config), config, model=settings["model"], train=settings["train"], timer=time_steps,
         left_open=frozenset(settings["left_open"]),
     )  # fmt: skip
 
@@ -130,6 +130,7 @@ def print_fit(found: "Fit") -> None:
     from rich.table import Table
 
     from rodna.core.text import human_count
+    from rodna.plan.fit import LARGEST_CHANGE
 
     table = Table("pilot", "weights of the blocks", "tokens seen", "unique tokens", "dropout", "bits/byte", "the law says")
     for point in found.points:
@@ -141,5 +142,7 @@ def print_fit(found: "Fit") -> None:
     for name, reason in found.left_out.items():
         console.print(f"left out: {name}: {reason}")
     constants = ", ".join(f"{name} = {value:.3g}" for name, value in found.constants.items())
-    console.print(f"law: {constants}; a run scatters by {found.noise:.1%}")
-    console.print(f"learning rate: {found.rate_factor:.2g} times the rule's; batch: {found.batch_factor:g} times")
+    console.print(f"law: {constants}; a run scatters by {found.noise:.1%} (docs/planning.md says what each stands for)")
+    most = ", the most that so small runs may change it" if found.rate_factor in (LARGEST_CHANGE, 1 / LARGEST_CHANGE) else ""
+    console.print(f"learning rate: {found.rate_factor:.2g} times the rule's{most}; batch: {found.batch_factor:g} times")
+    console.print("Next: `rodna plan` plans by this from now on, and says what bits per byte to expect, with an interval.")

@@ -62,9 +62,12 @@ def distill(
 ) -> None:
     """Train a student: one model that learns from the text and from other models.
 
-    Teachers are the ensemble's members (ensemble.members), other checkpoints (distill.teachers), or both.
+    Teachers are the ensemble's members (ensemble.members), other checkpoints (distill.teachers), or both. How it learns from them: --set
+    distill.alpha=0.5 (the text's weight), distill.temperature=2, distill.loss=scaled or babyllama; distill.compare=true trains the same
+    student alone, too.
 
-    Does what has to come before, too: corpus, tokenizer, plan, tokens, members.
+    Does what has to come before, too: corpus, tokenizer, plan, tokens, members. plan.time_budget_minutes is for all of it; a preset has its
+    own numbers of epochs instead, however long they take.
     """
     _up_to("distill", preset, workspace, set_, dry_run=dry_run, as_json=as_json)
 

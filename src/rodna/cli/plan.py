@@ -34,9 +34,16 @@ def plan(
 
     For a GPU to rent: --set plan.hardware=h100 --set plan.price_per_hour=2 --set plan.money_budget=10
     """
+    from rodna.core.errors import ConfigError
     from rodna.plan.plan import read_plan
 
     if context.invoked_subcommand:
+        lost = [f"--{name}" for name, given in (("write", write), ("again", again), ("figure", figure), ("set", set_), ("dry-run", dry_run),
+                                                ("json", as_json), ("workspace", workspace != HERE)) if given]  # fmt: skip
+        if lost:
+            name = context.invoked_subcommand
+            raise ConfigError(f"{', '.join(lost)} before `{name}` would be of no effect", where=f"rodna plan {name}",
+                              fix=f"write what `{name}` takes after it (rodna plan {name} --help), and leave out the rest")  # fmt: skip
         return
     if again and not dry_run:
         plan_anew(workspace, set_)

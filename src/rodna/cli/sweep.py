@@ -27,7 +27,7 @@ def sweep(
     ] = NOTHING,
     method: Annotated[str | None, typer.Option(help="random: some combinations; grid: all of them.", show_default="random")] = None,
     trials: Annotated[
-        int | None, typer.Option(help="Combinations to try, the project's own settings among them.", show_default="12")
+        int | None, typer.Option(help="Combinations to try, the project's own settings among them.", show_default="12; of a grid: all")
     ] = None,
     minutes: Annotated[float | None, typer.Option(help="Of training, for all trials together.", show_default="30")] = None,
     write: Annotated[bool, typer.Option("--write", help="Put the best settings into project.yaml, keeping its comments.")] = False,
@@ -40,7 +40,8 @@ def sweep(
 
     For example: rodna sweep --over train.learning_rate=0.003,0.01,0.03 --over model.dropout=0:0.3
 
-    Many train a little, the best of them longer. Options not given are read from `sweep` in project.yaml.
+    Many train a little, the best of them longer. Options not given are read from `sweep` in project.yaml. What the trials share (corpus,
+    tokenizer, tokens, plan; of a student its teachers) is made first, and takes its own time.
 
     Stop it at any moment and type it again: it goes on where it was.
     """
@@ -94,9 +95,11 @@ def _space(stages: "Stages", over: list[str], overrides: list[str]) -> "tuple[Sw
 
 
 def _combinations(config: "SweepConfig", space: "Space") -> list[dict[str, Any]]:
+    from rodna.sweep.config import MOST_TRIALS
     from rodna.sweep.space import combinations
 
-    return combinations(space, method=config.method, trials=config.trials, seed=config.seed)
+    trials = MOST_TRIALS if config.method == "grid" and "trials" not in config.model_fields_set else config.trials
+    return combinations(space, method=config.method, trials=trials, seed=config.seed)
 
 
 def _announce(config: "SweepConfig", space: "Space", chosen: list[dict[str, Any]], *, as_json: bool) -> None:

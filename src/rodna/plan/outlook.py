@@ -53,8 +53,8 @@ def _limit_row(job: Job, estimates: Mapping[str, Any], binds: Mapping[str, Any])
             why += f", and the time would do for {_count(members)} such models, an ensemble (ensemble.members)"
     else:
         why = f"the time allows {_count(affordable)} passes over the text; up to {_count(useful)} would pay"
-    verdict = "the text binds" if binds["limit"] == "text" else "the time binds"
-    return ("limit", binds["limit"], f"{why}. {gains}: {verdict}")
+    what = "text" if binds["limit"] == "text" else "time"
+    return ("limit", what, f"{why}. {gains}: the {what} binds")
 
 
 def _law_rows(job: Job, binds: Mapping[str, Any]) -> Rows:

@@ -21,7 +21,7 @@ from rodna.plan.hardware import ASSUMED_MFU, Machine, Speeds, describe_machine, 
 from rodna.plan.propose import Plan, propose
 from rodna.plan.recipes import RECIPES
 from rodna.plan.rules import Text
-from rodna.plan.speed import StepTimer, time_plain_steps
+from rodna.plan.speed import StepTimer
 
 FORMAT_VERSION = 1
 KIND = "plan"
@@ -85,7 +85,7 @@ def make_plan(
     model: BaseModel,
     train: BaseModel,
     out: Path,
-    timer: StepTimer = time_plain_steps,
+    timer: StepTimer,
     fit: Artifact | None = None,
     again: int = 0,
 ) -> Artifact:
@@ -98,7 +98,7 @@ def make_plan(
         model: shape settings; those that are not `planned` are kept, and the rest is planned around them.
         train: training settings, likewise.
         out: the artifact's folder.
-        timer: measures training steps on this machine; the training room's own gives the truest times.
+        timer: measures training steps on this machine.
         fit: of pilot runs on this corpus, where there is one.
         again: how often it was made again from the same.
 

@@ -1,10 +1,8 @@
 """How fast this machine trains: a few real steps, timed.
 
-`StepTimer` is what a plan needs to know about training without importing it: the training room offers one that times its own loop,
-and `time_plain_steps` here times an ordinary one.
+`StepTimer` is what a plan needs to know about training without importing it: the training room offers one that times its own loop.
 """
 
-import time
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -76,43 +74,3 @@ def _update_seconds(model: ModelConfig, speeds: Speeds, peak: float, *, optimize
         products = 4 * 3 * short**3 + 3 * (2 * short * short * long + short**3)
         seconds += 5 * 2 * products * model.num_layers / peak
     return seconds
-
-
-def time_plain_steps(
-    model: ModelConfig, train: Mapping[str, Any], *, machine: Machine, expected_seconds: float = 0.0, seconds: float = 2.0
-) -> StepTime:
-    """Time ordinary uncompiled steps: the forward and backward of one micro-batch, scaled to the batch, and one AdamW update."""
-    import torch
-    import torch.nn.functional as F
-
-    from rodna.models.decoder import Decoder
-
-    device = torch.device(machine.device)
-    dtype = torch.bfloat16 if machine.bf16 != "none" and train.get("precision", "auto") != "fp32" else torch.float32
-    decoder = Decoder(model).initialize(seed=0).to(device)
-    optimizer = torch.optim.AdamW(decoder.parameters(), lr=0.0, fused=True)
-    micro, batch = int(train["micro_batch_size"]), int(train["batch_size"])
-    tokens_BT = torch.randint(model.vocabulary_size, (micro, model.context_length), device=device)
-
-    def forward_backward() -> None:
-        hidden_BTD = decoder(tokens_BT, compute_dtype=dtype)
-        F.cross_entropy(decoder.logits(hidden_BTD).float().flatten(0, 1), tokens_BT.flatten()).backward()
-
-    def timed(work: Any) -> float:
-        started = time.perf_counter()
-        work()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        return time.perf_counter() - started
-
-    startup = timed(forward_backward) + timed(optimizer.step)
-    passes, updates = [timed(forward_backward)], [timed(optimizer.step)]
-    deadline = time.perf_counter() + seconds
-    while time.perf_counter() < deadline:
-        passes.append(timed(forward_backward))
-        updates.append(timed(optimizer.step))
-    return StepTime(seconds=batch / micro * _median(passes) + _median(updates), startup_seconds=startup)
-
-
-def _median(values: list[float]) -> float:
-    return sorted(values)[len(values) // 2]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from rodna.core.errors import TrainError
-from rodna.data.batches import IGNORE, Batch, Batches
+from rodna.data.batches import IGNORE, Batch
 from rodna.data.curriculum import CONTEXT_STAGES
 from rodna.models.decoder import Decoder
 from rodna.models.ensemble import Ensemble, add_member
@@ -174,29 +174,6 @@ class _Kept:
 
     def targets(self, rows: slice, logits_CV: Tensor) -> Tensor:
         return self._kept.targets(rows, (logits_CV.float() / self._temperature).softmax(-1))
-
-
-def fill(
-    distillation: Distillation, batches: Batches, steps: range, *, rows: int, device: torch.device, compute_dtype: torch.dtype
-) -> None:
-    """Let the teachers fill the cache ahead of any run.
-
-    Args:
-        distillation: with teachers and a cache.
-        batches: of the runs to come.
-        steps: which batches.
-        rows: read at once; runs whose micro-batches have as many rows get the same numbers bit by bit.
-        device: of the teachers.
-        compute_dtype: of the teachers' matrix products.
-    """
-    try:
-        for step in steps:
-            batch = batches.batch(step)
-            for start in range(0, batch.inputs_BT.shape[0], rows):
-                micro = Batch(*(part[start : start + rows].to(device) for part in batch))
-                distillation.teach(micro, compute_dtype=compute_dtype)
-    finally:
-        distillation.close()
 
 
 def _compile(teachers: Ensemble) -> None:

@@ -103,7 +103,6 @@ class Trunk:
         return {
             "name": f"{self._pilot.name}-{steps}",
             "parameters": rules.block_parameters(self._pilot.model),
-            "all_parameters": self._pilot.model.num_parameters,
             "tokens_seen": tokens,
             "unique_tokens": self._tokens.num_tokens,
             "bits_per_byte": loss if math.isfinite(loss) else None,
