@@ -70,11 +70,13 @@ ROWS: dict[str, dict[str, Any]] = {
     "polar-express": {"train.muon_orthogonalization": "polar_express"},
     "cautious-decay": {"train.cautious_weight_decay": True},
     "rate-0.005": {"train.learning_rate": 0.005, "train.adam_learning_rate": 0.005},
+    "rate-0.007": {"train.learning_rate": 0.007, "train.adam_learning_rate": 0.007},
     "rate-0.02": {"train.learning_rate": 0.02, "train.adam_learning_rate": 0.02},
     "adam-rate-0.005": {"train.adam_learning_rate": 0.005},
     "adam-rate-0.02": {"train.adam_learning_rate": 0.02},
     "muon-momentum-0.9": {"train.muon_momentum": 0.9},
     # Batch, context.
+    "batch-512": {"batch_tokens": 512},
     "batch-1024": {"batch_tokens": 1024},
     "batch-4096": {"batch_tokens": 4096},
     "batch-8192": {"batch_tokens": 8192},
