@@ -22,6 +22,7 @@ from rodna.evals.models.ensemble import EnsembleModel
 from rodna.models import checkpoint
 from rodna.models.ensemble import Ensemble, load_ensemble
 from rodna.models.ngram import NgramModel
+from rodna.plan import rules
 from rodna.plan.config import ModelSection, PlanConfig
 from rodna.plan.plan import FORMAT_VERSION, KIND, PLAN_FILE, make_plan
 from rodna.train.config import TrainConfig
@@ -36,6 +37,11 @@ def plan_for(place: Place, text: Text, minutes: int) -> dict[str, Any]:
     made = make_plan(corpus_of(place, text), tokenizer, PlanConfig(time_budget_minutes=minutes, device="cpu"), model=ModelSection(),
                      train=TrainConfig(trackers=()), out=out, timer=time_steps)  # fmt: skip
     return json.loads((made.path / PLAN_FILE).read_text(encoding="utf-8"))
+
+
+def left_to_members(plan: dict[str, Any], minutes: int) -> tuple[int, float]:
+    """Return the ensemble that `rodna plan` names where a plan leaves much of its time, and `rodna plan --write` writes: members, share."""
+    return rules.ensemble(60.0 * minutes, float(plan["estimates"]["seconds"]))
 
 
 def train_rodna(

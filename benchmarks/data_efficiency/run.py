@@ -9,16 +9,17 @@ from typing import Any
 
 import torch
 from benchmarks.data_efficiency.counting import compress, count_ngrams, count_tokens
-from benchmarks.data_efficiency.ours import train_rodna
+from benchmarks.data_efficiency.ours import left_to_members, train_rodna
 from benchmarks.data_efficiency.pieces import Piece
 from benchmarks.data_efficiency.results import Speeds, held_out_figures, origin, read_speeds, write_result
 from benchmarks.data_efficiency.scoring import Scored, score
 from benchmarks.data_efficiency.speeds import plan_of, steps_of, train_peer
-from benchmarks.data_efficiency.student import score_ensemble, train_student
+from benchmarks.data_efficiency.student import score_ensemble, train_in_time, train_student
 from benchmarks.data_efficiency.texts import BenchmarkError, Place, Text, find_text, test_tokens, tokens_of
 
 from rodna.core.files import write_json
 from rodna.data.tokens import Tokens
+from rodna.train.ensemble_config import EnsembleConfig
 
 VOCABULARY = "tokenizer.vocabulary_size"
 
@@ -46,6 +47,9 @@ def run_piece(place: Place, piece: Piece, *, device: str, compiled: bool = False
         plan = plan_of(read_speeds(place)[piece.text], text, piece.minutes)
         if piece.kind == "student":
             figures, scored = train_student(place, text, plan, piece=piece.name, seed=piece.seed, device=device)
+        elif piece.kind == "rodna" and (left := left_to_members(plan, piece.minutes))[0]:
+            ensemble = EnsembleConfig(members=left[0], share=left[1])
+            figures, scored = train_in_time(place, text, plan, ensemble, piece=piece.name, seed=piece.seed, device=device)
         else:
             how = {"seed": piece.seed, "device": device, "reads_test": piece.is_final}
             figures, scored = train_rodna(place, text, plan, piece=piece.name, **how)

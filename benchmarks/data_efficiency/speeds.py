@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from benchmarks.data_efficiency.hf_peers import train_hf
-from benchmarks.data_efficiency.ours import plan_for
+from benchmarks.data_efficiency.ours import left_to_members, plan_for
 from benchmarks.data_efficiency.peers import EVALUATIONS, GLANCE_TOKENS, Trained, train_plain
 from benchmarks.data_efficiency.pieces import SEEDS, STUDENT_MINUTES, Piece, settings_to_come
 from benchmarks.data_efficiency.recipes import Recipe
@@ -87,7 +87,9 @@ def expected_seconds(speeds: Speeds, piece: Piece) -> float:
         return 60.0
     if piece.recipe is None:
         plan = speeds["plans"].get(f"{piece.text}/{piece.minutes}")
-        return plan["estimates"]["seconds"] + 20 if plan else 60.0 * piece.minutes
+        if plan is None or (piece.kind == "rodna" and left_to_members(plan, piece.minutes)[0]):
+            return 60.0 * piece.minutes
+        return plan["estimates"]["seconds"] + 20
     variants = variants_of(speeds, piece)
     if not variants:
         return math.nan

@@ -1,4 +1,7 @@
-"""rodna's two hours: members, each a training of its own, their average, and the one student that is released."""
+"""Members, each a training of its own, their average, and the one student that is released.
+
+rodna's two hours, and what it makes of a time that one model does not use.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,7 @@ from benchmarks.data_efficiency.ours import figures_of, plan_artifact, score_mod
 from benchmarks.data_efficiency.scoring import STRIDE, Scored
 from benchmarks.data_efficiency.texts import BenchmarkError, Place, Text, test_tokens, tokens_of
 
-from rodna.core.artifact import MANIFEST
+from rodna.core.artifact import MANIFEST, Artifact
 from rodna.data.tokens import Tokens
 from rodna.evals.models.ensemble import EnsembleModel
 from rodna.models.ensemble import load_ensemble
@@ -18,9 +21,43 @@ from rodna.train.config import TrainConfig
 from rodna.train.distill_stage import distill
 from rodna.train.ensemble_config import DistillConfig, EnsembleConfig
 from rodna.train.identity import distill_settings, teacher_fingerprint
+from rodna.train.members import train_ensemble
 
+SEEDS_APART = 10
+"""Of trainings whose members have the seeds from their own up."""
 TEACHING: dict[str, Any] = {"temperature": 2.0, "alpha": 0.5}
 """How the student learns, as `distill` of a project says it; to be set from ablations on validation text."""
+
+
+def train_in_time(
+    place: Place, text: Text, plan: dict[str, Any], ensemble: EnsembleConfig, *, piece: str, seed: int, device: str
+) -> tuple[dict[str, Any], Scored]:
+    """Train members and their student in the time of one training that would use a part of it, and score the student.
+
+    The stages are the product's, which make the student's steps fewer by what the teachers' forward passes take. Every seed has members
+    of its own.
+    """
+    tokens, tokenizer = tokens_of(place, text, "bpe", 0)
+    base = place.work / text.name / "runs" / piece
+    model, planned = base / "model", plan_artifact(plan, SEEDS_APART * seed, device, base / "plan")
+    if not (model / MANIFEST).is_file():
+        config, together = DistillConfig(**TEACHING), base / "together"
+        if not (together / MANIFEST).is_file():
+            train_ensemble(tokens, tokenizer, planned, ensemble, config, together, run=base / "members", split_over=ensemble.members)
+        members = Artifact.open(together, kind="ensemble")
+        settings = distill_settings(config, ensemble, TrainConfig(seed=seed, trackers=()), split_over=ensemble.members)
+        inputs: dict[str, Artifact | str] = {"tokens": tokens, "tokenizer": tokenizer, "plan": planned, "ensemble": members}
+        distill(tokens, tokenizer, planned, members, config, model, run=base / "run", root=place.work, inputs=inputs, settings=settings)
+    counts = Artifact.open(base / "together", kind="ensemble").counts
+    validation, held_out = score_model(place, text, model, piece=piece, device=torch.device(device), reads_test=True)
+    assert held_out is not None, "it is final"
+    alone = figures_of(model, plan, device)
+    return {
+        "validation_bits_per_byte": validation, "members": ensemble.members, "share": ensemble.share, "teaching": TEACHING,
+        "members_seconds": counts["seconds"], "members_together_validation_bits_per_byte": counts["bits_per_byte"],
+        "members_gain": counts["gain"], "with_counts": score_with_counts(place, text, [model], piece=piece, device=device), **alone,
+        "seconds": alone["seconds"] + counts["seconds"],
+    }, held_out  # fmt: skip
 
 
 def members_of(place: Place, text: Text) -> list[Path]:

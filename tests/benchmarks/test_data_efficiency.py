@@ -465,6 +465,7 @@ def tiny_plan(place: Place) -> dict:
 def test_members_their_average_and_their_student_go_through_rodnas_stages(place: Place, tmp_path: Path) -> None:
     own = Place(place.corpora, place.work, tmp_path)
     plan = tiny_plan(place)
+    plan["estimates"]["seconds"] = 60.0 * pieces_module.MEMBER_MINUTES
     plans = {f"be/{minutes}": plan for minutes in (pieces_module.MEMBER_MINUTES, pieces_module.STUDENT_MINUTES)}
     write_speeds(own, "here", {**no_speeds(), "texts": ["be"], "plans": plans})
     ensemble, released = (
@@ -487,6 +488,20 @@ def test_members_their_average_and_their_student_go_through_rodnas_stages(place:
         assert made["with_counts"]["test_bits_per_byte"] < made["test_bits_per_byte"]
     figures = [student_of(read_results(own), "be", counted=counted) for counted in (False, True)]
     assert [found.mean for found in figures if found] == [learned["test_bits_per_byte"], learned["with_counts"]["test_bits_per_byte"]]
+
+
+def test_a_plan_that_leaves_time_is_used_for_members_and_a_student(place: Place, tmp_path: Path) -> None:
+    own, plan = Place(place.corpora, place.work, tmp_path), tiny_plan(place)
+    plan["estimates"]["seconds"] = 330.0
+    write_speeds(own, "here", {**no_speeds(), "texts": ["be"], "plans": {"be/20": plan, "be/5": plan}})
+    made = run_piece(own, Piece("rodna", "be", "rodna", minutes=20, seed=8), device="cpu")
+    assert made["members"] == 2
+    assert 1 <= made["steps"] <= 6
+    assert made["seconds"] > made["members_seconds"] > 0
+    assert 0 < made["with_counts"]["test_bits_per_byte"] < made["test_bits_per_byte"] < 9
+    members = sorted((place.work / "be" / "runs" / "be--rodna--rodna-20min--seed8" / "members").glob("member-*/finished/manifest.json"))
+    assert [json.loads(file.read_text())["seed"] for file in members] == [80, 81]
+    assert "members" not in run_piece(own, Piece("rodna", "be", "rodna", minutes=5, seed=8), device="cpu")
 
 
 def figure(system: str, rates: list[float], *, num_documents: int = 50) -> Figure:

@@ -74,6 +74,22 @@ def test_more_time_than_fixed_steps_use_is_said(rodna, prepared):
     assert "train.steps is fixed" not in rodna("plan", "--workspace", prepared, "--set", "train.steps=planned").stderr
 
 
+def test_writing_a_plan_that_leaves_time_writes_an_ensemble_that_uses_it(rodna, prepared):
+    project = prepared / "project.yaml"
+    time = ("--set", "plan.time_budget_minutes=60", "--set", "plan.calibration=estimated")
+    own = project.read_text(encoding="utf-8").replace("steps: 12", "steps: planned")
+    project.write_text(own + "ensemble: {members: 0}\n", encoding="utf-8")
+    assert rodna("plan", "--workspace", prepared, "--write", *time).exit_code == 0
+    assert "members: 0" in project.read_text(encoding="utf-8")
+
+    project.write_text(own, encoding="utf-8")
+    told = rodna("plan", "--workspace", prepared, "--write", *time)
+    assert "ensemble.members, ensemble.share" in " ".join(told.stderr.split())
+    written = project.read_text(encoding="utf-8")
+    assert "members: 8" in written
+    assert "steps: planned" in written, "the student's follow from its own time"
+
+
 def test_a_plan_without_curves_says_how_to_get_them(tmp_path):
     with pytest.raises(PlanError, match="made before curves were kept") as error:
         draw(Plan(ModelConfig.model_validate(SHAPE), {}, {}, [], {}), tmp_path / "sizes.svg")

@@ -343,7 +343,25 @@ def test_the_text_binds_where_there_is_more_time_than_passes_worth_making():
     reason = rows_of(proposed)["limit"]["reason"]
     assert "after about 12, more passes stop paying" in reason
     assert "the text binds" in reason
-    assert "an ensemble" in reason
+    assert "8 such models and a student of theirs" in reason
+    assert "ensemble: {members: 8, share: 0.69}" in reason
+
+
+@pytest.mark.parametrize(("times", "found"), [
+    (1.0, (0, 0.0)), (3.0, (0, 0.0)),
+    (3.5, (2, 0.58)),  # two of 1 and a student of 1.5, whose two teachers make its step take 5/3
+    (4.8, (3, 0.63)), (100.0, (8, 0.69)),
+])  # fmt: skip
+def test_what_one_model_leaves_of_the_time_is_for_members_and_a_student(times, found):
+    members, share = rules.ensemble(600.0 * times, 600.0)
+    assert (members, share) == found
+    if members and members < rules.MOST_MEMBERS:
+        assert share * times / members >= 1 - 1e-9
+        assert (1 - share) * times / (1 + members * rules.TEACHER_SHARE) >= rules.STUDENT_SHARE * 0.97
+
+
+def test_no_ensemble_is_named_where_one_model_uses_the_time():
+    assert plan(300.0, minutes=5.0).estimates["ensemble_members"] == 0
 
 
 def test_the_time_binds_where_a_large_text_is_read_once():

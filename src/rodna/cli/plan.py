@@ -168,10 +168,21 @@ def numbers_of(stages: Any, proposed: "Plan") -> dict[str, dict[str, Any]]:
     for name in BEHAVIOUR:
         if found["model"].get(name) == ModelConfig.model_fields[name].default:
             del found["model"][name]
+    if proposed.estimates.get("ensemble_members") and suits_ensemble(project):
+        found["ensemble"] = {name: proposed.estimates[f"ensemble_{name}"] for name in ("members", "share")}
+        # The student's steps follow from its own time, which a number for all of them would overrule.
+        found["train"].pop("steps", None)
     for key in plan_settings(project.plan, model=project.model, train=project.train)["left_open"]:
         if proposed.train.get(key) != getattr(project.train, key):
             found["train"][key] = proposed.train[key]
     return found
+
+
+def suits_ensemble(project: Any) -> bool:
+    """Return whether a project leaves open if it trains an ensemble: it has none, no teachers, and no word of members."""
+    from rodna.train.recipes import NONE
+
+    return "members" not in project.ensemble.model_fields_set and not project.distill.teachers and project.distill.preset == NONE
 
 
 def write_into(file: Path, sections: dict[str, dict[str, Any]]) -> list[str]:

@@ -10,8 +10,6 @@ from rodna.plan.gpus import GPUS
 from rodna.plan.job import Job
 from rodna.plan.recipes import DATA_LIMITED_BELOW_BYTES
 
-LEAST_ENSEMBLE = 3
-"""Where the time would do for so many models, an ensemble is named as a use of it."""
 Rows = list[tuple[str, Any, str]]
 
 
@@ -48,9 +46,11 @@ def _limit_row(job: Job, estimates: Mapping[str, Any], binds: Mapping[str, Any])
     )
     if affordable > useful:
         why = f"the time allows {_count(affordable)} passes over the text; after about {_count(useful)}, more passes stop paying"
-        members = int(job.seconds / estimates["seconds"])
-        if members >= LEAST_ENSEMBLE:
-            why += f", and the time would do for {_count(members)} such models, an ensemble (ensemble.members)"
+        if members := estimates["ensemble_members"]:
+            why += (
+                f", and the time would do for {members} such models and a student of theirs, which is better than each: "
+                f"`rodna plan --write`, or ensemble: {{members: {members}, share: {estimates['ensemble_share']:g}}}"
+            )
     else:
         why = f"the time allows {_count(affordable)} passes over the text; up to {_count(useful)} would pay"
     what = "text" if binds["limit"] == "text" else "time"

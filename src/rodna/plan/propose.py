@@ -106,8 +106,9 @@ def propose(
 
 
 def estimates_of(recipe: Recipe, job: Job) -> dict[str, Any]:
-    """Return the figures of the whole training."""
+    """Return the figures of the whole training, and the ensemble that would use the time it leaves (`rules.ensemble`)."""
     duration, text = recipe.seconds, job.text
+    members, share = rules.ensemble(job.seconds, duration) if recipe.affordable_steps > recipe.steps else (0, 0.0)
     return {
         "seconds": duration,
         "startup_seconds": recipe.step.startup_seconds,
@@ -122,6 +123,8 @@ def estimates_of(recipe: Recipe, job: Job) -> dict[str, Any]:
         "memory_bytes": recipe.memory.total,
         "watt_hours": duration / 3600 * job.machine.watts,
         "money": duration / 3600 * job.config.price_per_hour,
+        "ensemble_members": members,
+        "ensemble_share": share,
     }
 
 

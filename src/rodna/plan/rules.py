@@ -29,6 +29,12 @@ SIZES: tuple[tuple[int, int], ...] = (
 """(width, layers) of the planned sizes, smallest first."""
 TIED_BELOW_WIDTH = 1024
 """Narrower models share one matrix between embedding and head: a vocabulary would otherwise be most of their parameters."""
+TEACHER_SHARE = 1 / 3
+"""Time of a teacher's forward pass, as a share of the step of a student of its size."""
+STUDENT_SHARE = 0.85
+"""Of the steps planned for one model, the least that the student of an ensemble shall have."""
+MOST_MEMBERS = 8
+"""More members gain little: docs/ensembles.md."""
 MICRO_BATCH_TOKENS: dict[DeviceKind, int] = {"cpu": 2048, "cuda": 65_536}
 """More tokens at a time than this make no step faster, but take more memory."""
 
@@ -143,6 +149,25 @@ def weight_decay(epochs: float, recipe: TrainingRecipe = DATA_LIMITED) -> float:
 def warmup_steps(steps: int) -> int:
     """Return the steps over which the learning rate rises."""
     return max(1, min(100, steps // 50))
+
+
+def ensemble(seconds: float, each: float) -> tuple[int, float]:
+    """Return what to do with time of which one model uses a part: how many members, and their share of it; the student has the rest.
+
+    Args:
+        seconds: there are.
+        each: that one model takes.
+
+    Returns:
+        Members, 0 where there is no time for two and a student of theirs; and their share of the time.
+    """
+    times = seconds / each
+    members = min(MOST_MEMBERS, int((times - STUDENT_SHARE) / (1 + STUDENT_SHARE * TEACHER_SHARE)))
+    if members < 2:
+        return 0, 0.0
+    # Where there is time for more than all of it, neither shall have more than it can use.
+    needed = members / (members + 1 + TEACHER_SHARE * members)
+    return members, math.ceil(100 * max(members / times, needed)) / 100
 
 
 def evaluation_seconds(text: Text, most_tokens: int, token_seconds: float) -> float:
