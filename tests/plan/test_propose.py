@@ -207,7 +207,23 @@ def test_long_validation_texts_are_scored_less_often():
 
 @pytest.mark.parametrize(("tokens_seen", "batch"), [(1e5, 2048), (1.5e6, 2048), (6e6, 4096), (1e8, 16_384), (1e12, 65_536)])
 def test_batches_grow_with_the_square_root_of_the_tokens(tokens_seen, batch):
-    assert rules.batch_tokens(tokens_seen) == batch
+    assert rules.batch_tokens(tokens_seen, 1e6) == batch
+
+
+@pytest.mark.parametrize(("tokens_seen", "num_tokens", "batch"), [
+    (1.5e6, 146e3, 1024), (1.5e6, 210e3, 1024), (1.5e6, 111e3, 1024),  # pieces of Belarusian, Icelandic, Cantonese
+    (4.9e6, 312e3, 2048), (6e6, 469e3, 4096),  # English of 1 MB, all of the Belarusian
+    (1e5, 1e4, 1024),
+])  # fmt: skip
+def test_short_texts_get_small_batches(tokens_seen, num_tokens, batch):
+    assert rules.batch_tokens(tokens_seen, num_tokens) == batch
+
+
+def test_with_smaller_batches_the_rate_is_lower_by_the_square_root():
+    given = {"model": {"width": 128, "num_layers": 4}, "minutes": 60.0, "calibration": "estimated"}
+    short, long = plan(0.75, **given), plan(3.0, **given)
+    assert short.train["learning_rate"] == pytest.approx(0.01 * (150 / 600) ** 0.25, abs=1e-4)
+    assert long.train["learning_rate"] == 0.01
 
 
 def test_wider_models_get_a_lower_learning_rate():

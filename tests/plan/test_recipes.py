@@ -48,6 +48,6 @@ def test_data_limited_reads_a_longer_text_more_often_and_gives_it_dropout_later(
 
 
 def test_batches_grow_with_the_recipes_power_of_the_tokens():
-    limited, plenty = (rules.batch_tokens(1.5e6 * 4096, recipe) for recipe in (DATA_LIMITED, COMPUTE_LIMITED))
+    limited, plenty = (rules.batch_tokens(1.5e6 * 4096, 1.5e6 * 4096, recipe) for recipe in (DATA_LIMITED, COMPUTE_LIMITED))
     assert limited == rules.MAX_BATCH_TOKENS
     assert plenty == 2048 * 2 ** round(12 * 0.383)

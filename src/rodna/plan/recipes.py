@@ -36,6 +36,8 @@ class TrainingRecipe:
         batch_tokens: tokens of a step in a training of `batch_reach` tokens.
         batch_reach: see `batch_tokens`.
         batch_exponent: the batch grows with the tokens of the training to this power.
+        batch_text: tokens of a text; of a shorter one the batch is smaller, and the rate by the square root of that.
+        batch_text_exponent: the batch falls with the tokens of such a text to this power.
         learning_rate: peak with Muon, or a variant of it, at `learning_rate_width`; less for wider models, by the square root.
         adamw_learning_rate: peak where AdamW does everything.
         learning_rate_width: see `learning_rate`.
@@ -60,6 +62,8 @@ class TrainingRecipe:
     batch_tokens: int
     batch_reach: float
     batch_exponent: float
+    batch_text: float
+    batch_text_exponent: float
     learning_rate: float
     adamw_learning_rate: float
     learning_rate_width: int
@@ -85,6 +89,8 @@ DATA_LIMITED = TrainingRecipe(
     batch_tokens=2048,
     batch_reach=1.5e6,
     batch_exponent=0.5,
+    batch_text=600e3,
+    batch_text_exponent=0.5,
     learning_rate=0.01,
     adamw_learning_rate=2e-3,
     learning_rate_width=128,
@@ -110,6 +116,8 @@ COMPUTE_LIMITED = TrainingRecipe(
     batch_tokens=2048,
     batch_reach=1.5e6,
     batch_exponent=0.383,
+    batch_text=600e3,
+    batch_text_exponent=0.0,
     learning_rate=0.01,
     adamw_learning_rate=2e-3,
     learning_rate_width=128,
@@ -140,6 +148,8 @@ EVIDENCE: dict[RecipeName, dict[str, str]] = {
         "batch_tokens": _BATCH,
         "batch_reach": _BATCH,
         "batch_exponent": f"{_BATCH}: our extrapolation from one column",
+        "batch_text": f"{_BATCH}: of little text; between 312,000 tokens, for which it is too much, and 469,000",
+        "batch_text_exponent": f"{_BATCH}: of little text",
         "learning_rate": _BATCH,
         "adamw_learning_rate": "usual at small widths; not yet varied here",
         "learning_rate_width": _BATCH,
@@ -165,6 +175,8 @@ EVIDENCE: dict[RecipeName, dict[str, str]] = {
         "batch_tokens": _BATCH,
         "batch_reach": _BATCH,
         "batch_exponent": "nanochat: the batch grows with the tokens to the power 0.383",
+        "batch_text": "without effect",
+        "batch_text_exponent": "none: nothing is known to depend on the length of so long texts",
         "learning_rate": _BATCH,
         "adamw_learning_rate": "usual at small widths; not yet varied here",
         "learning_rate_width": _BATCH,

@@ -19,7 +19,7 @@ EVALUATION_SHARE = 0.04
 MIN_EVALUATIONS = 4
 EVALUATION_COST = 0.5
 """Time of scoring a token, as a share of training on it: the forward pass is a third of the arithmetic, and is not compiled."""
-MIN_BATCH_TOKENS, MAX_BATCH_TOKENS = 2048, 65_536
+MIN_BATCH_TOKENS, MAX_BATCH_TOKENS = 1024, 65_536
 MOST_COUNTED_TOKENS = 10_000_000
 """Of more text no n-grams are kept beside the model: at 20 to 40 bytes a token they would take hundreds of megabytes."""
 SIZES: tuple[tuple[int, int], ...] = (
@@ -96,10 +96,22 @@ def context_length(width: int) -> int:
     return 256 if width < 384 else 512 if width < 768 else 1024
 
 
-def batch_tokens(tokens_seen: float, recipe: TrainingRecipe = DATA_LIMITED) -> int:
-    """Return the tokens of one optimizer step, a power of two."""
+def batch_tokens(tokens_seen: float, num_tokens: float, recipe: TrainingRecipe = DATA_LIMITED) -> int:
+    """Return the tokens of one optimizer step, a power of two.
+
+    Args:
+        tokens_seen: in the whole training, repetitions counted.
+        num_tokens: of the text.
+        recipe: whose numbers.
+    """
     wanted = recipe.batch_tokens * (max(tokens_seen, 1.0) / recipe.batch_reach) ** recipe.batch_exponent
+    wanted = max(wanted, recipe.batch_tokens) * batch_share(num_tokens, recipe)
     return min(MAX_BATCH_TOKENS, max(MIN_BATCH_TOKENS, 2 ** round(math.log2(wanted))))
+
+
+def batch_share(num_tokens: float, recipe: TrainingRecipe = DATA_LIMITED) -> float:
+    """Return what share of a longer text's batch suits a text of so many tokens; the rate goes with its square root."""
+    return min(1.0, num_tokens / recipe.batch_text) ** recipe.batch_text_exponent
 
 
 def micro_batch_sizes(batch_size: int, model: ModelConfig, *, device: DeviceKind) -> list[int]:
