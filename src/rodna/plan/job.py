@@ -86,6 +86,7 @@ class Recipe:
         evaluations: how often the validation text is scored.
         evaluation_seconds: of each.
         affordable_steps: those the time allows, whatever the text is worth; 0 where the user gave the steps.
+        rate_share: of the rule's learning rate.
     """
 
     model: ModelConfig
@@ -97,6 +98,7 @@ class Recipe:
     evaluations: int = 0
     evaluation_seconds: float = 0.0
     affordable_steps: int = 0
+    rate_share: float = 1.0
 
     @property
     def step_tokens(self) -> int:

@@ -202,12 +202,15 @@ def recipe_for(candidate: ModelConfig, job: Job, slowdown: float) -> Recipe | Pl
     """Return the recipe of one size, or why there is none."""
     choices, settled, unique = job.choices, job.settled, job.text.num_tokens
     reach = min(tokens_in_time(candidate, job, slowdown), rules.max_epochs(candidate, unique, choices) * unique)
-    planned = rules.batch_tokens(reach, unique, choices) * job.batch_factor
+    batch = rules.batch_tokens(reach, unique, choices)
+    planned = batch * job.batch_factor
     batch_size = int(settled.get("batch_size", max(1, round(planned / candidate.context_length))))
     try:
         micro_batch_size, memory = fit_memory(candidate, job.machine, job.config, settled, batch_size=batch_size)
         step = step_of(candidate, job, slowdown, batch_size=batch_size)
-        return with_steps(Recipe(candidate, batch_size, micro_batch_size, 0, step, memory), job)
+        drawn = Recipe(candidate, batch_size, micro_batch_size, 0, step, memory)
+        # Where the text is short, and its batch therefore small, the rate is lower by the square root.
+        return with_steps(replace(drawn, rate_share=math.sqrt(batch / rules.batch_tokens(reach, math.inf, choices))), job)
     except PlanError as error:
         return error
 
@@ -250,9 +253,8 @@ def too_short(recipe: Recipe, job: Job, *, need: float) -> PlanError:
 def training_values(recipe: Recipe, job: Job) -> dict[str, Any]:
     """Return every training setting as a plain value: the user's own, and proposals for the rest."""
     choices, epochs = job.choices, recipe.tokens_seen / job.text.num_tokens
-    lower = math.sqrt(rules.batch_share(job.text.num_tokens, choices))
-    rate = lower * rules.learning_rate(recipe.model, optimizer=job.train.get("optimizer", "muon"), recipe=choices)
-    adam_rate = lower * rules.adam_learning_rate(recipe.model, recipe=choices)
+    rate = recipe.rate_share * rules.learning_rate(recipe.model, optimizer=job.train.get("optimizer", "muon"), recipe=choices)
+    adam_rate = recipe.rate_share * rules.adam_learning_rate(recipe.model, recipe=choices)
     proposals = {
         "batch_size": recipe.batch_size,
         "micro_batch_size": recipe.micro_batch_size,

@@ -105,13 +105,8 @@ def batch_tokens(tokens_seen: float, num_tokens: float, recipe: TrainingRecipe =
         recipe: whose numbers.
     """
     wanted = recipe.batch_tokens * (max(tokens_seen, 1.0) / recipe.batch_reach) ** recipe.batch_exponent
-    wanted = max(wanted, recipe.batch_tokens) * batch_share(num_tokens, recipe)
+    wanted = max(wanted, recipe.batch_tokens) * min(1.0, num_tokens / recipe.batch_text) ** recipe.batch_text_exponent
     return min(MAX_BATCH_TOKENS, max(MIN_BATCH_TOKENS, 2 ** round(math.log2(wanted))))
-
-
-def batch_share(num_tokens: float, recipe: TrainingRecipe = DATA_LIMITED) -> float:
-    """Return what share of a longer text's batch suits a text of so many tokens; the rate goes with its square root."""
-    return min(1.0, num_tokens / recipe.batch_text) ** recipe.batch_text_exponent
 
 
 def micro_batch_sizes(batch_size: int, model: ModelConfig, *, device: DeviceKind) -> list[int]:
