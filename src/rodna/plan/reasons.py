@@ -143,7 +143,12 @@ def _training_rows(model: ModelConfig, train: Mapping[str, Any], job: Job, estim
         (
             "train.learning_rate",
             train["learning_rate"],
-            found or ("best in our runs with Muon, less for wider models" if muon else "usual for AdamW at this width"),
+            found
+            or (
+                "best in our runs with Muon, less for wider models and for the small batches of short texts"
+                if muon
+                else "usual for AdamW at this width"
+            ),
         ),
         (
             "train.weight_decay",
