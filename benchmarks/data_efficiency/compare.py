@@ -1,5 +1,6 @@
 """Comparing two systems on the same documents: seeds and documents are both drawn anew."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,12 +45,19 @@ class Reduction:
 
 
 def figure_of(results: Results, text: str, system: str, kind: str, minutes: int = 0, *, counted: bool = False) -> Figure | None:
-    """Return a system's figure from all seeds there are, None where there is none; of rodna also that with counts beside the model."""
-    own = [result for result in results.values() if _is(result, text, system, kind, minutes)]
-    found = [result.get("with_counts", {}) if counted else result for result in own]
-    found = [result for result in found if "test_bits_per_byte" in result]
-    if not found:
+    """Return a system's figure from all seeds there are, None where there is none; of rodna also that with counts beside the model.
+
+    Of final trainings of all of a budget's steps and of a part of them it is those that did better on validation.
+    """
+    lengths: dict[float, list[dict[str, Any]]] = defaultdict(list)
+    for result in results.values():
+        if _is(result, text, system, kind, minutes):
+            scored = result.get("with_counts", {}) if counted else result
+            if "test_bits_per_byte" in scored:
+                lengths[result.get("fraction", 1.0)].append(scored)
+    if not lengths:
         return None
+    found = min(lengths.values(), key=lambda scored: float(np.mean([result["validation_bits_per_byte"] for result in scored])))
     bits_SD = np.array([result["test_document_bits"] for result in found])
     values = [float(result["test_bits_per_byte"]) for result in found]
     validation = float(np.mean([result["validation_bits_per_byte"] for result in found]))

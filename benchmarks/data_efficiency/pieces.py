@@ -74,7 +74,8 @@ class Piece:
             assert self.recipe is not None, "a search tries settings"
             part = f"-{round(100 * self.fraction)}pct" if self.kind == "search" else ""
             return f"{self.text}--{self.system}--{stage}{part}--{self.recipe.name}"
-        return f"{self.text}--{self.system}--{stage}--seed{self.seed}"
+        part = f"-{round(100 * self.fraction)}pct" if self.fraction < 1 else ""
+        return f"{self.text}--{self.system}--{stage}{part}--seed{self.seed}"
 
     @property
     def is_final(self) -> bool:
@@ -146,10 +147,10 @@ def best_peer(minutes: int, results: Results) -> str | None:
     network = best_network(minutes, results)
     if network is None:
         return None
-    final = Piece("tuned", "be", network, ladder("be", network, minutes, results).winner, minutes, seed=SEEDS[0])
-    if final.name not in results:
+    finals = first_finals("be", network, minutes, results)
+    if any(final.name not in results for final in finals):
         return None
-    return _best_counting("be", results)[0] if _is_behind_counts(final, results) else network
+    return _best_counting("be", results)[0] if all(_is_behind_counts(final, results) for final in finals) else network
 
 
 def ladder(text: str, system: str, minutes: int, results: Results) -> Ladder:
@@ -248,15 +249,29 @@ def _add_search(text: str, system: str, minutes: int, results: Results, found: l
     if search.winner is None:
         waiting.append(f"{text}, {system}, {minutes} minutes: later rungs and final trainings")
     else:
-        first = Piece("tuned", text, system, search.winner, minutes, seed=SEEDS[0])
-        found.append(first)
+        firsts = first_finals(text, system, minutes, results)
+        found += firsts
         if text == "be" and _is_far_behind(system, results):
             return
         # The first decides whether the others can matter.
-        if first.name in results and not _is_behind_counts(first, results):
-            found += [replace(first, seed=seed) for seed in SEEDS[1:]]
-        elif first.name not in results:
+        if any(piece.name not in results for piece in firsts):
             waiting.append(f"{text}, {system}, {minutes} minutes: other seeds, where the first is not behind counting")
+        elif not _is_behind_counts(best := min(firsts, key=lambda piece: _validation(results[piece.name])), results):
+            found += [replace(best, seed=seed) for seed in SEEDS[1:]]
+
+
+def first_finals(text: str, system: str, minutes: int, results: Results) -> list[Piece]:
+    """Return the first final training of a search that is complete, none before.
+
+    Where all of the steps did worse than the part that the search made of them, it is followed by one of that part: a budget need not be
+    used up.
+    """
+    search = ladder(text, system, minutes, results)
+    if search.winner is None:
+        return []
+    first, part = Piece("tuned", text, system, search.winner, minutes, seed=SEEDS[0]), search.pieces[-1].fraction
+    is_worse = first.name in results and _validation(results[first.name]) > search.validation_bits_per_byte
+    return [first, replace(first, fraction=part)] if is_worse and part < 1 and not _is_far_behind(system, results) else [first]
 
 
 def curve_settings(text: str, results: Results) -> list[Recipe]:

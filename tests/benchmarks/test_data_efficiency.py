@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.data_efficiency import pieces as pieces_module
 from benchmarks.data_efficiency import texts
-from benchmarks.data_efficiency.compare import Figure, best_figure, reduction, student_of
+from benchmarks.data_efficiency.compare import Figure, best_figure, figure_of, reduction, student_of
 from benchmarks.data_efficiency.counting import compress, count_ngrams, count_tokens
 from benchmarks.data_efficiency.hf_peers import build
 from benchmarks.data_efficiency.multiplier import fit_power_law, multiplier, needed
@@ -317,6 +317,31 @@ def test_a_longer_budget_is_searched_from_the_best_size_up_with_and_without_drop
     assert longer[0] == found.winner
     assert widths[0] == found.winner.width < widths[1] < widths[2]
     assert {(recipe.width, recipe.dropout > 0) for recipe in longer[1:]} == {(width, on) for width in widths[1:] for on in (True, False)}
+
+
+def test_where_all_steps_did_worse_than_a_part_of_them_the_part_is_a_final_training_too() -> None:
+    results: dict = {}
+    for minutes in (5, 20):
+        while (found := ladder("be", "nanogpt-bpe", minutes, results)).winner is None:
+            results |= results_of(found.pieces)
+    firsts = [pieces_module.first_finals("be", "nanogpt-bpe", 20, results)]
+    for bits in (found.validation_bits_per_byte - 0.01, found.validation_bits_per_byte + 0.01):
+        results[firsts[0][0].name] = {"validation_bits_per_byte": bits}
+        firsts.append(pieces_module.first_finals("be", "nanogpt-bpe", 20, results))
+    assert [[piece.fraction for piece in each] for each in firsts] == [[1.0], [1.0], [1.0, 0.5]]
+    assert [piece.name for piece in firsts[2]] == ["be--nanogpt-bpe--tuned-20min--seed1", "be--nanogpt-bpe--tuned-20min-50pct--seed1"]
+
+
+def test_of_final_trainings_of_two_lengths_those_that_did_better_on_validation_count() -> None:
+    def result(fraction: float, seed: int, validation: float, test: float) -> dict:
+        return {"text": "be", "system": "nanogpt-bpe", "kind": "tuned", "minutes": 20, "fraction": fraction, "seed": seed,
+                "validation_bits_per_byte": validation, "test_bits_per_byte": test, "test_document_bits": [10 * test],
+                "test_document_bytes": [10]}  # fmt: skip
+
+    results = {"whole": result(1.0, 1, 1.2, 1.0), "half": result(0.5, 1, 1.1, 1.05), "half-2": result(0.5, 2, 1.12, 1.07)}
+    found = figure_of(results, "be", "nanogpt-bpe", "tuned", 20)
+    assert found is not None
+    assert found.values == [1.05, 1.07]
 
 
 def run_all(*, counted: float) -> list[Piece]:
