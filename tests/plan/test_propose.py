@@ -224,6 +224,7 @@ def test_with_smaller_batches_the_rate_is_lower_by_the_square_root():
     short, long = plan(0.75, **given), plan(3.0, **given)
     assert short.train["learning_rate"] == pytest.approx(0.01 * 0.5**0.5, abs=1e-4)
     assert long.train["learning_rate"] == 0.01
+    assert plan(0.75, train={"batch_size": 8}, **given).train["learning_rate"] == 0.01, "the batch is the user's own"
 
 
 def test_wider_models_get_a_lower_learning_rate():

@@ -210,7 +210,8 @@ def recipe_for(candidate: ModelConfig, job: Job, slowdown: float) -> Recipe | Pl
         step = step_of(candidate, job, slowdown, batch_size=batch_size)
         drawn = Recipe(candidate, batch_size, micro_batch_size, 0, step, memory)
         # Where the text is short, and its batch therefore small, the rate is lower by the square root.
-        return with_steps(replace(drawn, rate_share=math.sqrt(batch / rules.batch_tokens(reach, math.inf, choices))), job)
+        share = 1.0 if "batch_size" in settled else math.sqrt(batch / rules.batch_tokens(reach, math.inf, choices))
+        return with_steps(replace(drawn, rate_share=share), job)
     except PlanError as error:
         return error
 
