@@ -40,9 +40,16 @@ def read_machines(place: Place) -> dict[str, Speeds]:
 
 
 def read_speeds(place: Place) -> dict[str, Speeds]:
-    """Return, for every text, the speeds of the one machine that all of its trainings were measured on."""
-    of_text = {text: speeds for speeds in read_machines(place).values() for text in speeds["texts"]}
-    return {text: of_text.get(text) or no_speeds() for text in TEXTS}
+    """Return, for every text, the speeds of the machine that its trainings were measured on.
+
+    Of several machines the last one's count, by their labels; what it has not measured is the others'.
+    """
+    found = {text: no_speeds() for text in TEXTS}
+    for speeds in read_machines(place).values():
+        for text in speeds["texts"]:
+            earlier = found[text]
+            found[text] = {**speeds, **{part: {**earlier[part], **speeds[part]} for part in ("vocabularies", "plans", "steps")}}
+    return found
 
 
 def no_speeds() -> Speeds:

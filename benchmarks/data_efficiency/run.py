@@ -90,7 +90,7 @@ def try_settings(place: Place, name: str, minutes: int, assignments: list[str], 
             raise BenchmarkError(
                 f"a plan has no {key!r}", fix=f"name a setting of model or train, as in model.dropout=0.1, or {VOCABULARY}"
             )
-        plan[section][field] = json.loads(value)
+        plan[section][field] = value if isinstance(plan[section][field], str) else json.loads(value)
     piece = f"try-{minutes}min-{'-'.join(assignments) or 'as-planned'}"
     figures, _ = train_rodna(place, text, plan, piece=piece, seed=0, device=device, reads_test=False)
     command = f"python -m benchmarks.data_efficiency try {name} {minutes} {' '.join(assignments)}".rstrip()

@@ -107,7 +107,7 @@ def measure_missing(place: Place, pieces: list[Piece], *, label: str, again: boo
     """
     machines = read_machines(place)
     speeds = machines.pop(label, None) or no_speeds()
-    elsewhere = {text: other for other, measured in machines.items() for text in measured["texts"]}
+    elsewhere = {text: other for other, measured in machines.items() for text in measured["texts"] if text not in speeds["texts"]}
     for text in sorted({piece.text for piece in pieces} & set(elsewhere)):
         print(f"{text}: its trainings were measured on {elsewhere[text]}, and are on no other machine")
     pieces = [piece for piece in pieces if piece.text not in elsewhere]
