@@ -34,13 +34,30 @@ TOGETHER = "together.json"
 ROWS: dict[str, dict[str, Any]] = {
     "alone": {"members": 0},
     "one": {"members": 1},
+    "one-dropout-0-passes-double": {"members": 1, "changed": {"model.dropout": 0.0, "tokens_factor": 2.0}},
     "three": {"members": 3},
     "one-counts": {"members": 1, "counts": True},
     "three-counts": {"members": 3, "counts": True},
     "three-alpha-0.2": {"members": 3, "alpha": 0.2},
+    "three-alpha-0.8": {"members": 3, "alpha": 0.8},
     "three-temperature-1": {"members": 3, "temperature": 1.0},
+    "three-temperature-4": {"members": 3, "temperature": 4.0},
+    "three-temperature-4-passes-double": {"members": 3, "temperature": 4.0, "changed": {"tokens_factor": 2.0}},
+    "three-dropout-0": {"members": 3, "changed": {"model.dropout": 0.0}},
+    "three-passes-double": {"members": 3, "changed": {"tokens_factor": 2.0}},
+    "three-192x4": {"members": 3, "changed": {"model.width": 192}},
+    "three-192x4-passes-double": {"members": 3, "changed": {"model.width": 192, "tokens_factor": 2.0}},
+    "three-dropout-0-passes-double": {"members": 3, "changed": {"model.dropout": 0.0, "tokens_factor": 2.0}},
+    "three-dropout-0-temperature-4": {"members": 3, "temperature": 4.0, "changed": {"model.dropout": 0.0}},
+    "three-dropout-0.1": {"members": 3, "changed": {"model.dropout": 0.1}},
+    "three-dropout-0.1-passes-double": {"members": 3, "changed": {"model.dropout": 0.1, "tokens_factor": 2.0}},
+    "three-dropout-0.1-192x4": {"members": 3, "changed": {"model.dropout": 0.1, "model.width": 192}},
+    "three-dropout-0.1-192x4-passes-double": {"members": 3, "changed": {"model.dropout": 0.1, "model.width": 192, "tokens_factor": 2.0}},
+    "three-dropout-0-192x4": {"members": 3, "changed": {"model.dropout": 0.0, "model.width": 192}},
+    "three-dropout-0-192x4-passes-double": {"members": 3, "changed": {"model.dropout": 0.0, "model.width": 192, "tokens_factor": 2.0}},
 }
-"""`members`: how many teach; `counts`: n-grams of the text with them. Temperature and alpha are otherwise the product's."""
+"""`members`: how many teach; `counts`: n-grams of the text with them; `changed`: settings of the student, as in `ablations.py`. Temperature
+and alpha are otherwise the product's."""
 
 
 def main() -> None:
@@ -141,8 +158,9 @@ def learn(
     from rodna.train.state import RunFolder
 
     row = dict(ROWS.get(specification["row"], {"members": 0}))
+    settings = {**settings, **row.pop("changed", {})}
     model = model_of(settings, train.vocabulary_size)
-    values = values_of(settings, seed=specification["seed"], budget=study["tokens"])
+    values = values_of(settings, seed=specification["seed"], budget=study["tokens"] * settings.get("tokens_factor", 1.0))
     machine = describe_machine("auto")
     device, dtype = prepare(machine), compute_dtype(machine, values)
     torch.set_num_threads(specification["threads"])
@@ -217,7 +235,7 @@ def table_of(title: str, lines: list[dict[str, Any]]) -> str:
     found = [
         f"### {title}", "",
         f"{some['train_bytes'] / 1e6:.2f} MB, {some['passes']:g} passes, {some['parameters'] / 1e6:.1f}M parameters; validation text.", "",
-        "| model | bits per byte | against alone | share of the gain | with counts | seeds | a step costs |",
+        "| model | bits per byte | against alone | share of the gain | with counts | seeds | arithmetic |",
         "|---|---|---|---|---|---|---|",
         f"| a member | {mean(run['bits'] for run in members.values()):.4f} | | | "
         f"{mean(run['bits_with_counts'] for run in members.values()):.4f} | {len(members)} | |",
@@ -227,11 +245,25 @@ def table_of(title: str, lines: list[dict[str, Any]]) -> str:
         paired = [alone[seed] for seed in of_seed if seed in alone]
         bits, beside = (mean(run[name] for run in of_seed.values()) for name in ("bits", "bits_with_counts"))
         own = mean(run["bits"] for run in paired)
-        cost = mean(run["step_seconds"] for run in of_seed.values()) / mean(run["step_seconds"] for run in paired)
+        cost = arithmetic_of(row) * mean(run["steps"] for run in of_seed.values()) / mean(run["steps"] for run in paired)
         difference, share = ("", "") if row == "alone" else (f"{bits - own:+.4f}", f"{(own - bits) / (own - together['bits']):.0%}")
         found.append(f"| taught by {row} | " if row != "alone" else "| alone | ")
         found[-1] += f"{bits:.4f} | {difference} | {share} | {beside:.4f} | {len(of_seed)} | {cost:.2f} |"
     return "\n".join(found)
+
+
+def arithmetic_of(row: str) -> float:
+    """Return the FLOPs of a student's token, its teachers' forward passes included, in times of those of a member.
+
+    Seconds are no measure: runs are of days on which the same machine was up to half faster. Counting teachers take none.
+    """
+    from rodna.plan.flops import flops_per_token
+
+    settings = settings_of("base")
+    own, member = (
+        flops_per_token(model_of({**settings, **changed}, settings["vocabulary"])) for changed in (ROWS[row].get("changed", {}), {})
+    )
+    return (own.model + ROWS[row]["members"] * member.forward) / member.model
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from rodna.core.files import write_json
 from rodna.data.tokens import Tokens
 from rodna.evals.models.ensemble import EnsembleModel
 from rodna.models import checkpoint
+from rodna.models.config import ModelConfig
 from rodna.models.ensemble import Ensemble, load_ensemble
 from rodna.models.ngram import NgramModel
 from rodna.plan import rules
@@ -41,7 +42,8 @@ def plan_for(place: Place, text: Text, minutes: int) -> dict[str, Any]:
 
 def left_to_members(plan: dict[str, Any], minutes: int) -> tuple[int, float]:
     """Return the ensemble that `rodna plan` names where a plan leaves much of its time, and `rodna plan --write` writes: members, share."""
-    return rules.ensemble(60.0 * minutes, float(plan["estimates"]["seconds"]))
+    largest = rules.student_work(ModelConfig.model_validate(plan["model"]), frozenset())
+    return rules.ensemble(60.0 * minutes, float(plan["estimates"]["seconds"]), largest=largest)
 
 
 def train_rodna(

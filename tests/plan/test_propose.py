@@ -4,8 +4,10 @@ from dataclasses import replace
 import pytest
 
 from rodna.core.errors import ModelError, PlanError
+from rodna.models.config import ModelConfig
 from rodna.plan import rules
 from rodna.plan.config import ModelSection, PlanConfig
+from rodna.plan.flops import flops_per_token
 from rodna.plan.hardware import Machine, Speeds, named_machine, sheet_speeds
 from rodna.plan.job import OVERHEAD_SHARE
 from rodna.plan.propose import propose
@@ -19,6 +21,7 @@ TRAIN = {"optimizer": "muon", "precision": "auto", "checkpoint_activations": Fal
          "steps": "planned", "learning_rate": "planned", "weight_decay": "planned", "warmup_steps": "planned"}  # fmt: skip
 SPEEDS = Speeds(fp32_flops=2e11, bf16_flops=0.0, bandwidth=3e10)
 MODEL = ModelSection().model_dump()
+VOCABULARY = {"vocabulary_size": 2048}
 
 
 def text(megabytes=3.0):
@@ -361,7 +364,10 @@ def test_the_text_binds_where_there_is_more_time_than_passes_worth_making():
     assert "after about 12, more passes stop paying" in reason
     assert "the text binds" in reason
     assert "8 such models and a student of theirs" in reason
-    assert "ensemble: {members: 8, share: 0.69}" in reason
+    # Eight of one model's time each; their student, two sizes larger, and eight forward passes of a third.
+    work = flops_per_token(ModelConfig.model_validate(VOCABULARY | rules.shape(160, 4, {}))).model / flops_per_token(proposed.model).model
+    assert (proposed.model.width, proposed.model.num_layers) == (96, 4)
+    assert f"ensemble: {{members: 8, share: {math.ceil(100 * 8 / (8 + work + 8 / 3)) / 100:g}}}" in reason
 
 
 @pytest.mark.parametrize(("times", "found"), [
@@ -375,6 +381,29 @@ def test_what_one_model_leaves_of_the_time_is_for_members_and_a_student(times, f
     if members and members < rules.MOST_MEMBERS:
         assert share * times / members >= 1 - 1e-9
         assert (1 - share) * times / (1 + members * rules.TEACHER_SHARE) >= rules.STUDENT_SHARE * 0.97
+
+
+@pytest.mark.parametrize(("times", "found"), [
+    (4.8, (3, 0.63)),  # up to three members go before the student's size
+    (6.5, (3, 0.49)),  # a fourth would leave too little for a student that takes 2.2
+    (7.6, (4, 0.54)),
+    (100.0, (8, 0.63)),
+])  # fmt: skip
+def test_beyond_a_few_members_the_largest_student_comes_first(times, found):
+    members, share = rules.ensemble(600.0 * times, 600.0, largest=2.2)
+    assert (members, share) == found
+    if members > rules.FEW_MEMBERS:
+        assert (1 - share) * times >= 0.97 * (2.2 + members * rules.TEACHER_SHARE)
+
+
+def test_a_student_may_be_two_sizes_larger_unless_the_size_is_given():
+    model = ModelConfig.model_validate(VOCABULARY | rules.shape(192, 5, {}))
+    assert [shape.get("width") for shape in rules.student_shapes(model, frozenset())] == [256, 224, None]
+    assert rules.student_shapes(model, {"num_layers"}) == rules.student_shapes(model, {"preset"}) == [{}]
+    assert rules.student_work(model, {"width"}) == 1.0
+    assert 1.7 < rules.student_work(model, frozenset()) < 2.3
+    largest = ModelConfig.model_validate(VOCABULARY | rules.shape(*rules.SIZES[-1], {}))
+    assert rules.student_shapes(largest, frozenset()) == [{}]
 
 
 def test_no_ensemble_is_named_where_one_model_uses_the_time():

@@ -1,6 +1,7 @@
 """What each member and the student are, worked out from one plan."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,18 +9,22 @@ import pytest
 from rodna.core.config import validate
 from rodna.core.errors import ConfigError, ModelError
 from rodna.models.config import ModelConfig
+from rodna.plan import rules
 from rodna.plan.flops import flops_per_token
 from rodna.plan.propose import Plan
 from rodna.train.config import TrainValues
 from rodna.train.ensemble_config import EnsembleConfig, Variant
 from rodna.train.session import Job
-from rodna.train.variants import job_of, member_jobs, pace_of_student
+from rodna.train.variants import job_of, member_jobs, student_job, time_of_student, untaught
 
 TRAIN_TOKENS = 6400
 ALL_PLANNED = dict.fromkeys(
     ("steps", "batch_size", "micro_batch_size", "learning_rate", "adam_learning_rate", "weight_decay", "warmup_steps", "evaluations"),
     "planned",
 )
+
+
+FREE = dict.fromkeys(("preset", "width", "num_layers", "num_heads", "num_kv_heads", "head_width", "ffn_width", "dropout"), "planned")
 
 
 @pytest.fixture
@@ -145,12 +150,77 @@ def test_epochs_are_passes_over_the_training_text(plan: Plan):
     assert job(plan, ALL_PLANNED | {"steps": 100}, epochs=2.5).values.steps == 100
 
 
-def test_the_student_gets_its_share_of_the_time_less_what_its_teachers_take():
-    # Two members have a third of the time each, and the student the last third.
-    assert pace_of_student({"share": 2 / 3, "split_over": 2}, student_work=3.0, teachers_work=0.0) == pytest.approx(1.0)
-    assert pace_of_student({"share": 2 / 3, "split_over": 4}, student_work=3.0, teachers_work=0.0) == pytest.approx(2.0)
-    assert pace_of_student({"share": 2 / 3, "split_over": 2}, student_work=3.0, teachers_work=2.0) == pytest.approx(0.6)
-    assert pace_of_student({}, student_work=3.0, teachers_work=3.0) == pytest.approx(0.5)
+def test_the_student_has_the_time_that_members_leave_and_that_the_text_leaves(plan: Plan):
+    assert time_of_student({}, plan) == pytest.approx(1.0)
+    assert time_of_student({"share": 2 / 3, "split_over": 2}, plan) == pytest.approx(1.0)
+    assert time_of_student({"share": 2 / 3, "split_over": 4}, plan) == pytest.approx(2.0)
+    limited = replace(plan, estimates={"epochs": 10.0}, binds={"affordable_epochs": 25.0, "useful_epochs": 10.0})
+    assert time_of_student({}, limited) == pytest.approx(2.5)
+
+
+def student(plan: Plan, teachers: int = 2, given: Mapping[str, Any] = ALL_PLANNED, shaped: Mapping[str, Any] = FREE, *, time: float,
+            **variant: Any) -> Job:  # fmt: skip
+    return student_job(Variant.model_validate(variant), plan, given, shaped, num_tokens=TRAIN_TOKENS, time=time,
+                       teachers=[plan.model] * teachers)  # fmt: skip
+
+
+def test_a_student_is_the_largest_that_has_time_for_the_planned_passes(plan: Plan):
+    shapes = rules.student_shapes(plan.model, frozenset())
+    assert [shape.get("width", 48) for shape in shapes] == [128, 96, 48]
+    alone, teaching = flops_per_token(plan.model).model, 2 * flops_per_token(plan.model).forward
+    for shape in shapes:
+        model = ModelConfig.model_validate(plan.model.model_dump(exclude={"rotary_width"}) | shape)
+        needed = (flops_per_token(model).model + teaching) / alone
+        enough, more = student(plan, time=1.001 * needed), student(plan, time=1.2 * needed)
+        assert enough.model.width == model.width
+        assert enough.model.family == "qwen3"
+        assert enough.values.steps == pytest.approx(100, abs=1)
+        # Time beyond that is of no use: the text would be learned by heart.
+        assert more.model.width == model.width
+        assert more.values.steps == 100
+    assert student(plan, time=0.5).values.steps == pytest.approx(50 * alone / (alone + teaching), abs=1)
+
+
+def test_a_student_reads_the_text_more_often_where_that_pays(plan: Plan):
+    short = replace(plan, estimates={"epochs": 4.0}, binds={"affordable_epochs": 4.0, "useful_epochs": 8.0})
+    assert student(short, 0, shaped=FREE | {"width": 48}, time=1.5).values.steps == 150
+    assert student(short, 0, shaped=FREE | {"width": 48}, time=5.0).values.steps == 200
+
+
+def test_a_student_has_half_of_the_dropout_and_less_rate_where_it_is_wider(plan: Plan):
+    wide = replace(plan, model=plan.model.model_copy(update={"width": 192, "num_heads": 12, "num_kv_heads": 12, "num_layers": 5}))
+    found = student(wide, time=20.0)
+    assert found.model.dropout == pytest.approx(0.05)
+    assert found.model.width == 256
+    assert found.values.learning_rate == pytest.approx(plan.train["learning_rate"] * (192 / 256) ** 0.5, rel=0.02)
+    assert found.values.weight_decay == plan.train["weight_decay"]
+
+
+@pytest.mark.parametrize(("shaped", "variant", "width", "dropout"), [
+    ({"width": 48}, {}, 48, 0.05),
+    ({"dropout": 0.1}, {}, 128, 0.1),
+    ({}, {"model": {"num_layers": 2}}, 48, 0.05),
+    ({}, {"model": {"dropout": 0.3}}, 128, 0.3),
+    ({"preset": "babyllama-cpu-student"}, {}, 48, 0.05),
+    ({}, {"preset": "babyllama-cpu-student"}, 96, 0.0),
+])  # fmt: skip
+def test_what_the_user_chose_of_a_student_is_kept(plan: Plan, shaped, variant, width, dropout):
+    found = student(plan, shaped=FREE | shaped, time=50.0, **variant)
+    assert found.model.dropout == pytest.approx(dropout)
+    assert found.model.width == width
+    if "num_layers" in variant.get("model", {}):
+        assert found.model.num_layers == 2
+
+
+@pytest.mark.parametrize(("variant", "dropout"), [
+    ({}, 0.1), ({"model": {"dropout": 0.3}}, 0.3), ({"preset": "babyllama-cpu-student"}, 0.0),
+])  # fmt: skip
+def test_a_student_is_compared_with_one_that_has_the_dropout_of_learning_alone(plan: Plan, variant, dropout):
+    taught = student(plan, time=50.0, **variant)
+    alone = untaught(taught, Variant.model_validate(variant), plan)
+    assert alone.model.dropout == dropout
+    assert replace(alone, model=taught.model) == taught
+    assert alone.model.num_parameters == taught.model.num_parameters
 
 
 def test_fields_that_contradict_each_other_are_an_error_that_names_the_member(plan: Plan):

@@ -108,7 +108,10 @@ def propose(
 def estimates_of(recipe: Recipe, job: Job) -> dict[str, Any]:
     """Return the figures of the whole training, and the ensemble that would use the time it leaves (`rules.ensemble`)."""
     duration, text = recipe.seconds, job.text
-    members, share = rules.ensemble(job.seconds, duration) if recipe.affordable_steps > recipe.steps else (0, 0.0)
+    members, share = 0, 0.0
+    if recipe.affordable_steps > recipe.steps:
+        asked = {name for name, value in {**job.model, "preset": job.config.preset}.items() if value != PLANNED}
+        members, share = rules.ensemble(job.seconds, duration, largest=rules.student_work(recipe.model, asked))
     return {
         "seconds": duration,
         "startup_seconds": recipe.step.startup_seconds,

@@ -1,11 +1,12 @@
 """The rules a plan follows: what our own runs and the field's found for small corpora. docs/planning.md holds the evidence."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
 from rodna.models.config import ModelConfig
+from rodna.plan.flops import flops_per_token
 from rodna.plan.hardware import DeviceKind
 from rodna.plan.recipes import DATA_LIMITED, TrainingRecipe
 
@@ -33,8 +34,14 @@ TEACHER_SHARE = 1 / 3
 """Time of a teacher's forward pass, as a share of the step of a student of its size."""
 STUDENT_SHARE = 0.85
 """Of the steps planned for one model, the least that the student of an ensemble shall have."""
-MOST_MEMBERS = 8
-"""More members gain little: docs/ensembles.md."""
+FEW_MEMBERS, MOST_MEMBERS = 3, 8
+"""Up to a few members each is worth more than a larger student, more than the most gain little: docs/ensembles.md."""
+TAUGHT_DROPOUT = 0.5
+"""A student's dropout, as a share of what a model that learns alone would have: docs/ensembles.md."""
+TAUGHT_SIZES = 2
+"""A student may be up to so many sizes larger than a model that learns alone: docs/ensembles.md."""
+SIZED = frozenset({"preset", "width", "num_layers", "num_heads", "num_kv_heads", "head_width", "ffn_width"})
+"""Who gives one of these has chosen a size."""
 MICRO_BATCH_TOKENS: dict[DeviceKind, int] = {"cpu": 2048, "cuda": 65_536}
 """More tokens at a time than this make no step faster, but take more memory."""
 
@@ -118,7 +125,12 @@ def micro_batch_sizes(batch_size: int, model: ModelConfig, *, device: DeviceKind
 def learning_rate(model: ModelConfig, *, optimizer: str, recipe: TrainingRecipe = DATA_LIMITED) -> float:
     """Return the peak learning rate of the matrices: less for wider models, by 1/sqrt(width), as nanochat's at its widths."""
     peak = recipe.adamw_learning_rate if optimizer == "adamw" else recipe.learning_rate
-    return two_digits(peak * min(1.0, math.sqrt(recipe.learning_rate_width / model.width)))
+    return two_digits(peak * rate_at(model.width, recipe))
+
+
+def rate_at(width: int, recipe: TrainingRecipe = DATA_LIMITED) -> float:
+    """Return the learning rate of a width, as a share of that of the recipe's."""
+    return min(1.0, math.sqrt(recipe.learning_rate_width / width))
 
 
 def adam_learning_rate(model: ModelConfig, *, recipe: TrainingRecipe = DATA_LIMITED) -> float:
@@ -158,23 +170,44 @@ def warmup_steps(steps: int) -> int:
     return max(1, min(100, steps // 50))
 
 
-def ensemble(seconds: float, each: float) -> tuple[int, float]:
+def ensemble(seconds: float, each: float, *, largest: float = 1.0) -> tuple[int, float]:
     """Return what to do with time of which one model uses a part: how many members, and their share of it; the student has the rest.
 
     Args:
         seconds: there are.
         each: that one model takes.
+        largest: what the largest student would take without teachers, in times of that.
 
     Returns:
         Members, 0 where there is no time for two and a student of theirs; and their share of the time.
     """
     times = seconds / each
-    members = min(MOST_MEMBERS, int((times - STUDENT_SHARE) / (1 + STUDENT_SHARE * TEACHER_SHARE)))
+    beside_small, beside_large = (int((times - alone) / (1 + alone_share * TEACHER_SHARE))
+                                  for alone, alone_share in ((STUDENT_SHARE, STUDENT_SHARE), (largest, 1.0)))  # fmt: skip
+    members = min(MOST_MEMBERS, max(min(FEW_MEMBERS, beside_small), beside_large))
     if members < 2:
         return 0, 0.0
     # Where there is time for more than all of it, neither shall have more than it can use.
-    needed = members / (members + 1 + TEACHER_SHARE * members)
+    needed = members / (members + largest + TEACHER_SHARE * members)
     return members, math.ceil(100 * max(members / times, needed)) / 100
+
+
+def student_shapes(model: ModelConfig, asked: Set[str]) -> list[dict[str, Any]]:
+    """Return in what the sizes that a student may have differ from a model that learns alone: the largest first, its own last.
+
+    Args:
+        model: planned to learn alone.
+        asked: settings of the model that the user gave; a size that was chosen is kept.
+    """
+    larger = [] if asked & SIZED else [size for size in SIZES if size[0] > model.width and size[1] >= model.num_layers][:TAUGHT_SIZES]
+    kept = {"ffn": model.ffn, "context_length": model.context_length, "tied_embeddings": model.tied_embeddings}
+    return [*(shape(*size, kept) for size in reversed(larger)), {}]
+
+
+def student_work(model: ModelConfig, asked: Set[str]) -> float:
+    """Return the arithmetic of the largest student for a token, without teachers, in times of that of a model that learns alone."""
+    largest = model.model_copy(update=student_shapes(model, asked)[0])
+    return flops_per_token(largest).model / flops_per_token(model).model
 
 
 def evaluation_seconds(text: Text, most_tokens: int, token_seconds: float) -> float:

@@ -18,11 +18,11 @@ from rodna.models.checkpoint import load_config
 from rodna.models.config import ModelConfig
 from rodna.models.ensemble import tokenizer_digest
 from rodna.models.hf import family_of
-from rodna.plan.flops import flops_per_token
 from rodna.plan.hardware import Machine
 from rodna.plan.memory import teaching_memory, training_memory
 from rodna.plan.speed import will_compile
 from rodna.tokenizer.tokenizer import Tokenizer
+from rodna.train import variants
 from rodna.train.config import FORMAT_VERSION
 from rodna.train.counting import keep_counts
 from rodna.train.ensemble_config import DistillConfig
@@ -32,7 +32,7 @@ from rodna.train.runtime import compute_dtype
 from rodna.train.session import Job, Trained, copy_checkpoint, keep
 from rodna.train.state import RunFolder
 from rodna.train.teacher_cache import PIECE_BYTES, CacheSetup, TeacherCache
-from rodna.train.variants import job_of, pace_of_student
+from rodna.train.variants import time_of_student
 
 DISTILLATION = "distillation.json"
 ALONE = "alone"
@@ -79,7 +79,7 @@ def distill(
     )
     say(f"  student of {len(teachers)} teacher{'s' if len(teachers) > 1 else ''}")
     student = teach(bench, job, teachers, ensemble, config, RunFolder(run, tokenizer_folder=tokenizer.path, setup=setup), caches=run.parent)
-    alone = _alone(bench, job, run / ALONE) if config.compare else None
+    alone = _alone(bench, variants.untaught(job, config.student, bench.plan), run / ALONE) if config.compare else None
     with artifact.create(out, kind="model", format_version=FORMAT_VERSION, inputs=inputs, config=settings, seed=job.values.seed) as draft:
         beside = keep_counts(
             student.checkpoint, tokens, draft.path, order=job.values.ngram_order, device=bench.device,
@@ -164,13 +164,13 @@ def _cache(bench: Workbench, job: Job, config: DistillConfig, teachers: Sequence
 
 
 def _alone(bench: Workbench, job: Job, run: Path) -> Trained:
-    """Train the same student from the text alone, for as many steps."""
+    """Train a model of the student's size from the text alone, for as many steps."""
     say("  the same student, alone")
     return bench.fit(job, RunFolder(run, tokenizer_folder=bench.tokenizer.path, setup=bench.setup(job)))
 
 
 def student_job(bench: Workbench, config: DistillConfig, shared: Mapping[str, Any], teachers: Sequence[Path]) -> Job:
-    """Return what the student is, its steps fitting the time that it has.
+    """Return what the student is, its size and steps fitting the time that it has.
 
     Args:
         bench: the plan and the corpus.
@@ -178,12 +178,10 @@ def student_job(bench: Workbench, config: DistillConfig, shared: Mapping[str, An
         shared: how the time is shared with an ensemble; empty where there is none.
         teachers: folders of all of them: their forward passes take time too.
     """
-    seed = int(bench.plan.train["seed"])
-    draft = job_of(config.student, bench.plan, bench.given, num_tokens=bench.num_tokens, order_seed=seed, where="distill.student")
-    length = draft.model.context_length
-    work = sum(flops_per_token(load_config(folder), sequence_length=length).forward for folder in teachers)
-    pace = pace_of_student(shared, student_work=flops_per_token(draft.model).model, teachers_work=work)
-    return job_of(config.student, bench.plan, bench.given, num_tokens=bench.num_tokens, order_seed=seed, where="distill.student", pace=pace)
+    return variants.student_job(
+        config.student, bench.plan, bench.given, bench.shaped, num_tokens=bench.num_tokens, time=time_of_student(shared, bench.plan),
+        teachers=[load_config(folder) for folder in teachers],
+    )  # fmt: skip
 
 
 def fit_memory(bench: Workbench, job: Job, teachers: Sequence[Path], config: DistillConfig) -> Job:

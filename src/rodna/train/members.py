@@ -55,6 +55,7 @@ class Workbench:
         tokenizer: copied into every checkpoint.
         plan: what the plan says.
         given: the training settings as the user wrote them.
+        shaped: the model's settings as the user wrote them; also `preset`, a named size.
         machine: this one.
         memory_share: of its memory, the most that training may take.
     """
@@ -63,6 +64,7 @@ class Workbench:
     tokenizer: Artifact
     plan: Plan
     given: Mapping[str, Any]
+    shaped: Mapping[str, Any]
     machine: Machine
     memory_share: float
 
@@ -72,8 +74,10 @@ class Workbench:
         proposal = read_plan(plan)
         machine = describe_machine("cpu" if proposal.machine.get("device") == "cpu" else "auto")
         settings = plan.manifest.config
-        share = settings.get("plan", {}).get("memory_share", PlanConfig.model_fields["memory_share"].default)
-        return cls(tokens, tokenizer, proposal, settings.get("train", {}), machine, float(share))
+        asked = settings.get("plan", {})
+        share = asked.get("memory_share", PlanConfig.model_fields["memory_share"].default)
+        shaped = {**settings.get("model", {}), "preset": asked.get("preset", PlanConfig.model_fields["preset"].default)}
+        return cls(tokens, tokenizer, proposal, settings.get("train", {}), shaped, machine, float(share))
 
     def setup(self, job: Job, **more: Any) -> str:
         """Return the digest of all that decides the weights of a training."""

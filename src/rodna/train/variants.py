@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -10,6 +11,7 @@ from rodna.core.config import merge, validate
 from rodna.core.errors import ConfigError
 from rodna.models.config import ModelConfig
 from rodna.models.presets import find_preset
+from rodna.plan import rules
 from rodna.plan.flops import flops_per_token
 from rodna.plan.propose import Plan
 from rodna.train.config import TrainValues
@@ -19,6 +21,7 @@ from rodna.train.session import Job
 PLANNED = "planned"
 DROPOUT_STEP = 0.05
 """Members that differ in dropout have the planned rate, one step more, two steps more, and again."""
+RATES = ("learning_rate", "adam_learning_rate")
 SHAPES = ((1.0, 1.0), (1.5, 2 / 3), (2 / 3, 1.5))
 """Members that differ in architecture have these multiples of the planned layers and of the planned width squared, in turn: each has
 about as many parameters in its blocks."""
@@ -158,16 +161,80 @@ def _model(fields: Mapping[str, Any], where: str) -> ModelConfig:
                           fix="correct them, or leave some of them out: the plan's are used then") from error  # fmt: skip
 
 
-def pace_of_student(shared: Mapping[str, Any], *, student_work: float, teachers_work: float) -> float:
-    """Return how many of the plan's steps the student has time for, were it as fast as the planned model.
+def student_job(
+    variant: Variant,
+    plan: Plan,
+    given: Mapping[str, Any],
+    shaped: Mapping[str, Any],
+    *,
+    num_tokens: int,
+    time: float,
+    teachers: Sequence[ModelConfig],
+) -> Job:
+    """Return what a student is: where nobody says otherwise the largest that has time for the passes that the plan has.
 
-    With an ensemble the plan is for one member, which has `share / split_over` of the time; the student has `1 - share`. Its steps
-    also take its teachers' forward passes.
+    It may be larger than a model that learns alone, and has less dropout (`rules.TAUGHT_SIZES`, `rules.TAUGHT_DROPOUT`).
+
+    Args:
+        variant: what the user wants of the student.
+        plan: of one member, or without members of the student.
+        given: the training settings as the user wrote them.
+        shaped: the model's settings likewise, and `preset`.
+        num_tokens: of the train split.
+        time: that the student has, in times of the planned training; see `time_of_student`.
+        teachers: whose forward passes its steps take, too.
+
+    Raises:
+        ConfigError: the settings contradict each other.
+        ModelError: there is no such preset.
+    """
+    where, planned, named = "distill.student", plan.model, variant.preset != PLANNED
+    asked = {name for name, value in shaped.items() if value != PLANNED} | set(variant.model)
+    own = {} if named or "dropout" in asked else {"dropout": rules.TAUGHT_DROPOUT * planned.dropout}
+    free = {name for name in RATES if given.get(name) == PLANNED} - set(variant.train)
+    alone, epochs = flops_per_token(planned).model, float(plan.estimates.get("epochs", 1.0))
+    useful = max(1.0, float(plan.binds.get("useful_epochs", epochs)) / epochs)
+
+    def job(size: Mapping[str, Any], pace: float) -> Job:
+        rate = rules.rate_at(size.get("width", planned.width)) / rules.rate_at(planned.width)
+        slower = {name: rules.two_digits(plan.train[name] * rate) for name in free} if size else {}
+        chosen = variant.model_copy(update={"model": {**size, **own, **variant.model}, "train": {**slower, **variant.train}})
+        return job_of(chosen, plan, given, num_tokens=num_tokens, order_seed=int(plan.train["seed"]), where=where, pace=pace)
+
+    *larger, smallest = [{}] if named else rules.student_shapes(planned, asked)
+    for size in (*larger, smallest):
+        model = job(size, 1.0).model
+        own_work, length = flops_per_token(model).model, model.context_length
+        work = own_work + sum(flops_per_token(teacher, sequence_length=length).forward for teacher in teachers)
+        passes = time * alone / work
+        if passes >= 1 or size == smallest:
+            return job(size, min(passes, useful) * own_work / alone)
+    raise AssertionError("the smallest is taken in any case")
+
+
+def untaught(job: Job, variant: Variant, plan: Plan) -> Job:
+    """Return what a student is compared with: the same model without teachers, with the dropout that is planned for such.
+
+    Args:
+        job: the student.
+        variant: what the user wanted of it; a dropout that was asked for is that of both.
+        plan: of a model that learns alone.
+    """
+    if variant.preset != PLANNED or "dropout" in variant.model:
+        return job
+    return replace(job, model=job.model.model_copy(update={"dropout": plan.model.dropout}))
+
+
+def time_of_student(shared: Mapping[str, Any], plan: Plan) -> float:
+    """Return the time that the student has, in times of the planned training.
+
+    With an ensemble the plan is for one member, which has `share / split_over` of the time; the student has `1 - share`. A plan that the
+    text limits ends before its time does.
 
     Args:
         shared: `share` and `split_over`; empty without members: the plan is the student's own then.
-        student_work: FLOPs of the student's forward and backward for a token.
-        teachers_work: of all the teachers' forward passes.
+        plan: of one member, or without members of the student.
     """
-    time = (1 - shared["share"]) * shared["split_over"] / shared["share"] if shared else 1.0
-    return time * student_work / (student_work + teachers_work)
+    epochs = float(plan.estimates.get("epochs", 1.0))
+    spare = max(1.0, float(plan.binds.get("affordable_epochs", epochs)) / epochs)
+    return spare * ((1 - shared["share"]) * shared["split_over"] / shared["share"] if shared else 1.0)
