@@ -6,6 +6,7 @@ what did best there is trained in full.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -36,9 +37,10 @@ BEST_ELSEWHERE = 6
 DROPOUT = 0.2
 CURVE_EPOCHS = (10, 20, 40)
 CURVE_SYSTEM = "nanogpt-bpe"
-MEMBER_MINUTES, STUDENT_MINUTES = 20, 40
-NUM_MEMBERS = 4
-"""Two hours in all: members and a student. Members are what is trained for their time anyway, and as many seeds more as are missing."""
+TWO_HOURS, MEMBER_MINUTES = 120, 20
+MEMBERS: Mapping[str, int] = {"be": 4, "is": 3}
+"""Of the two hours: what is trained for their time anyway, and as many seeds more as are missing. The student has what they leave: of
+Icelandic, whose members use all of their time, a fourth would leave too little of it for as many passes as they make."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,11 @@ class Piece:
             return f"{self.text}--{self.system}--{stage}{part}--{self.recipe.name}"
         part = f"-{round(100 * self.fraction)}pct" if self.fraction < 1 else ""
         return f"{self.text}--{self.system}--{stage}{part}--seed{self.seed}"
+
+    @property
+    def plan_minutes(self) -> int:
+        """Of the plan that rodna trains by: a student's is that of its members."""
+        return MEMBER_MINUTES if self.kind == "student" else self.minutes
 
     @property
     def is_final(self) -> bool:
@@ -117,7 +124,7 @@ def all_pieces(results: Results) -> tuple[list[Piece], list[str]]:
         found += members
         if all(piece.name in results for piece in members):
             found.append(Piece("ensemble", text, "ensemble"))
-            found += [Piece("student", text, "student", minutes=STUDENT_MINUTES, seed=seed) for seed in SEEDS]
+            found += [Piece("student", text, "student", minutes=student_minutes(text), seed=seed) for seed in SEEDS]
         else:
             waiting.append(f"{text}: the ensemble and {len(SEEDS)} students, which wait for {len(members)} members")
     return found, waiting
@@ -126,8 +133,13 @@ def all_pieces(results: Results) -> tuple[list[Piece], list[str]]:
 def members_of(text: str) -> list[Piece]:
     """Return the trainings whose models are the members of a text's ensemble: every seed of rodna's own of as many minutes, and more."""
     own = [Piece("rodna", text, "rodna", minutes=MEMBER_MINUTES, seed=seed) for seed in SEEDS]
-    more = range(SEEDS[-1] + 1, SEEDS[-1] + 1 + NUM_MEMBERS - len(SEEDS))
+    more = range(SEEDS[-1] + 1, SEEDS[-1] + 1 + MEMBERS[text] - len(SEEDS))
     return [*own, *(Piece("member", text, "rodna", minutes=MEMBER_MINUTES, seed=seed) for seed in more)]
+
+
+def student_minutes(text: str) -> int:
+    """Return the time that a text's student has of the two hours."""
+    return TWO_HOURS - MEMBER_MINUTES * MEMBERS[text]
 
 
 def best_network(minutes: int, results: Results) -> str | None:

@@ -44,7 +44,7 @@ def run_piece(place: Place, piece: Piece, *, device: str, compiled: bool = False
     elif piece.kind == "ensemble":
         figures, scored = score_ensemble(place, text, piece=piece.name, device=device)
     elif piece.recipe is None:
-        plan = plan_of(read_speeds(place)[piece.text], text, piece.minutes)
+        plan = plan_of(read_speeds(place)[piece.text], text, piece.plan_minutes)
         if piece.kind == "student":
             figures, scored = train_student(place, text, plan, piece=piece.name, seed=piece.seed, device=device)
         elif piece.kind == "rodna" and (left := left_to_members(plan, piece.minutes))[0]:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ import torch
 from benchmarks.data_efficiency.hf_peers import train_hf
 from benchmarks.data_efficiency.ours import left_to_members, plan_for
 from benchmarks.data_efficiency.peers import EVALUATIONS, GLANCE_TOKENS, Trained, train_plain
-from benchmarks.data_efficiency.pieces import SEEDS, STUDENT_MINUTES, Piece, settings_to_come
+from benchmarks.data_efficiency.pieces import SEEDS, Piece, settings_to_come
 from benchmarks.data_efficiency.recipes import Recipe
 from benchmarks.data_efficiency.results import Speeds, no_speeds, read_machines, read_results, write_speeds
 from benchmarks.data_efficiency.scoring import glance
@@ -86,8 +86,8 @@ def expected_seconds(speeds: Speeds, piece: Piece) -> float:
     if piece.kind in ("count", "ensemble"):
         return 60.0
     if piece.recipe is None:
-        plan = speeds["plans"].get(f"{piece.text}/{piece.minutes}")
-        if plan is None or (piece.kind == "rodna" and left_to_members(plan, piece.minutes)[0]):
+        plan = speeds["plans"].get(f"{piece.text}/{piece.plan_minutes}")
+        if plan is None or piece.kind == "student" or (piece.kind == "rodna" and left_to_members(plan, piece.minutes)[0]):
             return 60.0 * piece.minutes
         return plan["estimates"]["seconds"] + 20
     variants = variants_of(speeds, piece)
@@ -120,17 +120,15 @@ def measure_missing(place: Place, pieces: list[Piece], *, label: str, again: boo
     wanted += [Piece("search", piece.text, recipe.system, recipe, piece.minutes)
                for piece in pieces if piece.kind == "rodna" and piece.seed == SEEDS[0]
                for recipe in settings_to_come(piece.text, piece.minutes, results)]  # fmt: skip
-    # Students are planned with the members, before there is anything to learn from.
-    wanted += [replace(piece, kind="student", minutes=STUDENT_MINUTES) for piece in pieces if piece.kind == "member"]
     done: set[str] = set()
     for number, piece in enumerate(wanted, 1):
         text = find_text(piece.text)
         speeds["texts"] = sorted({*speeds["texts"], text.name})
         if piece.recipe is None:
-            key = f"{piece.text}/{piece.minutes}"
+            key = f"{piece.text}/{piece.plan_minutes}"
             if key in done or (key in speeds["plans"] and not again):
                 continue
-            speeds["plans"][key] = _in_own_process(place, {"plan": piece.minutes, "text": piece.text})
+            speeds["plans"][key] = _in_own_process(place, {"plan": piece.plan_minutes, "text": piece.text})
         else:
             tokens, _ = tokens_of(place, text, piece.recipe.algorithm, piece.recipe.vocabulary)
             train = Tokens.open(tokens.path, "train")

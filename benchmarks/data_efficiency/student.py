@@ -96,15 +96,16 @@ def score_ensemble(place: Place, text: Text, *, piece: str, device: str) -> tupl
 def train_student(place: Place, text: Text, plan: dict[str, Any], *, piece: str, seed: int, device: str) -> tuple[dict[str, Any], Scored]:
     """Train the student of all members by rodna's distill stage and score it; a training that was cut short goes on.
 
-    The plan is that of the student's own minutes; the stage makes its steps fewer by what the teachers' forward passes take.
+    The plan is that of one member; from it, and from the time that the members leave, the stage makes the student's size and steps.
     """
     folders = members_of(place, text)
+    shared = EnsembleConfig(members=len(folders), share=len(folders) * pieces.MEMBER_MINUTES / pieces.TWO_HOURS)
     tokens, tokenizer = tokens_of(place, text, "bpe", 0)
     base = place.work / text.name / "runs" / piece
     model, planned = base / "model", plan_artifact(plan, seed, device, base / "plan")
     if not (model / MANIFEST).is_file():
         config = DistillConfig(teachers=tuple(map(str, folders)), **TEACHING)
-        settings = distill_settings(config, EnsembleConfig(), TrainConfig(seed=seed, trackers=()), split_over=0)
+        settings = distill_settings(config, shared, TrainConfig(seed=seed, trackers=()), split_over=shared.members)
         fingerprints = {f"teacher-{number:02d}": teacher_fingerprint(folder) for number, folder in enumerate(folders, 1)}
         inputs = {"tokens": tokens, "tokenizer": tokenizer, "plan": planned, **fingerprints}
         distill(tokens, tokenizer, planned, None, config, model, run=base / "run", root=place.work, inputs=inputs, settings=settings)
