@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from benchmarks.data_efficiency.pieces import COUNTING, MINUTES, Results, best_peer, student_minutes
+from benchmarks.data_efficiency.pieces import COUNTING, MINUTES, STUDENT_MINUTES, Results, best_peer
 from benchmarks.data_efficiency.recipes import PUBLISHED
 from numpy.typing import NDArray
 
@@ -66,7 +66,7 @@ def figure_of(results: Results, text: str, system: str, kind: str, minutes: int 
 
 def student_of(results: Results, text: str, *, counted: bool = False) -> Figure | None:
     """Return the figure of the one model that is released after two hours, alone or with counts beside it."""
-    return figure_of(results, text, "student", "student", student_minutes(text), counted=counted)
+    return figure_of(results, text, "student", "student", STUDENT_MINUTES, counted=counted)
 
 
 def _is(result: dict[str, Any], text: str, system: str, kind: str, minutes: int) -> bool:

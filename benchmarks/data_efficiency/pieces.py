@@ -6,14 +6,13 @@ what did best there is trained in full.
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from benchmarks.data_efficiency.recipes import GRIDS, PUBLISHED, Recipe
 from benchmarks.data_efficiency.texts import LONG, MAIN, SHARES
 
-Kind = Literal["count", "search", "published", "tuned", "curve-search", "curve", "rodna", "member", "ensemble", "student"]
+Kind = Literal["count", "search", "published", "tuned", "curve-search", "curve", "rodna", "ensemble", "student"]
 Results = dict[str, dict[str, Any]]
 
 COUNTING = ("ngram", "ngram-bpe", "xz")
@@ -37,10 +36,8 @@ BEST_ELSEWHERE = 6
 DROPOUT = 0.2
 CURVE_EPOCHS = (10, 20, 40)
 CURVE_SYSTEM = "nanogpt-bpe"
-TWO_HOURS, MEMBER_MINUTES = 120, 20
-MEMBERS: Mapping[str, int] = {"be": 4, "is": 3}
-"""Of the two hours: what is trained for their time anyway, and as many seeds more as are missing. The student has what they leave: of
-Icelandic, whose members use all of their time, a fourth would leave too little of it for as many passes as they make."""
+MEMBER_MINUTES, STUDENT_MINUTES = 20, 60
+"""Two hours in all: the members are what is trained for their time anyway, once a seed."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,7 @@ class Piece:
     @property
     def is_final(self) -> bool:
         """Whether its result reads the held-out documents."""
-        return self.kind not in ("search", "curve-search", "member")
+        return self.kind not in ("search", "curve-search")
 
 
 @dataclass(frozen=True)
@@ -121,25 +118,17 @@ def all_pieces(results: Results) -> tuple[list[Piece], list[str]]:
     for text in LONG:
         _add_curve(text, results, found, waiting)
         members = members_of(text)
-        found += members
         if all(piece.name in results for piece in members):
             found.append(Piece("ensemble", text, "ensemble"))
-            found += [Piece("student", text, "student", minutes=student_minutes(text), seed=seed) for seed in SEEDS]
+            found += [Piece("student", text, "student", minutes=STUDENT_MINUTES, seed=seed) for seed in SEEDS]
         else:
             waiting.append(f"{text}: the ensemble and {len(SEEDS)} students, which wait for {len(members)} members")
     return found, waiting
 
 
 def members_of(text: str) -> list[Piece]:
-    """Return the trainings whose models are the members of a text's ensemble: every seed of rodna's own of as many minutes, and more."""
-    own = [Piece("rodna", text, "rodna", minutes=MEMBER_MINUTES, seed=seed) for seed in SEEDS]
-    more = range(SEEDS[-1] + 1, SEEDS[-1] + 1 + MEMBERS[text] - len(SEEDS))
-    return [*own, *(Piece("member", text, "rodna", minutes=MEMBER_MINUTES, seed=seed) for seed in more)]
-
-
-def student_minutes(text: str) -> int:
-    """Return the time that a text's student has of the two hours."""
-    return TWO_HOURS - MEMBER_MINUTES * MEMBERS[text]
+    """Return the trainings whose models are the members of a text's ensemble."""
+    return [Piece("rodna", text, "rodna", minutes=MEMBER_MINUTES, seed=seed) for seed in SEEDS]
 
 
 def best_network(minutes: int, results: Results) -> str | None:

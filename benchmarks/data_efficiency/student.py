@@ -99,7 +99,8 @@ def train_student(place: Place, text: Text, plan: dict[str, Any], *, piece: str,
     The plan is that of one member; from it, and from the time that the members leave, the stage makes the student's size and steps.
     """
     folders = members_of(place, text)
-    shared = EnsembleConfig(members=len(folders), share=len(folders) * pieces.MEMBER_MINUTES / pieces.TWO_HOURS)
+    members_minutes = len(folders) * pieces.MEMBER_MINUTES
+    shared = EnsembleConfig(members=len(folders), share=members_minutes / (members_minutes + pieces.STUDENT_MINUTES))
     tokens, tokenizer = tokens_of(place, text, "bpe", 0)
     base = place.work / text.name / "runs" / piece
     model, planned = base / "model", plan_artifact(plan, seed, device, base / "plan")
