@@ -20,30 +20,42 @@ from rodna.core.files import write_json
 from rodna.data.tokens import Tokens
 from rodna.evals.models.ensemble import EnsembleModel
 from rodna.models import checkpoint
-from rodna.models.config import ModelConfig
 from rodna.models.ensemble import Ensemble, load_ensemble
 from rodna.models.ngram import NgramModel
-from rodna.plan import rules
 from rodna.plan.config import ModelSection, PlanConfig
 from rodna.plan.plan import FORMAT_VERSION, KIND, PLAN_FILE, make_plan
 from rodna.train.config import TrainConfig
+from rodna.train.ensemble_config import EnsembleConfig
+from rodna.train.identity import member_minutes
 from rodna.train.stages import pretrain
 from rodna.train.timing import time_steps
 
 
-def plan_for(place: Place, text: Text, minutes: int) -> dict[str, Any]:
-    """Let rodna plan for a text and a time on this machine, as `rodna plan` does; return the plan's content."""
+def plan_for(place: Place, text: Text, minutes: float, *, alone: bool = False) -> dict[str, Any]:
+    """Let rodna plan for a text and a time on this machine, as `rodna plan` does; return the plan's content.
+
+    Where an ensemble should do better, and it need not be of one model `alone`, it is the plan of one of the members, and has the ensemble
+    that `rodna plan --write` writes.
+    """
     _, tokenizer = tokens_of(place, text, "bpe", 0)
-    out = place.work / text.name / f"plan-{minutes}min"
-    made = make_plan(corpus_of(place, text), tokenizer, PlanConfig(time_budget_minutes=minutes, device="cpu"), model=ModelSection(),
-                     train=TrainConfig(trackers=()), out=out, timer=time_steps)  # fmt: skip
-    return json.loads((made.path / PLAN_FILE).read_text(encoding="utf-8"))
+
+    def make(minutes: float) -> dict[str, Any]:
+        out = place.work / text.name / f"plan-{minutes:g}min"
+        made = make_plan(corpus_of(place, text), tokenizer, PlanConfig(time_budget_minutes=minutes, device="cpu"), model=ModelSection(),
+                         train=TrainConfig(trackers=()), out=out, timer=time_steps)  # fmt: skip
+        return json.loads((made.path / PLAN_FILE).read_text(encoding="utf-8"))
+
+    plan = make(minutes)
+    members, share = (plan["estimates"][f"ensemble_{name}"] for name in ("members", "share"))
+    if alone or not members:
+        return plan
+    ensemble = EnsembleConfig(members=members, share=share)
+    return {**make(member_minutes(ensemble, minutes, members)), "ensemble": {"members": members, "share": share}}
 
 
-def left_to_members(plan: dict[str, Any], minutes: int) -> tuple[int, float]:
-    """Return the ensemble that `rodna plan` names where a plan leaves much of its time, and `rodna plan --write` writes: members, share."""
-    largest = rules.student_work(ModelConfig.model_validate(plan["model"]), frozenset())
-    return rules.ensemble(60.0 * minutes, float(plan["estimates"]["seconds"]), largest=largest)
+def ensemble_of(plan: dict[str, Any]) -> EnsembleConfig | None:
+    """Return the ensemble of a plan that is for its members; None where one model is planned."""
+    return EnsembleConfig(**plan["ensemble"]) if "ensemble" in plan else None
 
 
 def train_rodna(
@@ -109,6 +121,7 @@ def score_model(
 def plan_artifact(plan: dict[str, Any], seed: int, device: str, out: Path) -> Artifact:
     """Write the recorded plan down as an artifact, for another seed and, where asked for, a GPU that makes the same steps."""
     values = {**plan, "train": {**plan["train"], "seed": seed}, "machine": {**plan["machine"], "device": device}}
+    values.pop("ensemble", None)
     if (out / MANIFEST).is_file():
         made = Artifact.open(out, kind=KIND)
         if json.loads((made.path / PLAN_FILE).read_text(encoding="utf-8")) != values:

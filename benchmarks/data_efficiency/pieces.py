@@ -12,7 +12,7 @@ from typing import Any, Literal
 from benchmarks.data_efficiency.recipes import GRIDS, PUBLISHED, Recipe
 from benchmarks.data_efficiency.texts import LONG, MAIN, SHARES
 
-Kind = Literal["count", "search", "published", "tuned", "curve-search", "curve", "rodna", "ensemble", "student"]
+Kind = Literal["count", "search", "published", "tuned", "curve-search", "curve", "rodna", "member", "ensemble", "student"]
 Results = dict[str, dict[str, Any]]
 
 COUNTING = ("ngram", "ngram-bpe", "xz")
@@ -38,6 +38,9 @@ CURVE_EPOCHS = (10, 20, 40)
 CURVE_SYSTEM = "nanogpt-bpe"
 MEMBER_MINUTES, STUDENT_MINUTES = 20, 60
 """Two hours in all: the members are what is trained for their time anyway, once a seed."""
+APART = frozenset({"be"})
+"""Texts of which rodna makes an ensemble in the members' time already: their members are trainings of their own, of one model each."""
+ALONE = "alone"
 
 
 @dataclass(frozen=True)
@@ -77,9 +80,11 @@ class Piece:
         return f"{self.text}--{self.system}--{stage}{part}--seed{self.seed}"
 
     @property
-    def plan_minutes(self) -> int:
-        """Of the plan that rodna trains by: a student's is that of its members."""
-        return MEMBER_MINUTES if self.kind == "student" else self.minutes
+    def plan_key(self) -> str:
+        """Under which name the plan is kept that rodna trains by: a student's is that of its members."""
+        if self.kind == "student":
+            return members_of(self.text)[0].plan_key
+        return f"{self.text}/{self.minutes}{f'-{ALONE}' if self.kind == 'member' else ''}"
 
     @property
     def is_final(self) -> bool:
@@ -118,6 +123,7 @@ def all_pieces(results: Results) -> tuple[list[Piece], list[str]]:
     for text in LONG:
         _add_curve(text, results, found, waiting)
         members = members_of(text)
+        found += [piece for piece in members if piece.kind == "member"]
         if all(piece.name in results for piece in members):
             found.append(Piece("ensemble", text, "ensemble"))
             found += [Piece("student", text, "student", minutes=STUDENT_MINUTES, seed=seed) for seed in SEEDS]
@@ -128,7 +134,8 @@ def all_pieces(results: Results) -> tuple[list[Piece], list[str]]:
 
 def members_of(text: str) -> list[Piece]:
     """Return the trainings whose models are the members of a text's ensemble."""
-    return [Piece("rodna", text, "rodna", minutes=MEMBER_MINUTES, seed=seed) for seed in SEEDS]
+    kind: Kind = "member" if text in APART else "rodna"
+    return [Piece(kind, text, "rodna", minutes=MEMBER_MINUTES, seed=seed) for seed in SEEDS]
 
 
 def best_network(minutes: int, results: Results) -> str | None:

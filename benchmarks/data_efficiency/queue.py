@@ -68,7 +68,7 @@ def run_queue(place: Place, *, minutes: float, only: str, jobs: int, threads: in
 
 def _fits(known: Speeds, piece: Piece, pace: float, left: float) -> bool:
     expected = expected_seconds(known, piece)
-    if piece.recipe is None and piece.minutes and f"{piece.text}/{piece.plan_minutes}" not in known["plans"]:
+    if piece.recipe is None and piece.minutes and piece.plan_key not in known["plans"]:
         return False
     return not math.isnan(expected) and expected * pace <= left
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from benchmarks.data_efficiency.counting import compress, count_ngrams, count_tokens
-from benchmarks.data_efficiency.ours import left_to_members, train_rodna
+from benchmarks.data_efficiency.ours import ensemble_of, train_rodna
 from benchmarks.data_efficiency.pieces import Piece
 from benchmarks.data_efficiency.results import Speeds, held_out_figures, origin, read_speeds, write_result
 from benchmarks.data_efficiency.scoring import Scored, score
@@ -19,7 +19,6 @@ from benchmarks.data_efficiency.texts import BenchmarkError, Place, Text, find_t
 
 from rodna.core.files import write_json
 from rodna.data.tokens import Tokens
-from rodna.train.ensemble_config import EnsembleConfig
 
 VOCABULARY = "tokenizer.vocabulary_size"
 
@@ -44,11 +43,10 @@ def run_piece(place: Place, piece: Piece, *, device: str, compiled: bool = False
     elif piece.kind == "ensemble":
         figures, scored = score_ensemble(place, text, piece=piece.name, device=device)
     elif piece.recipe is None:
-        plan = plan_of(read_speeds(place)[piece.text], text, piece.plan_minutes)
+        plan = plan_of(read_speeds(place)[piece.text], piece.plan_key)
         if piece.kind == "student":
             figures, scored = train_student(place, text, plan, piece=piece.name, seed=piece.seed, device=device)
-        elif piece.kind == "rodna" and (left := left_to_members(plan, piece.minutes))[0]:
-            ensemble = EnsembleConfig(members=left[0], share=left[1])
+        elif ensemble := ensemble_of(plan):
             figures, scored = train_in_time(place, text, plan, ensemble, piece=piece.name, seed=piece.seed, device=device)
         else:
             how = {"seed": piece.seed, "device": device, "reads_test": piece.is_final}
@@ -77,7 +75,7 @@ def try_settings(place: Place, name: str, minutes: int, assignments: list[str], 
         device: of the training.
     """
     text = find_text(name)
-    plan = copy.deepcopy(plan_of(read_speeds(place)[name], text, minutes))
+    plan = copy.deepcopy(plan_of(read_speeds(place)[name], f"{name}/{minutes}"))
     # The vocabulary first: it decides about the steps, unless these are given.
     for assignment in sorted(assignments, key=lambda each: not each.startswith(VOCABULARY)):
         key, _, value = assignment.partition("=")

@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 import torch
 from benchmarks.data_efficiency.hf_peers import train_hf
-from benchmarks.data_efficiency.ours import left_to_members, plan_for
+from benchmarks.data_efficiency.ours import ensemble_of, plan_for
 from benchmarks.data_efficiency.peers import EVALUATIONS, GLANCE_TOKENS, Trained, train_plain
-from benchmarks.data_efficiency.pieces import SEEDS, Piece, settings_to_come
+from benchmarks.data_efficiency.pieces import ALONE, SEEDS, Piece, settings_to_come
 from benchmarks.data_efficiency.recipes import Recipe
 from benchmarks.data_efficiency.results import Speeds, no_speeds, read_machines, read_results, write_speeds
 from benchmarks.data_efficiency.scoring import glance
-from benchmarks.data_efficiency.texts import ROOT, BenchmarkError, Place, Text, find_text, tokens_of
+from benchmarks.data_efficiency.texts import ROOT, BenchmarkError, Place, find_text, tokens_of
 
 from rodna.core.artifact import Artifact
 from rodna.data.tokens import Tokens
@@ -86,8 +86,8 @@ def expected_seconds(speeds: Speeds, piece: Piece) -> float:
     if piece.kind in ("count", "ensemble"):
         return 60.0
     if piece.recipe is None:
-        plan = speeds["plans"].get(f"{piece.text}/{piece.plan_minutes}")
-        if plan is None or piece.kind == "student" or (piece.kind == "rodna" and left_to_members(plan, piece.minutes)[0]):
+        plan = speeds["plans"].get(piece.plan_key)
+        if plan is None or piece.kind == "student" or ensemble_of(plan):
             return 60.0 * piece.minutes
         return plan["estimates"]["seconds"] + 20
     variants = variants_of(speeds, piece)
@@ -125,10 +125,10 @@ def measure_missing(place: Place, pieces: list[Piece], *, label: str, again: boo
         text = find_text(piece.text)
         speeds["texts"] = sorted({*speeds["texts"], text.name})
         if piece.recipe is None:
-            key = f"{piece.text}/{piece.plan_minutes}"
+            key = piece.plan_key
             if key in done or (key in speeds["plans"] and not again):
                 continue
-            speeds["plans"][key] = _in_own_process(place, {"plan": piece.plan_minutes, "text": piece.text})
+            speeds["plans"][key] = _in_own_process(place, {"plan": key})
         else:
             tokens, _ = tokens_of(place, text, piece.recipe.algorithm, piece.recipe.vocabulary)
             train = Tokens.open(tokens.path, "train")
@@ -167,9 +167,11 @@ def _in_own_process(place: Place, what: dict[str, Any]) -> dict[str, Any]:
 
 def measure_one(place: Place, what: dict[str, Any]) -> dict[str, Any]:
     """Make rodna's plan, or time some real steps of a peer."""
-    text = find_text(what["text"])
     if "plan" in what:
-        return plan_for(place, text, what["plan"])
+        name, _, minutes = what["plan"].partition("/")
+        alone = minutes.endswith(f"-{ALONE}")
+        return plan_for(place, find_text(name), float(minutes.removesuffix(f"-{ALONE}")), alone=alone)
+    text = find_text(what["text"])
     values = dict(what["recipe"])
     recipe = Recipe(**{**values, "betas": tuple(values["betas"])})
     tokens, _ = tokens_of(place, text, recipe.algorithm, recipe.vocabulary)
@@ -204,14 +206,18 @@ def train_peer(recipe: Recipe, train: Tokens, validation: Tokens, **how: Any) ->
     return (train_hf if recipe.trainer == "hf" else train_plain)(recipe, train, validation, **how)
 
 
-def plan_of(speeds: Speeds, text: Text, minutes: int) -> dict[str, Any]:
+def plan_of(speeds: Speeds, key: str) -> dict[str, Any]:
     """Return rodna's recorded plan.
+
+    Args:
+        speeds: of the text's machine.
+        key: of the plan, see `Piece.plan_key`.
 
     Raises:
         BenchmarkError: it has not been made.
     """
-    plan = speeds["plans"].get(f"{text.name}/{minutes}")
+    plan = speeds["plans"].get(key)
     if plan is None:
-        raise BenchmarkError(f"rodna's plan for {text.name} and {minutes} minutes has not been made",
+        raise BenchmarkError(f"rodna's plan {key} (text, minutes) has not been made",
                              fix="on the quiet machine run: python -m benchmarks.data_efficiency speeds --machine LABEL")  # fmt: skip
     return plan

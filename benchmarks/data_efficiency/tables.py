@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from benchmarks.data_efficiency.compare import Figure, Reduction, best_figure, figure_of, reduction, student_of
 from benchmarks.data_efficiency.multiplier import multiplier_section
-from benchmarks.data_efficiency.ours import left_to_members
+from benchmarks.data_efficiency.ours import ensemble_of
 from benchmarks.data_efficiency.pieces import COUNTING, MINUTES, PUBLISHED_MINUTES, Results, all_pieces
 from benchmarks.data_efficiency.recipes import PUBLISHED
 from benchmarks.data_efficiency.results import Speeds, read_results, read_speeds
@@ -131,8 +131,9 @@ def _costs(speeds: dict[str, Speeds]) -> str:
                 peak = speeds[text]["machine"]["bf16_flops"]
                 estimates = plan["estimates"]
                 mfu = estimates["flops"] / estimates["tokens_seen"] * estimates["tokens_per_second"] / peak
-                members, _ = left_to_members(plan, minutes)
-                rows.append([text, str(minutes), f"{members} and a student" if members else "1", f"{estimates['parameters'] / 1e6:.1f}M",
+                ensemble = ensemble_of(plan)
+                models = f"{ensemble.members} and a student" if ensemble else "1"
+                rows.append([text, str(minutes), models, f"{estimates['parameters'] / 1e6:.1f}M",
                              f"{estimates['epochs']:.1f}", f"{estimates['tokens_per_second']:,.0f}", f"{mfu:.0%}"])  # fmt: skip
     head = "### rodna's plans, and their speed on the measured machine\n\n"
     return head + _table(["text", "minutes", "models", "parameters", "epochs", "tokens/s", "MFU"], rows)

@@ -368,9 +368,15 @@ def test_where_only_be_is_searched_the_curve_of_another_text_has_a_training_of_a
     assert whole == {"is"}
 
 
-def test_members_are_the_trainings_of_their_time_and_one_more() -> None:
+def test_members_are_the_trainings_of_their_time_or_where_these_are_ensembles_their_own() -> None:
+    assert [(piece.kind, piece.minutes, piece.seed) for piece in pieces_module.members_of("is")] == [
+        ("rodna", 20, 1),
+        ("rodna", 20, 2),
+        ("rodna", 20, 3),
+    ]
     members = pieces_module.members_of("be")
-    assert [(piece.kind, piece.seed) for piece in members] == [("rodna", 1), ("rodna", 2), ("rodna", 3)]
+    assert [(piece.kind, piece.seed) for piece in members] == [("member", 1), ("member", 2), ("member", 3)]
+    assert {piece.plan_key for piece in members} == {"be/20-alone"} == {Piece("student", "be", "student", minutes=60, seed=1).plan_key}
     assert {piece.name for piece in members} <= {piece.name for piece in all_pieces({})[0]}
     assert [piece.is_final for piece in members] == [True, True, True]
 
@@ -491,7 +497,7 @@ def test_members_their_average_and_their_student_go_through_rodnas_stages(place:
     own = Place(place.corpora, place.work, tmp_path)
     plan = tiny_plan(place)
     plan["estimates"]["seconds"] = 60.0 * pieces_module.MEMBER_MINUTES
-    write_speeds(own, "here", {**no_speeds(), "texts": ["be"], "plans": {f"be/{pieces_module.MEMBER_MINUTES}": plan}})
+    write_speeds(own, "here", {**no_speeds(), "texts": ["be"], "plans": {pieces_module.members_of("be")[0].plan_key: plan}})
     ensemble, released = (
         Piece("ensemble", "be", "ensemble"),
         Piece("student", "be", "student", minutes=pieces_module.STUDENT_MINUTES, seed=1),
@@ -517,8 +523,8 @@ def test_members_their_average_and_their_student_go_through_rodnas_stages(place:
 
 def test_a_plan_that_leaves_time_is_used_for_members_and_a_student(place: Place, tmp_path: Path) -> None:
     own, plan = Place(place.corpora, place.work, tmp_path), tiny_plan(place)
-    plan["estimates"]["seconds"] = 330.0
-    write_speeds(own, "here", {**no_speeds(), "texts": ["be"], "plans": {"be/20": plan, "be/5": plan}})
+    of_member = {**plan, "ensemble": {"members": 2, "share": 0.5}}
+    write_speeds(own, "here", {**no_speeds(), "texts": ["be"], "plans": {"be/20": of_member, "be/5": plan}})
     made = run_piece(own, Piece("rodna", "be", "rodna", minutes=20, seed=8), device="cpu")
     assert made["members"] == 2
     assert 1 <= made["steps"] <= 6

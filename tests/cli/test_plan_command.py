@@ -87,7 +87,12 @@ def test_writing_a_plan_that_leaves_time_writes_an_ensemble_that_uses_it(rodna, 
     assert "ensemble.members, ensemble.share" in " ".join(told.stderr.split())
     written = project.read_text(encoding="utf-8")
     assert "members: 8" in written
-    assert "steps: planned" in written, "the student's follow from its own time"
+    assert "steps: planned" in written, "those of members and student follow from their own time"
+    assert "the members' own plan follows" in " ".join(told.stderr.split())
+    numbers = rodna("plan", "--workspace", prepared, "--write", *time)
+    assert "train.weight_decay" in numbers.stderr
+    for name in ("ensemble.members", "train.steps", "train.learning_rate", "model.width", "model.dropout"):
+        assert name not in numbers.stderr, "a student has its own"
 
 
 def test_a_plan_without_curves_says_how_to_get_them(tmp_path):

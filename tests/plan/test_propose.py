@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from rodna.core.errors import ModelError, PlanError
+from rodna.core.text import human_seconds
 from rodna.models.config import ModelConfig
 from rodna.plan import rules
 from rodna.plan.config import ModelSection, PlanConfig
@@ -363,37 +364,42 @@ def test_the_text_binds_where_there_is_more_time_than_passes_worth_making():
     reason = rows_of(proposed)["limit"]["reason"]
     assert "after about 12, more passes stop paying" in reason
     assert "the text binds" in reason
-    assert "8 such models and a student of theirs" in reason
     # Eight of one model's time each; their student, two sizes larger, and eight forward passes of a third.
-    work = flops_per_token(ModelConfig.model_validate(VOCABULARY | rules.shape(160, 4, {}))).model / flops_per_token(proposed.model).model
     assert (proposed.model.width, proposed.model.num_layers) == (96, 4)
-    assert f"ensemble: {{members: 8, share: {math.ceil(100 * 8 / (8 + work + 8 / 3)) / 100:g}}}" in reason
+    work = flops_per_token(ModelConfig.model_validate(VOCABULARY | rules.shape(160, 4, {}))).model / flops_per_token(proposed.model).model
+    share = math.ceil(100 * 8 / (8 + work + 8 / 3)) / 100
+    assert f"8 models of {human_seconds(36_000 * share / 8)} each and a student of theirs should do better" in reason
+    assert f"ensemble: {{members: 8, share: {share:g}}}" in reason
+    expected = (1 - rules.TAUGHT_GAIN_LARGER * 8 / 9) * proposed.expected["bits_per_byte"]
+    assert proposed.estimates["ensemble_bits_per_byte"] == pytest.approx(expected, rel=1e-3)
 
 
-@pytest.mark.parametrize(("times", "found"), [
-    (1.0, (0, 0.0)), (3.0, (0, 0.0)),
-    (3.5, (2, 0.58)),  # two of 1 and a student of 1.5, whose two teachers make its step take 5/3
-    (4.8, (3, 0.63)), (100.0, (8, 0.69)),
-])  # fmt: skip
-def test_what_one_model_leaves_of_the_time_is_for_members_and_a_student(times, found):
-    members, share = rules.ensemble(600.0 * times, 600.0)
-    assert (members, share) == found
-    if members and members < rules.MOST_MEMBERS:
-        assert share * times / members >= 1 - 1e-9
-        assert (1 - share) * times / (1 + members * rules.TEACHER_SHARE) >= rules.STUDENT_SHARE * 0.97
+def test_an_ensemble_is_named_where_smaller_members_cost_little_and_not_where_the_time_is_short():
+    members = [plan(0.5, minutes=minutes, calibration="estimated").estimates["ensemble_members"] for minutes in (0.5, 2.0, 60.0, 600.0)]
+    assert members[0] == 0
+    assert members == sorted(members)
+    assert members[-1] == rules.MOST_MEMBERS
+    assert plan(300.0, minutes=5.0).estimates["ensemble_members"] == 0
 
 
-@pytest.mark.parametrize(("times", "found"), [
-    (4.8, (3, 0.63)),  # up to three members go before the student's size
-    (6.5, (3, 0.49)),  # a fourth would leave too little for a student that takes 2.2
-    (7.6, (4, 0.54)),
-    (100.0, (8, 0.63)),
-])  # fmt: skip
-def test_beyond_a_few_members_the_largest_student_comes_first(times, found):
-    members, share = rules.ensemble(600.0 * times, 600.0, largest=2.2)
-    assert (members, share) == found
-    if members > rules.FEW_MEMBERS:
-        assert (1 - share) * times >= 0.97 * (2.2 + members * rules.TEACHER_SHARE)
+def test_what_an_ensemble_is_expected_to_do_is_better_than_the_plan_by_more_than_is_doubtful():
+    for minutes in (1.0, 2.0, 4.0, 8.0, 16.0):
+        proposed = plan(0.5, minutes=minutes, calibration="estimated")
+        if proposed.estimates["ensemble_members"]:
+            assert proposed.estimates["ensemble_bits_per_byte"] < (1 - rules.WORTH_AN_ENSEMBLE) * proposed.expected["bits_per_byte"]
+            assert 0 < proposed.estimates["ensemble_share"] < 1
+
+
+def test_members_of_a_given_size_have_that_size_and_their_student_too():
+    free, given = (plan(0.5, minutes=60.0, calibration="estimated", model=model) for model in ({}, {"width": 96, "num_layers": 4}))
+    assert free.estimates["ensemble_members"] == given.estimates["ensemble_members"] == rules.MOST_MEMBERS
+    # A student of the members' size takes less of the time, and gains less.
+    assert given.estimates["ensemble_share"] == math.ceil(100 * 8 / (8 + 1 + 8 / 3)) / 100
+    assert given.estimates["ensemble_bits_per_byte"] > free.estimates["ensemble_bits_per_byte"]
+
+
+def test_with_steps_that_the_user_gave_no_ensemble_is_named():
+    assert plan(0.5, minutes=600.0, calibration="estimated", train={"steps": 50}).estimates["ensemble_members"] == 0
 
 
 def test_a_student_may_be_two_sizes_larger_unless_the_size_is_given():
@@ -404,10 +410,6 @@ def test_a_student_may_be_two_sizes_larger_unless_the_size_is_given():
     assert 1.7 < rules.student_work(model, frozenset()) < 2.3
     largest = ModelConfig.model_validate(VOCABULARY | rules.shape(*rules.SIZES[-1], {}))
     assert rules.student_shapes(largest, frozenset()) == [{}]
-
-
-def test_no_ensemble_is_named_where_one_model_uses_the_time():
-    assert plan(300.0, minutes=5.0).estimates["ensemble_members"] == 0
 
 
 def test_the_time_binds_where_a_large_text_is_read_once():

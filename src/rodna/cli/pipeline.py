@@ -87,7 +87,7 @@ def describe(artifact: Artifact) -> str:
                 return f"{counts['vocabulary_size']:,} tokens, {counts['bytes_per_token']:.2f} bytes each on average"
             case "plan":
                 members = counts.get("ensemble_members", 0)
-                more = f"; there is time for an ensemble of {members} and a student: `rodna plan` says how" if members else ""
+                more = f"; {members} models and a student of theirs should do better: `rodna plan` says how" if members else ""
                 return f"{human_count(counts['parameters'])} parameters, about {human_seconds(counts['seconds'])} of training{more}"
             case "tokens":
                 return f"{counts['splits']['train']['num_tokens']:,} tokens to learn from"

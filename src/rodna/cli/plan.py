@@ -64,6 +64,8 @@ def plan(
     if write:
         changed = write_into(stages.workspace.project_file, numbers_of(stages, proposed))
         say(f"wrote {len(changed)} settings into {stages.workspace.project_file}: {', '.join(changed) or 'all were there already'}")
+        if "ensemble.members" in changed:
+            say("the members' own plan follows from it: `rodna plan` shows it")
 
 
 def warn_of_fixed_steps(stages: Any, proposed: "Plan") -> None:
@@ -152,14 +154,21 @@ def print_budgets(proposed: "Plan") -> None:
 def numbers_of(stages: Any, proposed: "Plan") -> dict[str, dict[str, Any]]:
     """Return section -> key -> number for every setting of the project that says `planned`, or that the recipe chose otherwise.
 
-    Behaviour of the model that is as ever is left out: a file need not say what it does not have. So is the vocabulary's size: it is the
-    tokenizer's, which would be trained again for having it written down.
+    Where an ensemble would do better than the plan, it is the ensemble instead. Behaviour of the model that is as ever is left out: a file
+    need not say what it does not have. So is the vocabulary's size: it is the tokenizer's, which would be trained again for having it
+    written down.
     """
     from rodna.models.config import ModelConfig
     from rodna.plan.config import BEHAVIOUR
     from rodna.plan.plan import plan_settings
+    from rodna.plan.rules import SIZED
+    from rodna.train.ensemble_config import wants_student
+    from rodna.train.variants import RATES
 
     project = stages.project
+    if proposed.estimates.get("ensemble_members") and suits_ensemble(project):
+        # Its members have a plan of their own, for the time of one, and their student follows from it.
+        return {"ensemble": {name: proposed.estimates[f"ensemble_{name}"] for name in ("members", "share")}}
     proposals = {"model": (project.model, proposed.model.model_dump(mode="json")), "train": (project.train, proposed.train)}
     found = {
         section: {key: values[key] for key, value in settings if value == "planned" and values.get(key, "planned") != "planned"}
@@ -168,10 +177,10 @@ def numbers_of(stages: Any, proposed: "Plan") -> dict[str, dict[str, Any]]:
     for name in BEHAVIOUR:
         if found["model"].get(name) == ModelConfig.model_fields[name].default:
             del found["model"][name]
-    if proposed.estimates.get("ensemble_members") and suits_ensemble(project):
-        found["ensemble"] = {name: proposed.estimates[f"ensemble_{name}"] for name in ("members", "share")}
-        # The student's steps follow from its own time, which a number for all of them would overrule.
-        found["train"].pop("steps", None)
+    if wants_student(project.ensemble, project.distill):
+        # Size, dropout, rates and steps are those of a member: written down they would be the student's too, which has its own.
+        found["model"] = {key: value for key, value in found["model"].items() if key not in {*SIZED, "dropout"}}
+        found["train"] = {key: value for key, value in found["train"].items() if key not in {*RATES, "steps", "warmup_steps"}}
     for key in plan_settings(project.plan, model=project.model, train=project.train)["left_open"]:
         if proposed.train.get(key) != getattr(project.train, key):
             found["train"][key] = proposed.train[key]

@@ -46,15 +46,18 @@ def _limit_row(job: Job, estimates: Mapping[str, Any], binds: Mapping[str, Any])
     )
     if affordable > useful:
         why = f"the time allows {_count(affordable)} passes over the text; after about {_count(useful)}, more passes stop paying"
-        if members := estimates["ensemble_members"]:
-            why += (
-                f", and the time would do for {members} such models and a student of theirs, which is better than each: "
-                f"`rodna plan --write`, or ensemble: {{members: {members}, share: {estimates['ensemble_share']:g}}}"
-            )
     else:
         why = f"the time allows {_count(affordable)} passes over the text; up to {_count(useful)} would pay"
     what = "text" if binds["limit"] == "text" else "time"
-    return ("limit", what, f"{why}. {gains}: the {what} binds")
+    said = f"{why}. {gains}: the {what} binds"
+    if members := estimates["ensemble_members"]:
+        minutes = job.config.minutes * estimates["ensemble_share"] / members
+        said += (
+            f". {members} models of {human_seconds(60 * minutes)} each and a student of theirs should do better: "
+            f"{estimates['ensemble_bits_per_byte']:.3g} bits per byte; ensemble: {{members: {members}, share: "
+            f"{estimates['ensemble_share']:g}}}, which `rodna plan --write` writes where the project says nothing of members"
+        )
+    return ("limit", what, said)
 
 
 def _law_rows(job: Job, binds: Mapping[str, Any]) -> Rows:

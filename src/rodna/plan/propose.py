@@ -20,6 +20,7 @@ from rodna.plan.limits import isoflop_curves, what_binds
 from rodna.plan.recipes import choose_recipe
 from rodna.plan.rules import Text
 from rodna.plan.speed import StepTime, StepTimer, estimate_step
+from rodna.plan.together import best_together
 
 SURPRISE = 1.6
 """A measured step this many times slower or faster than expected makes the size be chosen again."""
@@ -106,12 +107,9 @@ def propose(
 
 
 def estimates_of(recipe: Recipe, job: Job) -> dict[str, Any]:
-    """Return the figures of the whole training, and the ensemble that would use the time it leaves (`rules.ensemble`)."""
+    """Return the figures of the whole training, and the ensemble that would do better in the time, if one would."""
     duration, text = recipe.seconds, job.text
-    members, share = 0, 0.0
-    if recipe.affordable_steps > recipe.steps:
-        asked = {name for name, value in {**job.model, "preset": job.config.preset}.items() if value != PLANNED}
-        members, share = rules.ensemble(job.seconds, duration, largest=rules.student_work(recipe.model, asked))
+    together = best_together(job, recipe)
     return {
         "seconds": duration,
         "startup_seconds": recipe.step.startup_seconds,
@@ -126,8 +124,9 @@ def estimates_of(recipe: Recipe, job: Job) -> dict[str, Any]:
         "memory_bytes": recipe.memory.total,
         "watt_hours": duration / 3600 * job.machine.watts,
         "money": duration / 3600 * job.config.price_per_hour,
-        "ensemble_members": members,
-        "ensemble_share": share,
+        "ensemble_members": together.members if together else 0,
+        "ensemble_share": math.ceil(100 * together.share) / 100 if together else 0.0,
+        "ensemble_bits_per_byte": together.bits_per_byte if together else 0.0,
     }
 
 

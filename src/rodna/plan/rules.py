@@ -32,10 +32,12 @@ TIED_BELOW_WIDTH = 1024
 """Narrower models share one matrix between embedding and head: a vocabulary would otherwise be most of their parameters."""
 TEACHER_SHARE = 1 / 3
 """Time of a teacher's forward pass, as a share of the step of a student of its size."""
-STUDENT_SHARE = 0.85
-"""Of the steps planned for one model, the least that the student of an ensemble shall have."""
-FEW_MEMBERS, MOST_MEMBERS = 3, 8
-"""Up to a few members each is worth more than a larger student, more than the most gain little: docs/ensembles.md."""
+MOST_MEMBERS = 8
+TAUGHT_GAIN, TAUGHT_GAIN_LARGER = 0.068, 0.084
+"""What very many teachers should take off a student's bits, as a share of a teacher's, where it is of their size and where it is larger;
+m of them m / (m + 1) of that. Three took off 5.1% and 6.3%: docs/ensembles.md."""
+WORTH_AN_ENSEMBLE = 0.02
+"""What it must take off to be named: the expectation is not known better."""
 TAUGHT_DROPOUT = 0.5
 """A student's dropout, as a share of what a model that learns alone would have: docs/ensembles.md."""
 TAUGHT_SIZES = 2
@@ -168,28 +170,6 @@ def weight_decay(epochs: float, recipe: TrainingRecipe = DATA_LIMITED) -> float:
 def warmup_steps(steps: int) -> int:
     """Return the steps over which the learning rate rises."""
     return max(1, min(100, steps // 50))
-
-
-def ensemble(seconds: float, each: float, *, largest: float = 1.0) -> tuple[int, float]:
-    """Return what to do with time of which one model uses a part: how many members, and their share of it; the student has the rest.
-
-    Args:
-        seconds: there are.
-        each: that one model takes.
-        largest: what the largest student would take without teachers, in times of that.
-
-    Returns:
-        Members, 0 where there is no time for two and a student of theirs; and their share of the time.
-    """
-    times = seconds / each
-    beside_small, beside_large = (int((times - alone) / (1 + alone_share * TEACHER_SHARE))
-                                  for alone, alone_share in ((STUDENT_SHARE, STUDENT_SHARE), (largest, 1.0)))  # fmt: skip
-    members = min(MOST_MEMBERS, max(min(FEW_MEMBERS, beside_small), beside_large))
-    if members < 2:
-        return 0, 0.0
-    # Where there is time for more than all of it, neither shall have more than it can use.
-    needed = members / (members + largest + TEACHER_SHARE * members)
-    return members, math.ceil(100 * max(members / times, needed)) / 100
 
 
 def student_shapes(model: ModelConfig, asked: Set[str]) -> list[dict[str, Any]]:
