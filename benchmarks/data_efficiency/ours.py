@@ -25,6 +25,7 @@ from rodna.models.ngram import NgramModel
 from rodna.plan.config import ModelSection, PlanConfig
 from rodna.plan.plan import FORMAT_VERSION, KIND, PLAN_FILE, make_plan
 from rodna.train.config import TrainConfig
+from rodna.train.distill_stage import DISTILLATION
 from rodna.train.ensemble_config import EnsembleConfig
 from rodna.train.identity import member_minutes
 from rodna.train.stages import pretrain
@@ -138,10 +139,13 @@ def figures_of(model: Path, plan: dict[str, Any], device: str) -> dict[str, Any]
     training = json.loads((model / "training.json").read_text(encoding="utf-8"))
     lines = [json.loads(line) for line in (model / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     curve = [(line["step"], round(line["validation_bits_per_byte"], 5)) for line in lines if "validation_bits_per_byte" in line]
+    # A student has a size and settings of its own, which follow from its members' plan.
+    taught = model / DISTILLATION
+    recipe = json.loads(taught.read_text(encoding="utf-8"))["student"] if taught.is_file() else plan
     return {
         "steps": training["steps"], "best_step": training["best_step"], "epochs": training["epochs"], "parameters": training["parameters"],
         "seconds": training["seconds"], "tokens_per_second": training["tokens_per_second"],
         "mfu": training["mfu"] if device == "cpu" else 0.0,
         "compiled": training["compiled"], "interruptions": training["interruptions"], "curve": curve, "validation_looks": len(curve) + 1,
-        "recipe": {"model": plan["model"], "train": plan["train"]},
+        "recipe": {"model": recipe["model"], "train": recipe["train"]},
     }  # fmt: skip

@@ -514,6 +514,7 @@ def test_members_their_average_and_their_student_go_through_rodnas_stages(place:
     # Its hour is three times a member's time: enough for as many steps and for what three teachers' forward passes take.
     assert learned["steps"] == 6
     assert learned["teachers"] == 3
+    assert learned["recipe"]["train"]["steps"] == learned["steps"]
     assert 0 < learned["test_bits_per_byte"] < 9
     for made in (together, learned):
         assert made["with_counts"]["test_bits_per_byte"] < made["test_bits_per_byte"]

@@ -11,7 +11,7 @@ from tests.train.stage_bench import LENGTH, VOCABULARY, Bench, make_tokens
 from rodna.core.artifact import Artifact
 from rodna.core.errors import ArtifactError, ConfigError, ModelError, TrainError
 from rodna.core.files import write_json
-from rodna.models.checkpoint import save
+from rodna.models.checkpoint import load_config, save
 from rodna.models.config import ModelConfig
 from rodna.models.counted import FILE
 from rodna.models.decoder import Decoder
@@ -139,6 +139,9 @@ def test_compared_with_the_same_student_alone_its_share_of_the_gain_is_stated(be
     alone, together = bench.validation_bits(student.path / "alone"), bench.averaged_bits(member_folders(ensemble))
     distilled = bench.validation_bits(student.path)
 
+    settings = found["student"]
+    assert settings["train"]["steps"] == found["steps"]
+    assert settings["model"]["width"] == load_config(student.path).width
     assert found["alone_bits_per_byte"] == pytest.approx(alone, 1e-4)
     assert found["teachers_bits_per_byte"] == pytest.approx(together, 1e-4)
     assert found["difference"] == pytest.approx(alone - distilled, abs=1e-3)

@@ -88,7 +88,8 @@ def distill(
         draft.counts = keep(student, draft.path, **beside)
         if alone is not None:
             copy_checkpoint(alone.checkpoint, draft.path / ALONE)
-        write_json(draft.path / DISTILLATION, _summary(bench, config, teachers, student, alone, counts_of(ensemble) if ensemble else None))
+        counted = counts_of(ensemble) if ensemble else None
+        write_json(draft.path / DISTILLATION, _summary(bench, job, config, teachers, student, alone, counted))
     if alone is not None:
         clear_states(run / ALONE)
     return draft.result
@@ -282,9 +283,15 @@ def _check_fit(job: Job, teacher: ModelConfig, folder: Path) -> None:
 
 
 def _summary(
-    bench: Workbench, config: DistillConfig, teachers: Sequence[Path], student: Trained, alone: Trained | None, counted: Path | None
+    bench: Workbench,
+    job: Job,
+    config: DistillConfig,
+    teachers: Sequence[Path],
+    student: Trained,
+    alone: Trained | None,
+    counted: Path | None,
 ) -> dict[str, Any]:
-    """Return what `distillation.json` holds: figures of the whole validation split, in bits per byte.
+    """Return what `distillation.json` holds: figures of the whole validation split, in bits per byte, and the student's settings.
 
     The share of the gain is (alone - student) / (alone - teachers together).
     """
@@ -301,6 +308,7 @@ def _summary(
         "split": "validation", "teachers": rows, "teachers_bits_per_byte": teaching.get("ensemble"), "student_bits_per_byte": scores[0],
         "temperature": config.temperature, "alpha": config.alpha, "loss": config.loss, "average": config.average,
         "steps": student.progress.step, "seconds": student.progress.seconds,
+        "student": {"model": job.model.model_dump(mode="json"), "train": job.values.model_dump(mode="json")},
     }  # fmt: skip
     cache = student.summary.get("distillation", {}).get("cache")
     if cache:
