@@ -42,7 +42,6 @@ ROWS: dict[str, dict[str, Any]] = {
     "three-alpha-0.8": {"members": 3, "alpha": 0.8},
     "three-temperature-1": {"members": 3, "temperature": 1.0},
     "three-temperature-4": {"members": 3, "temperature": 4.0},
-    "three-temperature-4-passes-double": {"members": 3, "temperature": 4.0, "changed": {"tokens_factor": 2.0}},
     "three-dropout-0": {"members": 3, "changed": {"model.dropout": 0.0}},
     "three-passes-double": {"members": 3, "changed": {"tokens_factor": 2.0}},
     "three-192x4": {"members": 3, "changed": {"model.width": 192}},

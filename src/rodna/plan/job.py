@@ -53,6 +53,11 @@ class Job:
         return {name: value for name, value in self.train.items() if value != PLANNED}
 
     @property
+    def shaped(self) -> set[str]:
+        """The settings of the model that the user gave."""
+        return {name for name, value in {**self.model, "preset": self.config.preset}.items() if value != PLANNED}
+
+    @property
     def seconds(self) -> float:
         return self.config.minutes * 60
 

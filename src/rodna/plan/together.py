@@ -7,7 +7,6 @@ of the time costs them little then, and the student of several is better than an
 from dataclasses import dataclass
 
 from rodna.plan import rules
-from rodna.plan.candidates import PLANNED
 from rodna.plan.flops import flops_per_token
 from rodna.plan.job import Job, Recipe
 from rodna.plan.limits import best_of, flops_of
@@ -35,13 +34,14 @@ def best_together(job: Job, recipe: Recipe) -> Together | None:
     """
     if not recipe.affordable_steps:
         return None  # The user gave the steps.
-    largest = rules.student_work(recipe.model, _asked(job))
-    found = [
-        Together(members, members * part, _expected(job, recipe, part) * (1 - gain * members / (members + 1)))
-        for members in range(2, rules.MOST_MEMBERS + 1)
-        for work, gain in ((1.0, rules.TAUGHT_GAIN), (largest, rules.TAUGHT_GAIN_LARGER if largest > 1 else rules.TAUGHT_GAIN))
-        for part in (1 / (members + work + rules.TEACHER_SHARE * members),)
-    ]
+    largest = rules.student_work(recipe.model, job.shaped)
+    students = [(1.0, rules.TAUGHT_GAIN), *([(largest, rules.TAUGHT_GAIN_LARGER)] if largest > 1 else [])]
+    found: list[Together] = []
+    for members in range(2, rules.MOST_MEMBERS + 1):
+        for work, gain in students:
+            part = 1 / (members + work + rules.TEACHER_SHARE * members)
+            taught = _expected(job, recipe, part) * (1 - gain * members / (members + 1))
+            found.append(Together(members, members * part, taught))
     best = min(found, key=lambda together: together.bits_per_byte)
     alone = job.expected_loss(recipe.model, recipe.tokens_seen)
     return best if best.bits_per_byte < (1 - rules.WORTH_AN_ENSEMBLE) * alone else None
@@ -54,12 +54,7 @@ def _expected(job: Job, recipe: Recipe, part: float) -> float:
     flops = flops_of(job, recipe) * left
     if flops <= 0:
         return float("inf")
-    if not _asked(job) & rules.SIZED:
+    if not job.shaped & rules.SIZED:
         return best_of(job, recipe, flops=flops, unique_tokens=job.text.num_tokens)
     most = rules.max_epochs(recipe.model, job.text.num_tokens, job.choices) * job.text.num_tokens
     return job.expected_loss(recipe.model, min(most, flops / flops_per_token(recipe.model).model))
-
-
-def _asked(job: Job) -> set[str]:
-    """Return which settings of the model the user gave."""
-    return {name for name, value in {**job.model, "preset": job.config.preset}.items() if value != PLANNED}

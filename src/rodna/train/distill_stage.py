@@ -32,7 +32,6 @@ from rodna.train.runtime import compute_dtype
 from rodna.train.session import Job, Trained, copy_checkpoint, keep
 from rodna.train.state import RunFolder
 from rodna.train.teacher_cache import PIECE_BYTES, CacheSetup, TeacherCache
-from rodna.train.variants import time_of_student
 
 DISTILLATION = "distillation.json"
 ALONE = "alone"
@@ -179,10 +178,9 @@ def student_job(bench: Workbench, config: DistillConfig, shared: Mapping[str, An
         shared: how the time is shared with an ensemble; empty where there is none.
         teachers: folders of all of them: their forward passes take time too.
     """
-    return variants.student_job(
-        config.student, bench.plan, bench.given, bench.shaped, num_tokens=bench.num_tokens, time=time_of_student(shared, bench.plan),
-        teachers=[load_config(folder) for folder in teachers],
-    )  # fmt: skip
+    time, models = variants.time_of_student(shared, bench.plan), [load_config(folder) for folder in teachers]
+    return variants.student_job(config.student, bench.plan, bench.given, bench.shaped, num_tokens=bench.num_tokens, time=time,
+                                teachers=models)  # fmt: skip
 
 
 def fit_memory(bench: Workbench, job: Job, teachers: Sequence[Path], config: DistillConfig) -> Job:

@@ -201,15 +201,15 @@ def student_job(
         chosen = variant.model_copy(update={"model": {**size, **own, **variant.model}, "train": {**slower, **variant.train}})
         return job_of(chosen, plan, given, num_tokens=num_tokens, order_seed=int(plan.train["seed"]), where=where, pace=pace)
 
-    *larger, smallest = [{}] if named else rules.student_shapes(planned, asked)
-    for size in (*larger, smallest):
+    sizes = [{}] if named else rules.student_shapes(planned, asked)
+    while True:
+        size, *sizes = sizes
         model = job(size, 1.0).model
         own_work, length = flops_per_token(model).model, model.context_length
         work = own_work + sum(flops_per_token(teacher, sequence_length=length).forward for teacher in teachers)
         passes = time * alone / work
-        if passes >= 1 or size == smallest:
+        if passes >= 1 or not sizes:
             return job(size, min(passes, useful) * own_work / alone)
-    raise AssertionError("the smallest is taken in any case")
 
 
 def untaught(job: Job, variant: Variant, plan: Plan) -> Job:
