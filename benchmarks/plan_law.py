@@ -43,6 +43,9 @@ def whole_runs(results: Path) -> Iterator[tuple[str, Point]]:
         if any(change.startswith("tokenizer.") for change in values.get("changed", ())):
             # Of another vocabulary, which no plan has: its tokens are others.
             continue
+        if "members" in values:
+            # A student of several models: the law is of what learns from the text alone.
+            continue
         model = ModelConfig.model_validate(values["recipe"]["model"])
         seen = values["steps"] * values["recipe"]["train"]["batch_size"] * model.context_length
         unique = seen / values["epochs"]

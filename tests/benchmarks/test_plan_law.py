@@ -48,6 +48,7 @@ def test_a_result_is_read_as_a_point_of_the_law(tmp_path: Path) -> None:
     (folder / "tries").mkdir()
     tried = values | {"changed": ["tokenizer.vocabulary_size=1024"]}
     (folder / "tries" / "eu--try-5min-tokenizer.vocabulary_size=1024.json").write_text(json.dumps(tried), encoding="utf-8")
+    (folder / "eu--rodna--rodna-20min--seed1.json").write_text(json.dumps(values | {"members": 2}), encoding="utf-8")
     kept = list(whole_runs(tmp_path))
     text, point = kept[0]
     assert [text for text, _ in kept].count("eu") == 1 + sum(text == "eu" for text, _ in OLDER)
