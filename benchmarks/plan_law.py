@@ -3,8 +3,9 @@
     python benchmarks/plan_law.py benchmarks/results
 
 The runs: rodna's own of the data-efficiency benchmark, final ones and tries, and the pilots and long runs of `plan_fit.py`. Every
-text has a factor of its own, and another one where its validation documents are others (the forecasts'); that of the benchmark's Belarusian
-is 1. Prints `laws.WHOLE_RUNS`, and how far each run lies from it. Validation only.
+text has a factor of its own, and others where its validation documents are others (the forecasts') or tokens share what they learn of
+their spelling; that of the benchmark's Belarusian, nothing shared, is 1. Prints `laws.WHOLE_RUNS`, and how far each run lies from it.
+Validation only.
 """
 
 import argparse
@@ -46,10 +47,12 @@ def whole_runs(results: Path) -> Iterator[tuple[str, Point]]:
         if "members" in values:
             # A student of several models: the law is of what learns from the text alone.
             continue
-        model = ModelConfig.model_validate(values["recipe"]["model"])
-        seen = values["steps"] * values["recipe"]["train"]["batch_size"] * model.context_length
+        model, train = ModelConfig.model_validate(values["recipe"]["model"]), values["recipe"]["train"]
+        # Where tokens share what they learn of their spelling, a byte takes fewer bits: as if of an easier text.
+        text = f"{values['text']} (spelling)" if train.get("spelling_rate") else values["text"]
+        seen = values["steps"] * train["batch_size"] * model.context_length
         unique = seen / values["epochs"]
-        yield values["text"], Point(block_parameters(model), seen, unique, values["validation_bits_per_byte"], file.stem, model.dropout)
+        yield text, Point(block_parameters(model), seen, unique, values["validation_bits_per_byte"], file.stem, model.dropout)
     yield from OLDER
 
 

@@ -17,8 +17,10 @@ from benchmarks.data_efficiency.speeds import plan_of, steps_of, train_peer
 from benchmarks.data_efficiency.student import score_ensemble, train_in_time, train_student
 from benchmarks.data_efficiency.texts import BenchmarkError, Place, Text, find_text, test_tokens, tokens_of
 
+from rodna.core.config import validate
 from rodna.core.files import write_json
 from rodna.data.tokens import Tokens
+from rodna.train.config import TrainValues
 
 VOCABULARY = "tokenizer.vocabulary_size"
 
@@ -76,6 +78,8 @@ def try_settings(place: Place, name: str, minutes: int, assignments: list[str], 
     """
     text = find_text(name)
     plan = copy.deepcopy(plan_of(read_speeds(place)[name], f"{name}/{minutes}"))
+    # A plan that was kept before a setting was there has what it is by default.
+    plan["train"] = validate(TrainValues, plan["train"]).model_dump(mode="json")
     # The vocabulary first: it decides about the steps, unless these are given.
     for assignment in sorted(assignments, key=lambda each: not each.startswith(VOCABULARY)):
         key, _, value = assignment.partition("=")

@@ -48,6 +48,13 @@ def test_normuon_keeps_as_much_as_muon_and_an_average_one_number_more_for_each_w
     assert averaged - muon == 4 * config.num_parameters
 
 
+def test_shared_spelling_keeps_two_numbers_more_for_each_of_an_embedding_and_of_a_head_of_its_own():
+    for tied, matrices in ((True, 1), (False, 2)):
+        config = config_of(tied_embeddings=tied)
+        plain, shared = (training_memory(config, micro_batch_size=1, spelling=spelling).optimizer for spelling in (False, True))
+        assert shared - plain == 8 * matrices * config.vocabulary_size * config.width
+
+
 def test_activations_grow_with_the_micro_batch_and_with_depth():
     config, deeper = config_of(), config_of(num_layers=6)
     one, four = (training_memory(config, micro_batch_size=size).activations for size in (1, 4))

@@ -61,6 +61,7 @@ def fit_memory(
             micro_batch_size=size,
             optimizer=settled.get("optimizer", "muon"),
             averaging=settled.get("averaging", "none"),
+            spelling=settled.get("spelling_rate", 0) > 0,
             precision="fp32" if machine.bf16 == "none" or settled.get("precision") == "fp32" else "bf16",
             checkpoint_activations=settled.get("checkpoint_activations", False) is True,
             compiled=will_compile(machine, settled, seconds=config.minutes * 60),

@@ -44,7 +44,8 @@ class MemoryEstimate:
 
     Attributes:
         weights: float32 weights, and their copies in the dtype of the products.
-        optimizer: AdamW keeps two numbers a weight, Muon one; an average of the weights one more.
+        optimizer: AdamW keeps two numbers a weight, Muon one; an average of the weights one more; what tokens share in spelling two more
+            for each number of an embedding.
         activations: what the blocks keep for the backward of one micro-batch; gradients take their place as it goes.
         loss: logits of one chunk with their gradient, and the head's gradient.
         base: Python and the libraries.
@@ -69,6 +70,7 @@ def training_memory(
     sequence_length: int = 0,
     optimizer: Literal["muon", "normuon", "adamw"] = "muon",
     averaging: Literal["none", "ema", "swa"] = "none",
+    spelling: bool = False,
     precision: Literal["fp32", "bf16"] = "bf16",
     checkpoint_activations: bool = False,
     compiled: bool = False,
@@ -82,6 +84,7 @@ def training_memory(
         sequence_length: tokens of each; 0 takes the configuration's context length.
         optimizer: which one; Muon takes the matrices of the blocks and leaves the rest to AdamW.
         averaging: of the weights, which keeps one number more for each.
+        spelling: tokens that are spelled alike share what they learn: about as many shared vectors as tokens.
         precision: of activations and matrix products.
         checkpoint_activations: only each block's input is kept; one block at a time is computed again.
         compiled: the blocks and the loss are compiled: the loss takes less, the libraries more.
@@ -94,6 +97,7 @@ def training_memory(
     matrices = config.num_matmul_parameters - head
     copies = 0 if number == FLOAT else number * (head + (0 if checkpoint_activations else matrices))
     states = (2 if averaging == "none" else 3) * parameters - (0 if optimizer == "adamw" else matrices)
+    states += 2 * head * (1 if config.tied_embeddings else 2) if spelling else 0
     runs, block = len(config.layer_order), _block_activations(config, number=number) * tokens
     masks = (2 * runs + 1) * _mask_bytes(config) * tokens
     # Checkpointed, one block is there twice at the peak: computed again, and in its gradients. Masks are part of a block's input.

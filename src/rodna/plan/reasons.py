@@ -151,6 +151,13 @@ def _training_rows(model: ModelConfig, train: Mapping[str, Any], job: Job, estim
             ),
         ),
         (
+            "train.spelling_rate",
+            f"{train.get('spelling_rate', 0):g}",
+            "times the rate of embeddings, for what tokens that are spelled alike share: a rare one learns from its kin"
+            if train.get("spelling_rate")
+            else "each token learns by itself",
+        ),
+        (
             "train.weight_decay",
             train["weight_decay"],
             "heavier than usual: the text is read often, and should not be learned by heart"

@@ -95,7 +95,7 @@ DATA_LIMITED = TrainingRecipe(
     adamw_learning_rate=2e-3,
     learning_rate_width=128,
     max_weights_per_token=5.0,
-    train=MappingProxyType({"optimizer": "muon", "schedule": "wsd", "ngram_order": 5}),
+    train=MappingProxyType({"optimizer": "muon", "schedule": "wsd", "ngram_order": 5, "spelling_rate": 4.0}),
 )
 
 COMPUTE_LIMITED = TrainingRecipe(
@@ -122,7 +122,7 @@ COMPUTE_LIMITED = TrainingRecipe(
     adamw_learning_rate=2e-3,
     learning_rate_width=128,
     max_weights_per_token=5.0,
-    train=MappingProxyType({"optimizer": "muon", "schedule": "wsd", "ngram_order": 0}),
+    train=MappingProxyType({"optimizer": "muon", "schedule": "wsd", "ngram_order": 0, "spelling_rate": 0.0}),
 )
 
 RECIPES: dict[RecipeName, TrainingRecipe] = {recipe.name: recipe for recipe in (DATA_LIMITED, COMPUTE_LIMITED)}
@@ -156,6 +156,7 @@ EVIDENCE: dict[RecipeName, dict[str, str]] = {
         "max_weights_per_token": f"{_REPEATS}: at 15, a model knew 300 kB by heart after 19 passes, and was far worse than after 6",
         "train.optimizer": "docs/ablations.md, confirm a preset: AdamW takes 5% more bits",
         "train.schedule": "docs/ablations.md, confirm a preset: a cosine takes 1.6% more bits",
+        "train.spelling_rate": "docs/ablations.md, tokens that are spelled alike",
         "train.ngram_order": "docs/data-efficiency.md, with counts; not varied: the vocabulary leaves four or five tokens",
     },
     "compute-limited": {
@@ -183,6 +184,7 @@ EVIDENCE: dict[RecipeName, dict[str, str]] = {
         "max_weights_per_token": _REPEATS,
         "train.optimizer": "Jordan et al. 2024, modded-nanogpt's log: Muon 3,250 steps to the loss that Adam reached in 5,625",
         "train.schedule": "Hägele et al. 2024, arXiv:2405.18392",
+        "train.spelling_rate": "none: of so much text every token is seen often",
         "train.ngram_order": "none: the counts of so much text would take many times the model's place",
     },
 }

@@ -36,6 +36,11 @@ class _Settled(Section):
     embedding_weight_decay: float = Field(
         default=0.0, ge=0, description="Of embeddings and head, as weight_decay is of the matrices; norms and biases never decay."
     )
+    spelling_rate: float = Field(
+        default=0.0,
+        ge=0,
+        description="Tokens that are spelled alike share what they learn, at so many times the rate of embeddings; 0: each is by itself.",
+    )
     clip_norm: float = Field(default=1.0, ge=0, description="Largest norm of the whole gradient; 0 never clips.")
     schedule: Literal["wsd", "sqrt", "cosine"] = Field(
         default="wsd",

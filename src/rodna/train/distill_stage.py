@@ -212,7 +212,7 @@ def memory_of(job: Job, teachers: Sequence[ModelConfig], machine: Machine, *, ca
     values, precision = job.values, "fp32" if machine.bf16 == "none" or job.values.precision == "fp32" else "bf16"
     training = training_memory(
         job.model, micro_batch_size=values.micro_batch_size, optimizer=values.optimizer, averaging=values.averaging, precision=precision,
-        checkpoint_activations=values.checkpoint_activations, device=machine.device,
+        checkpoint_activations=values.checkpoint_activations, device=machine.device, spelling=values.spelling_rate > 0,
         compiled=will_compile(machine, values.model_dump(), seconds=math.inf),
     )  # fmt: skip
     taught = teaching_memory(teachers, micro_batch_size=values.micro_batch_size, sequence_length=job.model.context_length,

@@ -7,6 +7,7 @@ never. AdamW with both decays equal treats every parameter as Hugging Face's Tra
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,21 +15,31 @@ from torch import Tensor, nn
 
 from rodna.core.errors import TrainError
 from rodna.models.decoder import Decoder
+from rodna.tokenizer.tokenizer import Tokenizer
 from rodna.train.config import TrainValues
 from rodna.train.muon import Muon, decay
+from rodna.train.spelling import OWN_SHARE, Spelling, learn_shared
 
 Optimizers = list[torch.optim.Optimizer]
 
 
-def build_optimizers(decoder: Decoder, values: TrainValues) -> Optimizers:
+def build_optimizers(decoder: Decoder, values: TrainValues, spelling: Spelling | None = None) -> Optimizers:
     """Return the optimizers that together update every parameter once.
+
+    Args:
+        decoder: what learns.
+        values: the settings.
+        spelling: of its tokens; needed where `values.spelling_rate` is not 0, see `spelling_for`.
 
     Raises:
         TrainError: a weight decay that would take all of a weight away in one step.
     """
+    assert spelling is not None or not values.spelling_rate, "how tokens are spelled is not told"
     named = list(decoder.named_parameters())
     matrices = [p for name, p in named if p.ndim == 2 and name.startswith("blocks.")]
     embeddings = [p for name, p in named if p.ndim >= 2 and not name.startswith("blocks.")]
+    # Not those of positions.
+    spelled = [p for p in embeddings if len(p) == decoder.config.vocabulary_size] if values.spelling_rate else []
     known = {*matrices, *embeddings}
     vectors = [p for _, p in named if p not in known]
     matrix_rate = values.learning_rate
@@ -36,15 +47,32 @@ def build_optimizers(decoder: Decoder, values: TrainValues) -> Optimizers:
     _check_decay("weight_decay", values.weight_decay, "learning_rate", matrix_rate)
     _check_decay("embedding_weight_decay", values.embedding_weight_decay, _rest_rate_name(values), rest_rate)
 
-    rest = [{"params": embeddings, "weight_decay": values.embedding_weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    others = [p for p in embeddings if not any(p is one for one in spelled)]
+    rest = [{"params": others, "weight_decay": values.embedding_weight_decay}, {"params": vectors, "weight_decay": 0.0},
+            {"params": spelled, "weight_decay": values.embedding_weight_decay / OWN_SHARE, "lr": OWN_SHARE * rest_rate,
+             "marks_rate": values.spelling_rate / OWN_SHARE}]  # fmt: skip
     if values.optimizer == "adamw":
-        return _with_peaks([_adamw([{"params": matrices, "weight_decay": values.weight_decay}, *rest], rest_rate, values)])
+        groups = [{"params": matrices, "weight_decay": values.weight_decay}, *rest]
+        return _with_peaks([_adamw(groups, rest_rate, values, spelling)])
     muon = Muon(
         matrices, lr=matrix_rate, weight_decay=values.weight_decay, momentum=values.muon_momentum,
         orthogonalization=values.muon_orthogonalization, normalize_rows=values.optimizer == "normuon",
         cautious=values.cautious_weight_decay,
     )  # fmt: skip
-    return _with_peaks([muon, _adamw(rest, rest_rate, values)])
+    return _with_peaks([muon, _adamw(rest, rest_rate, values, spelling)])
+
+
+def spelling_for(values: TrainValues, tokenizer_folder: Path, decoder: Decoder) -> Spelling | None:
+    """Return how the tokens are spelled, where that is learned from.
+
+    Args:
+        values: the settings.
+        tokenizer_folder: of the decoder's tokenizer.
+        decoder: what learns.
+    """
+    if not values.spelling_rate:
+        return None
+    return Spelling.of(Tokenizer.load(tokenizer_folder), decoder.config.vocabulary_size).to(decoder.embedding.weight.device)
 
 
 def _rest_rate_name(values: TrainValues) -> str:
@@ -61,22 +89,45 @@ def _check_decay(decay_name: str, weight_decay: float, rate_name: str, rate: flo
         )  # fmt: skip
 
 
-def _adamw(groups: list[dict[str, Any]], learning_rate: float, values: TrainValues) -> torch.optim.AdamW:
-    kind = CautiousAdamW if values.cautious_weight_decay else torch.optim.AdamW
+def _adamw(groups: list[dict[str, Any]], learning_rate: float, values: TrainValues, spelling: Spelling | None) -> torch.optim.AdamW:
     groups = [group for group in groups if group["params"]]
-    return kind(groups, lr=learning_rate, betas=values.adam_betas, eps=values.adam_epsilon, fused=True)
+    settings: dict[str, Any] = {"lr": learning_rate, "betas": values.adam_betas, "eps": values.adam_epsilon, "fused": True}
+    if spelling is None and not values.cautious_weight_decay:
+        return torch.optim.AdamW(groups, **settings)
+    return AdamW(groups, cautious=values.cautious_weight_decay, spelling=spelling, **settings)
 
 
-class CautiousAdamW(torch.optim.AdamW):
-    """AdamW that decays only the weights which its update makes smaller. Reference: Chen et al. 2025, arXiv:2510.12402, algorithm 1.
+class AdamW(torch.optim.AdamW):
+    """AdamW that may decay only the weights which its update makes smaller, and whose tokens may share what they learn.
 
-    An update has the sign of the first moment, so what decays is known before the step.
+    Of the first, an update has the sign of the first moment, so what decays is known before the step. Reference: Chen et al. 2025,
+    arXiv:2510.12402, algorithm 1. Of the second, see `spelling`.
+
+    Args:
+        groups: as torch's AdamW takes them; those with `marks_rate` share.
+        cautious: decay so.
+        spelling: of the tokens; None where no group shares.
+        settings: torch's.
     """
+
+    def __init__(self, groups: list[dict[str, Any]], *, cautious: bool, spelling: Spelling | None, **settings: Any) -> None:
+        super().__init__(groups, **settings)
+        self._cautious, self._spelling = cautious, spelling
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Decay, then update with no decay of torch's own."""
+        """Decay, update with no decay of torch's own, and share."""
         decays = [group["weight_decay"] for group in self.param_groups]
+        if self._cautious:
+            self._decay_cautiously()
+        super().step()
+        for group, weight_decay in zip(self.param_groups, decays, strict=True):
+            group["weight_decay"] = weight_decay
+            for parameter in group["params"] if self._spelling and "marks_rate" in group else ():
+                if parameter.grad is not None:
+                    learn_shared(parameter, self.state[parameter], group, self._spelling)
+
+    def _decay_cautiously(self) -> None:
         for group in self.param_groups:
             share, group["weight_decay"] = group["lr"] * group["weight_decay"], 0.0
             for parameter in group["params"] if share else ():
@@ -84,9 +135,6 @@ class CautiousAdamW(torch.optim.AdamW):
                     momentum, (beta, _) = self.state[parameter].get("exp_avg"), group["betas"]
                     gradient = parameter.grad
                     decay(parameter, gradient if momentum is None else momentum.lerp(gradient, 1 - beta), share)
-        super().step()
-        for group, weight_decay in zip(self.param_groups, decays, strict=True):
-            group["weight_decay"] = weight_decay
 
 
 def _with_peaks(optimizers: Optimizers) -> Optimizers:

@@ -22,7 +22,7 @@ from rodna.plan.hardware import Machine, measure_speeds
 from rodna.plan.speed import will_compile
 from rodna.train.config import TrainValues
 from rodna.train.loop import Objective, Speedometer, first_micro_batch, train
-from rodna.train.optim import build_optimizers
+from rodna.train.optim import build_optimizers, spelling_for
 from rodna.train.runtime import compile_decoder, compute_dtype, prepare, undo_compilation
 from rodna.train.several_targets import build_objective, count_for
 from rodna.train.state import RESUMING, Progress, RunFolder
@@ -115,7 +115,7 @@ def fit(
     device, dtype = prepare(machine), compute_dtype(machine, values)
     decoder = Decoder(model).initialize(seed=values.seed).to(device)
     decoder.checkpoint_activations = values.checkpoint_activations
-    optimizers = build_optimizers(decoder, values)
+    optimizers = build_optimizers(decoder, values, spelling_for(values, folder.tokenizer_folder, decoder))
     text = Tokens.open(tokens.path, "train")
     batches = make_batches(text, values, model.context_length, order_seed=job.order_seed)
     progress = folder.resume(decoder, optimizers)

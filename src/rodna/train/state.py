@@ -68,7 +68,7 @@ class RunFolder:
     """
 
     def __init__(self, path: Path, *, tokenizer_folder: Path, setup: str) -> None:
-        self.path, self._tokenizer_folder, self._setup = path, tokenizer_folder, setup
+        self.path, self.tokenizer_folder, self._setup = path, tokenizer_folder, setup
         with explain_disk_errors(path):
             path.mkdir(parents=True, exist_ok=True)
         for leftover in path.glob(".*.tmp"):
@@ -123,7 +123,7 @@ class RunFolder:
         temporary = temporary_name(folder)
         with explain_disk_errors(folder):
             try:
-                checkpoint.save(temporary, decoder, self._tokenizer_folder)
+                checkpoint.save(temporary, decoder, self.tokenizer_folder)
                 add(temporary)
                 for file in temporary.iterdir():
                     sync_file(file)

@@ -20,6 +20,7 @@ from rodna.train.loop import first_micro_batch, learn_batch
 from rodna.train.optim import build_optimizers, update
 from rodna.train.runtime import compile_decoder, compute_dtype, prepare, undo_compilation
 from rodna.train.several_targets import build_objective, count_for
+from rodna.train.spelling import Spelling
 
 MEASURED_SECONDS = 4.0
 UPDATE_FACTOR = 1e-6
@@ -52,7 +53,8 @@ def time_steps(
     generator = torch.Generator().manual_seed(0)
     stream_BT = torch.randint(model.vocabulary_size, (values.batch_size, model.context_length + 1), generator=generator)
     counts = count_for(values, _as_text(stream_BT, model.vocabulary_size), device)
-    optimizers, objective = build_optimizers(decoder, values), build_objective(values, decoder, counts)
+    spelling = Spelling.stand_in(model.vocabulary_size).to(device) if values.spelling_rate else None
+    optimizers, objective = build_optimizers(decoder, values, spelling), build_objective(values, decoder, counts)
     average = WeightAverage(decoder, values)
     batch = Batch(stream_BT[:, :-1].contiguous(), stream_BT[:, 1:].contiguous(), torch.zeros_like(stream_BT[:, 1:]),
                   torch.arange(len(stream_BT)))  # fmt: skip

@@ -21,7 +21,7 @@ from rodna.plan.propose import Plan
 from rodna.plan.speed import will_compile
 from rodna.train.config import TrainValues
 from rodna.train.loop import DivergedError, Speedometer, first_micro_batch, train
-from rodna.train.optim import build_optimizers
+from rodna.train.optim import build_optimizers, spelling_for
 from rodna.train.runtime import compile_decoder, compute_dtype, prepare, undo_compilation
 from rodna.train.several_targets import build_objective, count_for
 from rodna.train.state import Progress, RunFolder, setup_digest
@@ -73,7 +73,8 @@ class Trunk:
     def _build(self) -> None:
         self._decoder = Decoder(self._pilot.model).initialize(seed=self._values.seed).to(self._device)
         self._decoder.checkpoint_activations = self._values.checkpoint_activations
-        self._optimizers = build_optimizers(self._decoder, self._values)
+        spelling = spelling_for(self._values, self._bench.tokenizer_folder, self._decoder)
+        self._optimizers = build_optimizers(self._decoder, self._values, spelling)
 
     def _run_folder(self, name: str, steps: int) -> RunFolder:
         setup = setup_digest(values=self._values.model_dump(mode="json"), model=self._pilot.model.model_dump(mode="json"), steps=steps,
