@@ -79,6 +79,8 @@ ROWS: dict[str, dict[str, Any]] = {
     "spelling-2": {"train.spelling_rate": 2.0},
     "spelling-4": {"train.spelling_rate": 4.0},
     "spelling-8": {"train.spelling_rate": 8.0},
+    "own-share-0.25": {"own_share": 0.25},
+    "own-share-1": {"own_share": 1.0},
     "muon-momentum-0.9": {"train.muon_momentum": 0.9},
     # Batch, context.
     "batch-512": {"batch_tokens": 512},
@@ -235,8 +237,8 @@ def run_one(given: argparse.Namespace) -> None:
     from rodna.models.decoder import Decoder
     from rodna.plan.flops import flops_per_token
     from rodna.plan.hardware import describe_machine
+    from rodna.train import optim
     from rodna.train.loop import Speedometer, train
-    from rodna.train.optim import build_optimizers, spelling_for
     from rodna.train.runtime import compile_decoder, compute_dtype, prepare
     from rodna.train.several_targets import build_objective, count_for
     from rodna.train.state import RunFolder
@@ -254,7 +256,9 @@ def run_one(given: argparse.Namespace) -> None:
     device, dtype = prepare(machine), compute_dtype(machine, values)
     torch.set_num_threads(specification["threads"])
     decoder = Decoder(model).initialize(seed=values.seed).to(device).train()
-    optimizers = build_optimizers(decoder, values, spelling_for(values, made.path.parent / "tokenizer", decoder))
+    # A constant of the product, which its settings do not have.
+    optim.OWN_SHARE = settings.get("own_share", optim.OWN_SHARE)
+    optimizers = optim.build_optimizers(decoder, values, optim.spelling_for(values, made.path.parent / "tokenizer", decoder))
     objective = build_objective(values, decoder, count_for(values, tokens, device))
     batches = make_batches(tokens, values, model.context_length)
     compile_decoder(decoder, batches.batch(0).inputs_BT[: values.micro_batch_size].to(device), dtype=dtype)
