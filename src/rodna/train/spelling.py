@@ -7,9 +7,9 @@ A token of a small text is seen a few dozen times; its letters are seen thousand
 with a mark for every word, run of one to three characters, and case that at least two tokens have in common. Nothing is added to the
 model: own and marks change by the gradients dE and S^T dE, both by AdamW's rule, and E by the sum of both changes. What is saved is E.
 
-References: Bojanowski et al. 2017 (fastText), arXiv:1607.04606, for vectors made of character n-grams; Takase et al. 2019, arXiv:1906.05506,
-for these beside a language model's own embeddings, at its input and output; Loshchilov & Hutter 2019, arXiv:1711.05101, for AdamW. Weights that
-are fixed, so that the sum is all that stays, and the two rates are ours: docs/ablations.md.
+References: Bojanowski et al. 2017 (fastText), arXiv:1607.04606, for vectors made of character n-grams; Takase et al. 2019,
+arXiv:1906.05506, for these beside a language model's own embeddings, at its input and output; Loshchilov & Hutter 2019, arXiv:1711.05101,
+for AdamW. Weights that are fixed, so that the sum is all that stays, and the two rates are ours: docs/ablations.md.
 
 Shapes: V tokens, M marks, E pairs of a token and a mark of it, D width.
 """
