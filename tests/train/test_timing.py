@@ -73,6 +73,13 @@ def test_what_a_setting_adds_to_a_step_is_timed_too(time_changed, changes):
     assert changed.total() > plain.total()
 
 
+def test_sharing_the_spelling_is_timed(time_changed):
+    (_, plain), (_, shared) = time_changed(), time_changed(spelling_rate=4.0)
+
+    # Once to gather the gradient of the marks, once to spread their change over the tokens, in each of three steps.
+    assert (plain["aten::_embedding_bag_forward_only"], shared["aten::_embedding_bag_forward_only"]) == (0, 6)
+
+
 def test_dropout_is_timed(time_changed):
     _, operations = time_changed()
 
