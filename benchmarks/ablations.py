@@ -39,7 +39,12 @@ STUDIES: dict[str, dict[str, Any]] = {
     "few-passes": {"share": 1.0, "tokens": 2_000_000},
     # All of it six times: about what the plan for five minutes on two cores does.
     "several-passes": {"share": 1.0, "tokens": 3_600_000},
-}
+    # Every token is new: what the compute-limited recipe is for, at the scale that two cores allow.
+    "one-pass": {
+        "share": 1.0, "passes": 1.0,
+        "settings": {"vocabulary": 4096, "model.dropout": 0.0, "train.weight_decay": 0.1, "train.decay_fraction": 0.65},
+    },
+}  # fmt: skip
 
 BASE: dict[str, Any] = {
     "vocabulary": 2048,
@@ -92,12 +97,14 @@ ROWS: dict[str, dict[str, Any]] = {
     # Regularisation.
     "decay-0": {"train.weight_decay": 0.0},
     "decay-0.1": {"train.weight_decay": 0.1},
+    "decay-0.3": {"train.weight_decay": 0.3},
     "decay-1": {"train.weight_decay": 1.0},
     "decay-3": {"train.weight_decay": 3.0},
     "decay-falls": {"train.weight_decay_schedule": "linear"},
     "embedding-decay-0.1": {"train.embedding_weight_decay": 0.1},
     "dropout-0": {"model.dropout": 0.0},
     "dropout-0.1": {"model.dropout": 0.1},
+    "dropout-0.2": {"model.dropout": 0.2},
     "dropout-0.3": {"model.dropout": 0.3},
     "stochastic-depth-0.1": {"model.stochastic_depth": 0.1},
     # Objective.
@@ -109,6 +116,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "cosine": {"train.schedule": "cosine"},
     "sqrt": {"train.schedule": "sqrt"},
     "decay-last-0.2": {"train.decay_fraction": 0.2},
+    "decay-last-0.4": {"train.decay_fraction": 0.4},
     "decay-last-0.7": {"train.decay_fraction": 0.7},
     "decay-last-1": {"train.decay_fraction": 1.0},
     "warmup-1": {"train.warmup_steps": 1},
@@ -130,6 +138,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "untied": {"model.tied_embeddings": False},
     "vocabulary-512": {"vocabulary": 512},
     "vocabulary-1024": {"vocabulary": 1024},
+    "vocabulary-2048": {"vocabulary": 2048},
     "vocabulary-4096": {"vocabulary": 4096},
     "vocabulary-8192": {"vocabulary": 8192},
     # Larger, at the same number of tokens.
@@ -183,7 +192,7 @@ def run_rows(given: argparse.Namespace) -> None:
     done = {(line["row"], line["seed"]) for line in read_lines(file)}
     wanted = [(row, seed) for seed in given.seeds for row in given.rows if (row, seed) not in done]
     corpus = given.data / "corpora" / given.language
-    vocabularies = {settings_of(row)["vocabulary"] for row, _ in wanted}
+    vocabularies = {settings_of(row, given.study)["vocabulary"] for row, _ in wanted} | {base_of(given.study)["vocabulary"]}
     for vocabulary in sorted(vocabularies):
         prepare_tokens(given.language, corpus, given.work, vocabulary)
 
@@ -208,14 +217,24 @@ def run_rows(given: argparse.Namespace) -> None:
         list(pool.map(job, wanted))
 
 
-def settings_of(row: str) -> dict[str, Any]:
-    """Return the base's settings with the changes of a row, or of several joined by `+`."""
-    settings = dict(BASE)
+def base_of(study: str) -> dict[str, Any]:
+    """Return the settings that the rows of a study change."""
+    return BASE | STUDIES[study].get("settings", {})
+
+
+def settings_of(row: str, study: str) -> dict[str, Any]:
+    """Return the settings of a study's base with the changes of a row, or of several joined by `+`."""
+    settings = base_of(study)
     for name in row.split("+"):
         if name not in ROWS:
             sys.exit(f"there is no row {name!r}; there are: {', '.join(ROWS)}")
         settings |= ROWS[name]
     return settings
+
+
+def passes_of(study: dict[str, Any], tokens: Any) -> float:
+    """Return how often a study reads its text, which in the tokens of its base is so long."""
+    return float(study["passes"] if "passes" in study else study["tokens"] / tokens.num_tokens)
 
 
 def prepare_tokens(language: str, folder: Path, work: Path, vocabulary: int) -> None:
@@ -243,14 +262,15 @@ def run_one(given: argparse.Namespace) -> None:
     from rodna.train.several_targets import build_objective, count_for
     from rodna.train.state import RunFolder
 
-    study, settings = STUDIES[specification["study"]], settings_of(specification["row"])
+    study, settings = STUDIES[specification["study"]], settings_of(specification["row"], specification["study"])
     place = (specification["language"], Path(specification["folder"]), Path(specification["work"]))
     made = tokens_of(*place, settings["vocabulary"])
     tokens = spread(Tokens.open(made.path, "train"), study["share"])
     bytes_per_token = tokens.num_bytes / tokens.num_tokens
-    reference = spread(Tokens.open(tokens_of(*place, BASE["vocabulary"]).path, "train"), study["share"])
     # The same bytes are read whatever the vocabulary: passes are what is kept equal.
-    budget = study["tokens"] * settings.get("tokens_factor", 1.0) * (reference.num_bytes / reference.num_tokens) / bytes_per_token
+    base = base_of(specification["study"])["vocabulary"]
+    passes = passes_of(study, spread(Tokens.open(tokens_of(*place, base).path, "train"), study["share"]))
+    budget = passes * settings.get("tokens_factor", 1.0) * tokens.num_tokens
     model, values = model_of(settings, tokens.vocabulary_size), values_of(settings, seed=specification["seed"], budget=budget)
     machine = describe_machine("auto")
     device, dtype = prepare(machine), compute_dtype(machine, values)
@@ -275,7 +295,7 @@ def run_one(given: argparse.Namespace) -> None:
     learned = mean([line.get("cross_entropy", line["loss"]) for line in lines if "loss" in line][-5:]) / math.log(2) / bytes_per_token
     print(json.dumps({
         **{key: specification[key] for key in ("study", "language", "row", "seed", "threads")},
-        "settings": {key: value for key, value in settings.items() if BASE.get(key) != value},
+        "settings": {key: value for key, value in settings.items() if base_of(specification["study"]).get(key) != value},
         "parameters": model.num_parameters, "flops_per_token": flops_per_token(model).model, "train_bytes": tokens.num_bytes,
         "passes": round(progress.tokens / tokens.num_tokens, 2), "tokens": progress.tokens, "steps": progress.step, "final": curve[-1][1],
         "best": min(value for _, value in curve), "training": round(learned, 4), "curve": curve,

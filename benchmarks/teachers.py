@@ -24,7 +24,19 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-from ablations import STUDIES, arguments, model_of, prepare_tokens, put_between_marks, read_lines, settings_of, spread, values_of  # noqa: E402
+from ablations import (  # noqa: E402
+    BASE,
+    STUDIES,
+    arguments,
+    base_of,
+    model_of,
+    passes_of,
+    prepare_tokens,
+    put_between_marks,
+    read_lines,
+    spread,
+    values_of,
+)  # fmt: skip
 
 RESULTS = HERE / "results" / "teachers"
 MEMBER_SEEDS = (11, 12, 13)
@@ -71,7 +83,7 @@ def run_rows(given: argparse.Namespace) -> None:
     given.results.mkdir(parents=True, exist_ok=True)
     file = given.results / f"{given.study}-{given.language}.jsonl"
     corpus = given.data / "corpora" / given.language
-    prepare_tokens(given.language, corpus, given.work, settings_of("base")["vocabulary"])
+    prepare_tokens(given.language, corpus, given.work, base_of(given.study)["vocabulary"])
 
     def job(item: tuple[str, int]) -> None:
         row, seed = item
@@ -113,7 +125,7 @@ def run_one(given: argparse.Namespace) -> None:
     from rodna.data.tokens import Tokens
 
     torch.set_num_threads(specification["threads"])
-    study, settings = STUDIES[specification["study"]], settings_of("base")
+    study, settings = STUDIES[specification["study"]], base_of(specification["study"])
     made = tokens_of(specification["language"], Path(specification["folder"]), Path(specification["work"]), settings["vocabulary"])
     train, validation = spread(Tokens.open(made.path, "train"), study["share"]), Tokens.open(made.path, "validation")
     models = models_of(Path(specification["work"]), specification["study"], specification["language"])
@@ -159,7 +171,8 @@ def learn(
     row = dict(ROWS.get(specification["row"], {"members": 0}))
     settings = {**settings, **row.pop("changed", {})}
     model = model_of(settings, train.vocabulary_size)
-    values = values_of(settings, seed=specification["seed"], budget=study["tokens"] * settings.get("tokens_factor", 1.0))
+    budget = passes_of(study, train) * settings.get("tokens_factor", 1.0) * train.num_tokens
+    values = values_of(settings, seed=specification["seed"], budget=budget)
     machine = describe_machine("auto")
     device, dtype = prepare(machine), compute_dtype(machine, values)
     torch.set_num_threads(specification["threads"])
@@ -258,10 +271,7 @@ def arithmetic_of(row: str) -> float:
     """
     from rodna.plan.flops import flops_per_token
 
-    settings = settings_of("base")
-    own, member = (
-        flops_per_token(model_of({**settings, **changed}, settings["vocabulary"])) for changed in (ROWS[row].get("changed", {}), {})
-    )
+    own, member = (flops_per_token(model_of({**BASE, **changed}, BASE["vocabulary"])) for changed in (ROWS[row].get("changed", {}), {}))
     return (own.model + ROWS[row]["members"] * member.forward) / member.model
 
 
