@@ -38,7 +38,7 @@ CURVE_EPOCHS = (10, 20, 40)
 CURVE_SYSTEM = "nanogpt-bpe"
 MEMBER_MINUTES, STUDENT_MINUTES = 20, 60
 """Two hours in all: the members are what is trained for their time anyway, once a seed."""
-APART = frozenset({"be"})
+APART = frozenset({"be", "is"})
 """Texts of which rodna makes an ensemble in the members' time already: their members are trainings of their own, of one model each."""
 ALONE = "alone"
 
