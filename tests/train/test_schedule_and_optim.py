@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from tests.train.restarts import saved_between_steps
 
 from rodna.core.errors import TrainError
 from rodna.models.decoder import Decoder
@@ -72,23 +73,7 @@ def test_optimizer_state_survives_a_restart_to_the_bit(model_config, values, opt
         decoder = Decoder(model_config).initialize(seed=0)
         return decoder, build_optimizers(decoder, values)
 
-    def step(decoder, optimizers, seed):
-        torch.manual_seed(seed)
-        for parameter in decoder.parameters():
-            parameter.grad = torch.randn_like(parameter)
-        update(decoder, optimizers, factor=0.5, clip_norm=1.0)
-
-    decoder, optimizers = fresh()
-    step(decoder, optimizers, 1)
-    saved, weights = {k: v.clone() for k, v in optimizer_tensors(decoder, optimizers).items()}, decoder.state_dict()
-    other, other_optimizers = fresh()
-    other.load_state_dict(weights)
-    load_optimizer_tensors(other, other_optimizers, saved)
-    step(decoder, optimizers, 2)
-    step(other, other_optimizers, 2)
-
-    for mine, theirs in zip(decoder.parameters(), other.parameters(), strict=True):
-        assert torch.equal(mine, theirs)
+    assert saved_between_steps(fresh)
 
 
 def test_state_of_another_model_is_refused(model_config, values):
