@@ -26,9 +26,9 @@ class Multiplier:
 def curve_points(results: Results, text: str) -> list[tuple[float, Figure]]:
     """Return (share of the text, figure) for every amount there is, smallest first."""
     found = [(1 / part, figure_of(results, f"{text}-1of{part}", CURVE_SYSTEM, "curve")) for part in SHARES]
-    # The whole text's is that of its search over time, where there is one.
-    tuned = figure_of(results, text, CURVE_SYSTEM, "tuned", MINUTES[-1])
-    found.append((1.0, tuned or figure_of(results, text, CURVE_SYSTEM, "curve")))
+    # The whole text's is the better of what was learned on it as on half, and of the best of its search over time, where there is one.
+    whole = [figure_of(results, text, CURVE_SYSTEM, "curve"), figure_of(results, text, CURVE_SYSTEM, "tuned", MINUTES[-1])]
+    found.append((1.0, min((figure for figure in whole if figure), key=lambda figure: figure.validation, default=None)))
     return [(share, figure) for share, figure in found if figure]
 
 

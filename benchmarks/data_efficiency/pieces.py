@@ -37,9 +37,7 @@ DROPOUT = 0.2
 CURVE_EPOCHS = (10, 20, 40)
 CURVE_SYSTEM = "nanogpt-bpe"
 MEMBER_MINUTES, STUDENT_MINUTES = 20, 60
-"""Two hours in all: the members are what is trained for their time anyway, once a seed."""
-APART = frozenset({"be", "is"})
-"""Texts of which rodna makes an ensemble in the members' time already: their members are trainings of their own, of one model each."""
+"""Two hours in all. Of the members' time rodna makes an ensemble already, so the members are trainings of their own, of one model each."""
 ALONE = "alone"
 
 
@@ -123,7 +121,7 @@ def all_pieces(results: Results) -> tuple[list[Piece], list[str]]:
     for text in LONG:
         _add_curve(text, results, found, waiting)
         members = members_of(text)
-        found += [piece for piece in members if piece.kind == "member"]
+        found += members
         if all(piece.name in results for piece in members):
             found.append(Piece("ensemble", text, "ensemble"))
             found += [Piece("student", text, "student", minutes=STUDENT_MINUTES, seed=seed) for seed in SEEDS]
@@ -134,8 +132,7 @@ def all_pieces(results: Results) -> tuple[list[Piece], list[str]]:
 
 def members_of(text: str) -> list[Piece]:
     """Return the trainings whose models are the members of a text's ensemble."""
-    kind: Kind = "member" if text in APART else "rodna"
-    return [Piece(kind, text, "rodna", minutes=MEMBER_MINUTES, seed=seed) for seed in SEEDS]
+    return [Piece("member", text, "rodna", minutes=MEMBER_MINUTES, seed=seed) for seed in SEEDS]
 
 
 def best_network(minutes: int, results: Results) -> str | None:
@@ -321,15 +318,19 @@ def _add_curve(text: str, results: Results, found: list[Piece], waiting: list[st
     if not settings and text != "be":
         # Where nanoGPT is not the text's best peer it has no search of its own there: be's settings serve.
         settings = curve_settings("be", results)
-    # All of a text that was searched at the longest budget has its point: what was trained in full there.
-    whole = () if ladder(text, CURVE_SYSTEM, MINUTES[-1], results).winner else (text,)
-    for name in (*(f"{text}-1of{part}" for part in SHARES), *whole) if settings else ():
+    best = None
+    for name in [f"{text}-1of{part}" for part in SHARES] if settings else ():
         pieces, best = curve_search(name, settings, results)
         found += pieces
         if best is None:
             waiting.append(f"{name}: final trainings of the curve")
         else:
             found += [Piece("curve", name, CURVE_SYSTEM, best[0], epochs=best[1], seed=seed) for seed in SEEDS]
+    # All of the text has no search of its own: it is learned by what did best on half of it.
+    if best is None:
+        waiting.append(f"{text}: final trainings of the curve")
+    else:
+        found += [Piece("curve", text, CURVE_SYSTEM, best[0], epochs=best[1], seed=seed) for seed in SEEDS]
 
 
 def _validation(result: dict[str, Any]) -> float:
