@@ -23,10 +23,10 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from pages import put_between_marks
+
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "ablations"
-
-BEGIN, END = "<!-- results begin -->", "<!-- results end -->"
 
 STUDIES: dict[str, dict[str, Any]] = {
     # Less than 200 KB: what hundreds of languages have.
@@ -239,17 +239,16 @@ def passes_of(study: dict[str, Any], tokens: Any) -> float:
 
 def prepare_tokens(language: str, folder: Path, work: Path, vocabulary: int) -> None:
     """Make tokens once, before several runs want them."""
-    code = f"import sys; sys.path.insert(0, {str(HERE)!r}); from pathlib import Path; from planning_study import tokens_of; " \
-           f"tokens_of({language!r}, Path({str(folder)!r}), Path({str(work)!r}), {vocabulary})"  # fmt: skip
+    code = f"import sys; sys.path.insert(0, {str(HERE)!r}); from pathlib import Path; from prepared import prepare_text; " \
+           f"prepare_text({language!r}, Path({str(folder)!r}), Path({str(work)!r}), {vocabulary})"  # fmt: skip
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def run_one(given: argparse.Namespace) -> None:
     """Train one model with the product's loop and print its line."""
     specification = json.loads(given.specification)
-    sys.path.insert(0, str(HERE))
     import torch
-    from planning_study import tokens_of
+    from prepared import prepare_text
 
     from rodna.data.curriculum import make_batches
     from rodna.data.tokens import Tokens
@@ -264,12 +263,12 @@ def run_one(given: argparse.Namespace) -> None:
 
     study, settings = STUDIES[specification["study"]], settings_of(specification["row"], specification["study"])
     place = (specification["language"], Path(specification["folder"]), Path(specification["work"]))
-    made = tokens_of(*place, settings["vocabulary"])
+    _, tokenizer, made = prepare_text(*place, settings["vocabulary"])
     tokens = spread(Tokens.open(made.path, "train"), study["share"])
     bytes_per_token = tokens.num_bytes / tokens.num_tokens
     # The same bytes are read whatever the vocabulary: passes are what is kept equal.
     base = base_of(specification["study"])["vocabulary"]
-    passes = passes_of(study, spread(Tokens.open(tokens_of(*place, base).path, "train"), study["share"]))
+    passes = passes_of(study, spread(Tokens.open(prepare_text(*place, base)[2].path, "train"), study["share"]))
     budget = passes * settings.get("tokens_factor", 1.0) * tokens.num_tokens
     model, values = model_of(settings, tokens.vocabulary_size), values_of(settings, seed=specification["seed"], budget=budget)
     machine = describe_machine("auto")
@@ -278,12 +277,12 @@ def run_one(given: argparse.Namespace) -> None:
     decoder = Decoder(model).initialize(seed=values.seed).to(device).train()
     # A constant of the product, which its settings do not have.
     optim.OWN_SHARE = settings.get("own_share", optim.OWN_SHARE)
-    optimizers = optim.build_optimizers(decoder, values, optim.spelling_for(values, made.path.parent / "tokenizer", decoder))
+    optimizers = optim.build_optimizers(decoder, values, optim.spelling_for(values, tokenizer.path, decoder))
     objective = build_objective(values, decoder, count_for(values, tokens, device))
     batches = make_batches(tokens, values, model.context_length)
     compile_decoder(decoder, batches.batch(0).inputs_BT[: values.micro_batch_size].to(device), dtype=dtype)
     with tempfile.TemporaryDirectory() as scratch:
-        folder = RunFolder(Path(scratch) / "run", tokenizer_folder=made.path.parent / "tokenizer", setup="ablation")
+        folder = RunFolder(Path(scratch) / "run", tokenizer_folder=tokenizer.path, setup="ablation")
         began, started = time.process_time(), time.perf_counter()
         progress = train(
             decoder, optimizers, batches, Tokens.open(made.path, "validation"), values, folder=folder,
@@ -329,14 +328,9 @@ def spread(tokens: Any, share: float) -> Any:
     """Return a share of the documents, spread evenly over all, so that a part holds every source."""
     import numpy as np
 
-    from rodna.data.tokens import Tokens
-
     if share == 1.0:
         return tokens
-    chosen = np.unique(np.linspace(0, tokens.num_documents - 1, round(share * tokens.num_documents)).round().astype(np.int64))
-    parts = [tokens.tokens[tokens.offsets[index] : tokens.offsets[index + 1]] for index in chosen]
-    offsets = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
-    return Tokens(np.concatenate(parts), offsets, tokens.document_bytes[chosen], tokens.end_of_text_id, tokens.vocabulary_size)
+    return tokens.only(np.unique(np.linspace(0, tokens.num_documents - 1, round(share * tokens.num_documents)).round().astype(np.int64)))
 
 
 def read_lines(file: Path) -> list[dict[str, Any]]:
@@ -365,15 +359,6 @@ def make_table(given: argparse.Namespace) -> None:
         print(text)
         return
     put_between_marks(given.out, text)
-
-
-def put_between_marks(page: Path, text: str) -> None:
-    """Write a text into a page, between its marks."""
-    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    if not rest or not _:
-        sys.exit(f"{page} lacks the marks {BEGIN} and {END}")
-    page.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}", encoding="utf-8")
 
 
 def table_of(title: str, runs: dict[str, dict[int, dict[str, Any]]]) -> str:

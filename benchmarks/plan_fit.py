@@ -12,13 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from prepared import prepare_text
+
 from rodna.core.artifact import MANIFEST, Artifact
 from rodna.core.config import validate
 from rodna.core.files import write_json
-from rodna.corpus.build import build_corpus
-from rodna.corpus.config import CorpusConfig, Source
-from rodna.data.config import DataConfig
-from rodna.data.tokens import Tokens, write_tokens
+from rodna.data.tokens import Tokens
 from rodna.plan import rules
 from rodna.plan.config import ModelSection, PlanConfig
 from rodna.plan.fit import Fit, fit_json, read_fit
@@ -27,8 +26,6 @@ from rodna.plan.hardware import describe_machine
 from rodna.plan.plan import machine_of, measure_text, plan_settings, speeds_of
 from rodna.plan.propose import Plan, propose
 from rodna.plan.recipes import DATA_LIMITED
-from rodna.tokenizer.config import TokenizerConfig
-from rodna.tokenizer.train import train_tokenizer
 from rodna.train.config import TrainConfig, TrainValues
 from rodna.train.pilots import LADDER, decide_ladder, fit_scaling
 from rodna.train.session import Job
@@ -39,18 +36,6 @@ from rodna.train.timing import time_steps
 DROPOUTS = (0.0, DATA_LIMITED.dropout)
 LARGEST_PILOT_SHARE = 0.25
 """About what the largest pilot takes of all pilots' time: so long a run is planned for that its recipe is the large run's."""
-
-
-def prepare(data: Path, folder: Path, *, language: str, vocabulary_size: int) -> tuple[Artifact, Artifact, Artifact]:
-    """Make corpus, tokenizer and tokens, or open those made before."""
-    paths = {kind: folder / f"{kind}-00000000" for kind in ("corpus", "tokenizer", "tokens")}
-    if not (paths["tokens"] / MANIFEST).is_file():
-        source = Source(path=str(data.resolve()), document="section", section_bytes=2048)
-        corpus = build_corpus({"text": source}, CorpusConfig(), paths["corpus"], language=language, root=folder)
-        tokenizer = train_tokenizer(corpus, TokenizerConfig(vocabulary_size=vocabulary_size), paths["tokenizer"])
-        write_tokens(corpus, tokenizer, DataConfig(), paths["tokens"])
-    corpus, tokenizer, tokens = (Artifact.open(path, kind=kind) for kind, path in paths.items())
-    return corpus, tokenizer, tokens
 
 
 def plan_for(corpus: Artifact, tokenizer: Artifact, config: PlanConfig, train: TrainConfig) -> Plan:
@@ -100,8 +85,8 @@ def main() -> None:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    folder = given.folder / f"{given.language}-{given.vocabulary}"
-    corpus, tokenizer, tokens = prepare(given.data, folder, language=given.language, vocabulary_size=given.vocabulary)
+    corpus, tokenizer, tokens = prepare_text(given.language, given.data, given.folder, given.vocabulary)
+    folder = tokens.path.parent
     budget = given.minutes * given.factor * LARGEST_PILOT_SHARE
     config, train = PlanConfig(time_budget_minutes=budget, calibration="estimated", device=given.device), TrainConfig()
     pilots = folder / f"pilots-{given.minutes:g}min-{given.factor:g}x"

@@ -13,18 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from prepared import prepare_text
 
-from rodna.core.artifact import MANIFEST, Artifact
-from rodna.corpus.build import build_corpus
-from rodna.corpus.config import CorpusConfig, Source
 from rodna.data.batches import Batches
-from rodna.data.config import DataConfig
-from rodna.data.tokens import Tokens, write_tokens
+from rodna.data.tokens import Tokens
 from rodna.models.config import ModelConfig
 from rodna.models.decoder import Decoder
 from rodna.plan.hardware import describe_machine
-from rodna.tokenizer.config import TokenizerConfig
-from rodna.tokenizer.train import train_tokenizer
 from rodna.train.config import TrainValues
 from rodna.train.loop import evaluate, learn_batch
 from rodna.train.objectives import next_token
@@ -32,24 +27,6 @@ from rodna.train.optim import build_optimizers, update
 from rodna.train.runtime import compile_decoder, compute_dtype, prepare
 from rodna.train.schedule import learning_rate_factor
 from rodna.train.state import Progress
-
-
-def tokens_of(language: str, folder: Path, work: Path, vocabulary_size: int) -> Artifact:
-    """Make corpus, tokenizer and tokens, or open those made before."""
-    base = work / f"{language}-{folder.name}-{vocabulary_size}"
-    if (base / "tokens" / MANIFEST).is_file():
-        return Artifact.open(base / "tokens", kind="tokens")
-    source = Source(path=str(folder.resolve()), document="section", section_bytes=2048)
-    corpus = build_corpus({"text": source}, CorpusConfig(), base / "corpus", language=language, root=base)
-    tokenizer = train_tokenizer(corpus, TokenizerConfig(vocabulary_size=vocabulary_size), base / "tokenizer")
-    return write_tokens(corpus, tokenizer, DataConfig(), base / "tokens")
-
-
-def part_of(tokens: Tokens, share: float) -> Tokens:
-    """Return the first documents: about this share of them, at least one."""
-    count = max(1, round(share * tokens.num_documents))
-    offsets = tokens.offsets[: count + 1]
-    return Tokens(tokens.tokens[: offsets[-1]], offsets, tokens.document_bytes[:count], tokens.end_of_text_id, tokens.vocabulary_size)
 
 
 def main() -> None:
@@ -68,8 +45,9 @@ def main() -> None:
     parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    artifact = tokens_of(given.language, given.folder, given.work, given.vocabulary)
-    train, validation = part_of(Tokens.open(artifact.path, "train"), given.share), Tokens.open(artifact.path, "validation")
+    _, _, artifact = prepare_text(given.language, given.folder, given.work, given.vocabulary)
+    train, validation = (Tokens.open(artifact.path, split) for split in ("train", "validation"))
+    train = train.only(np.arange(max(1, round(given.share * train.num_documents))))
     model = ModelConfig(
         vocabulary_size=train.vocabulary_size, width=given.width, num_layers=given.layers, num_heads=given.width // 32,
         num_kv_heads=given.width // 32, head_width=32, ffn_width=round(given.width / 12) * 32, tied_embeddings=True, dropout=given.dropout,

@@ -21,23 +21,10 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from ablations import BASE, STUDIES, arguments, base_of, model_of, passes_of, prepare_tokens, read_lines, spread, values_of
+from pages import put_between_marks
+
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
-
-from ablations import (  # noqa: E402
-    BASE,
-    STUDIES,
-    arguments,
-    base_of,
-    model_of,
-    passes_of,
-    prepare_tokens,
-    put_between_marks,
-    read_lines,
-    spread,
-    values_of,
-)  # fmt: skip
-
 RESULTS = HERE / "results" / "teachers"
 MEMBER_SEEDS = (11, 12, 13)
 ORDER = 5
@@ -120,13 +107,15 @@ def run_one(given: argparse.Namespace) -> None:
     """Train one model, or score the members together, and print the line."""
     specification = json.loads(given.specification)
     import torch
-    from planning_study import tokens_of
+    from prepared import prepare_text
 
     from rodna.data.tokens import Tokens
 
     torch.set_num_threads(specification["threads"])
     study, settings = STUDIES[specification["study"]], base_of(specification["study"])
-    made = tokens_of(specification["language"], Path(specification["folder"]), Path(specification["work"]), settings["vocabulary"])
+    _, tokenizer, made = prepare_text(
+        specification["language"], Path(specification["folder"]), Path(specification["work"]), settings["vocabulary"]
+    )
     train, validation = spread(Tokens.open(made.path, "train"), study["share"]), Tokens.open(made.path, "validation")
     models = models_of(Path(specification["work"]), specification["study"], specification["language"])
     members = [models / f"member-{seed}" for seed in MEMBER_SEEDS]
@@ -135,7 +124,7 @@ def run_one(given: argparse.Namespace) -> None:
         folders = members
     else:
         folder = models / f"{specification['row']}-{specification['seed']}"
-        found = learn(specification, study, settings, train, validation, made.path.parent / "tokenizer", members, folder)
+        found = learn(specification, study, settings, train, validation, tokenizer.path, members, folder)
         folders = [folder]
     told = {key: specification[key] for key in ("study", "language", "row", "seed", "threads")}
     print(json.dumps({**told, **scores(folders, train, validation), **found, "torch": torch.__version__}))

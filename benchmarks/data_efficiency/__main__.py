@@ -140,11 +140,12 @@ def run_next(place: Place, given: argparse.Namespace) -> None:
 
 
 def table(place: Place, given: argparse.Namespace) -> None:
-    from benchmarks.data_efficiency.tables import report, write_into
+    from benchmarks.data_efficiency.tables import report
+    from benchmarks.pages import put_between_marks
 
     text = report(place)
     if given.out:
-        write_into(given.out, text)
+        put_between_marks(given.out, text)
     else:
         print(text)
 

@@ -12,29 +12,13 @@ from benchmarks.data_efficiency.ours import ensemble_of
 from benchmarks.data_efficiency.pieces import COUNTING, MINUTES, PUBLISHED_MINUTES, Results, all_pieces
 from benchmarks.data_efficiency.recipes import PUBLISHED
 from benchmarks.data_efficiency.results import Speeds, read_results, read_speeds
-from benchmarks.data_efficiency.texts import LONG, MAIN, BenchmarkError, Place
-
-from rodna.core.files import write_text
+from benchmarks.data_efficiency.texts import LONG, MAIN, Place
 
 BAR_EQUAL_TIME, BAR_STUDENT = 0.08, 0.15
 RODNA = {False: "rodna", True: "rodna, with counts"}
 """The checkpoint alone, which runs everywhere, and with n-grams of the training text beside it."""
 STUDIES = ("ablations", "teachers")
 """Folders of other results, beside this benchmark's."""
-BEGIN, END = "<!-- results begin -->", "<!-- results end -->"
-
-
-def write_into(document: Path, text: str) -> None:
-    """Put the tables between the marks of a document.
-
-    Raises:
-        BenchmarkError: it has no such marks.
-    """
-    before, mark, rest = document.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not mark or not end:
-        raise BenchmarkError("there is no place for the tables", where=str(document), fix=f"put {BEGIN} and {END} on lines of their own")
-    write_text(document, f"{before}{BEGIN}\n\n{text}\n{END}{after}")
 
 
 def report(place: Place) -> str:

@@ -28,9 +28,11 @@ from benchmarks.data_efficiency.results import no_speeds, read_results, read_spe
 from benchmarks.data_efficiency.run import run_piece, try_settings
 from benchmarks.data_efficiency.scoring import score
 from benchmarks.data_efficiency.speeds import key_of, measure_missing, steps_of, time_peer, train_peer
-from benchmarks.data_efficiency.tables import BEGIN, END, report, write_into
+from benchmarks.data_efficiency.tables import report
 from benchmarks.data_efficiency.texts import BenchmarkError, Place, Text, corpus_of, find_text, tokens_of
+from benchmarks.pages import BEGIN, END, put_between_marks
 
+from rodna.core.errors import RodnaError
 from rodna.corpus.documents import read_documents
 from rodna.data.tokens import Tokens
 from rodna.evals.likelihood.scoring import document_nats
@@ -624,11 +626,11 @@ def test_every_published_recipe_is_searched() -> None:
 def test_tables_go_between_the_marks_of_a_document(tmp_path: Path) -> None:
     document = tmp_path / "page.md"
     document.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    write_into(document, "new")
+    put_between_marks(document, "new")
     assert document.read_text() == f"before\n{BEGIN}\n\nnew\n{END}\nafter\n"
     document.write_text("no marks")
-    with pytest.raises(BenchmarkError, match="no place for the tables"):
-        write_into(document, "new")
+    with pytest.raises(RodnaError, match="no place for the tables"):
+        put_between_marks(document, "new")
 
 
 def test_pictures_are_drawn_from_what_there_is(tmp_path: Path) -> None:

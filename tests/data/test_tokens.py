@@ -48,6 +48,16 @@ def test_tokens_are_mapped_not_read(stages):
     assert tokens.tokens.dtype == np.dtype("<u2")
 
 
+def test_some_of_the_documents_keep_their_tokens_bytes_and_order(stages):
+    tokens = Tokens.open(stages[2].path, "train")
+    chosen = tokens.only(np.array([3, 1]))
+    rows = [tokens.tokens[tokens.offsets[number] : tokens.offsets[number + 1]].tolist() for number in (3, 1)]
+    assert [chosen.tokens[first:last].tolist() for first, last in zip(chosen.offsets[:-1], chosen.offsets[1:], strict=True)] == rows
+    assert chosen.document_bytes.tolist() == [len(TEXTS["train"][number].encode()) for number in (3, 1)]
+    assert chosen.tokens.dtype == tokens.tokens.dtype
+    assert (chosen.end_of_text_id, chosen.vocabulary_size) == (tokens.end_of_text_id, tokens.vocabulary_size)
+
+
 def test_the_counts_are_in_the_manifest(stages):
     counts = Artifact.open(stages[2].path, kind="tokens").counts
     tokens = Tokens.open(stages[2].path, "train")

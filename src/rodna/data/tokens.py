@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,6 +118,14 @@ class Tokens:
     @property
     def num_bytes(self) -> int:
         return int(self.document_bytes.sum())
+
+    def only(self, documents: "NDArray[np.int64]") -> "Tokens":
+        """Return some of the documents, copied, in this order; at least one."""
+        import numpy as np
+
+        parts = [self.tokens[self.offsets[number] : self.offsets[number + 1]] for number in documents]
+        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum([len(part) for part in parts])])
+        return replace(self, tokens=np.concatenate(parts), offsets=offsets, document_bytes=self.document_bytes[documents])
 
     @classmethod
     def open(cls, path: Path, split: Split) -> "Tokens":

@@ -35,8 +35,8 @@ TEACHER_SHARE = 1 / 3
 MOST_MEMBERS = 8
 TAUGHT_GAIN, TAUGHT_GAIN_LARGER = 0.068, 0.105
 """What very many teachers should take off a student's bits, as a share of those of a teacher's recipe alone: where the student is as large,
-and where it is larger. m of them take off m / (m + 1) of that. Three took off 5.1% where it is as large; of a whole text larger students took off
-7.5% by two and 7.9% by three: docs/planning.md."""
+and where it is larger. m of them take off m / (m + 1) of that. Three took off 5.1% where it is as large; of a whole text larger students
+took off 7.5% by two and 7.9% by three: docs/planning.md."""
 WORTH_AN_ENSEMBLE = 0.02
 """What it must take off to be named: the expectation is not known better."""
 TAUGHT_DROPOUT = 0.5

@@ -158,10 +158,7 @@ def thinned(tokens: Tokens, share: float) -> Tokens:
     if share >= 1:
         return tokens
     count = max(1, round(share * tokens.num_documents))
-    chosen = np.arange(count, dtype=np.int64) * tokens.num_documents // count
-    parts = [tokens.tokens[tokens.offsets[number] : tokens.offsets[number + 1]] for number in chosen]
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum([len(part) for part in parts])])
-    return Tokens(np.concatenate(parts), offsets, tokens.document_bytes[chosen], tokens.end_of_text_id, tokens.vocabulary_size)
+    return tokens.only(np.arange(count, dtype=np.int64) * tokens.num_documents // count)
 
 
 def nothing_of(tokens: Tokens) -> Tokens:
