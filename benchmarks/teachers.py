@@ -53,9 +53,13 @@ ROWS: dict[str, dict[str, Any]] = {
     "three-dropout-0.1-192x4-passes-double": {"members": 3, "changed": {"model.dropout": 0.1, "model.width": 192, "tokens_factor": 2.0}},
     "three-dropout-0-192x4": {"members": 3, "changed": {"model.dropout": 0.0, "model.width": 192}},
     "three-dropout-0-192x4-passes-double": {"members": 3, "changed": {"model.dropout": 0.0, "model.width": 192, "tokens_factor": 2.0}},
+    # A chain, as `ensemble.chain` makes it: each learns from the average of those before it.
+    "chain": {"members": 1, "students": ["one"]},
+    "chain-together": {"members": 1, "students": ["one", "chain"], "together": True},
+    "one-dropout-0.1": {"members": 1, "changed": {"model.dropout": 0.1}},
+    "chain-dropout-0.1": {"members": 1, "students": ["one-dropout-0.1"], "changed": {"model.dropout": 0.1}},
+    "chain-dropout-0.1-together": {"members": 1, "students": ["one-dropout-0.1", "chain-dropout-0.1"], "together": True},
 }
-"""`members`: how many teach; `counts`: n-grams of the text with them; `changed`: settings of the student, as in `ablations.py`. Temperature
-and alpha are otherwise the product's."""
 
 
 def main() -> None:
@@ -98,7 +102,8 @@ def run_rows(given: argparse.Namespace) -> None:
     models = models_of(given.work, given.study, given.language)
     members = [("member", seed) for seed in MEMBER_SEEDS if not (models / f"member-{seed}").is_dir()]
     together = [] if (models / f"member-{MEMBER_SEEDS[0]}" / TOGETHER).is_file() else [("together", 0)]
-    for wanted in (members, together, taught) if taught else ():
+    rounds = [[item for item in taught if len(ROWS[item[0]].get("students", ())) == number] for number in range(3)]
+    for wanted in (members, together, *rounds) if taught else ():
         with ThreadPoolExecutor(given.jobs) as pool:
             list(pool.map(job, wanted))
 
@@ -118,16 +123,23 @@ def run_one(given: argparse.Namespace) -> None:
     )
     train, validation = spread(Tokens.open(made.path, "train"), study["share"]), Tokens.open(made.path, "validation")
     models = models_of(Path(specification["work"]), specification["study"], specification["language"])
-    members = [models / f"member-{seed}" for seed in MEMBER_SEEDS]
-    if specification["row"] == "together":
-        found: dict[str, Any] = {"members": len(members)}
-        folders = members
-    else:
-        folder = models / f"{specification['row']}-{specification['seed']}"
-        found = learn(specification, study, settings, train, validation, tokenizer.path, members, folder)
-        folders = [folder]
-    told = {key: specification[key] for key in ("study", "language", "row", "seed", "threads")}
-    print(json.dumps({**told, **scores(folders, train, validation), **found, "torch": torch.__version__}))
+    row, seed = specification["row"], specification["seed"]
+    members = [models / f"member-{number}" for number in MEMBER_SEEDS]
+    # The members themselves have no row.
+    teaching = ROWS.get(row, {"members": 0})
+    teachers = members[: teaching.get("members")] + [models / f"{student}-{seed}" for student in teaching.get("students", ())]
+    told = {key: specification[key] for key in ("study", "language", "row", "seed", "threads")} | {"torch": torch.__version__}
+    if row == "together" or teaching.get("together"):
+        scored = scores(members if row == "together" else teachers, train, validation)
+        found = scored[max(scored)]
+        print(json.dumps({**told, **found, "members": max(scored)}))
+        if row == "together":
+            weights = {number: one["weight"] for number, one in scored.items()}
+            (members[0] / TOGETHER).write_text(json.dumps(weights), encoding="utf-8")
+        return
+    folder = models / f"{row}-{seed}"
+    learned = learn(specification, study, settings, train, validation, tokenizer.path, teachers, folder)
+    print(json.dumps({**told, **scores([folder], train, validation)[1], **learned}))
 
 
 def models_of(work: Path, study: str, language: str) -> Path:
@@ -137,7 +149,7 @@ def models_of(work: Path, study: str, language: str) -> Path:
 
 def learn(
     specification: dict[str, Any], study: dict[str, Any], settings: dict[str, Any], train: Any, validation: Any, tokenizer: Path,
-    members: list[Path], out: Path,
+    taught_by: list[Path], out: Path,
 ) -> dict[str, Any]:  # fmt: skip
     """Train a member or a student with the product's loop, keep its best checkpoint, and return the figures of the training."""
     import torch
@@ -157,8 +169,8 @@ def learn(
     from rodna.train.session import copy_checkpoint
     from rodna.train.state import RunFolder
 
-    row = dict(ROWS.get(specification["row"], {"members": 0}))
-    settings = {**settings, **row.pop("changed", {})}
+    row = ROWS.get(specification["row"], {})
+    settings = {**settings, **row.get("changed", {})}
     model = model_of(settings, train.vocabulary_size)
     budget = passes_of(study, train) * settings.get("tokens_factor", 1.0) * train.num_tokens
     values = values_of(settings, seed=specification["seed"], budget=budget)
@@ -167,13 +179,13 @@ def learn(
     torch.set_num_threads(specification["threads"])
     decoder = Decoder(model).initialize(seed=values.seed).to(device).train()
     optimizers, batches = build_optimizers(decoder, values), make_batches(train, values, model.context_length)
-    objective, count = next_token, row.pop("members")
-    if count:
-        teachers, _ = load_ensemble(members[:count], device=device)
-        if row.pop("counts", False):
-            weight = json.loads((members[0] / TOGETHER).read_text(encoding="utf-8"))[str(count)]
+    objective = next_token
+    if taught_by:
+        teachers, _ = load_ensemble(taught_by, device=device)
+        if row.get("counts"):
+            weight = json.loads((taught_by[0] / TOGETHER).read_text(encoding="utf-8"))[str(len(taught_by))]
             teachers.counted = Weighted(NgramModel.count(train, order=ORDER).to(device), weight)
-        objective = Distillation(teachers, **row)
+        objective = Distillation(teachers, **{name: row[name] for name in ("temperature", "alpha") if name in row})
     compile_decoder(decoder, first_micro_batch(batches.batch(0), values, device), dtype=dtype, objective=objective)
     with tempfile.TemporaryDirectory() as scratch:
         folder = RunFolder(Path(scratch) / "run", tokenizer_folder=tokenizer, setup="teachers")
@@ -190,10 +202,10 @@ def learn(
     }  # fmt: skip
 
 
-def scores(folders: list[Path], train: Any, validation: Any) -> dict[str, Any]:
-    """Return bits per byte of the validation split: of the average of some models, and of that with counts, whose weight it chooses.
+def scores(folders: list[Path], train: Any, validation: Any) -> dict[int, dict[str, Any]]:
+    """Return bits per byte of the validation split, of the first model and of the average of all, by how many these are.
 
-    Of several models the weights for one of them and for all are kept, for the students.
+    With each, those of the same beside counts, whose weight is chosen so that they cost least.
     """
     from rodna.evals.models.ensemble import EnsembleModel
     from rodna.models.ensemble import Ensemble, load_ensemble
@@ -209,11 +221,7 @@ def scores(folders: list[Path], train: Any, validation: Any) -> dict[str, Any]:
         beside = model.all_document_nats(validation).bits_per_byte(validation.num_bytes)[0]
         return {"bits": bits, "bits_with_counts": beside, "weight": model.ensemble.counted.weight, "each": each}
 
-    found = {number: score(number) for number in sorted({1, len(folders)})}
-    if len(folders) > 1:
-        weights = {number: scored["weight"] for number, scored in found.items()}
-        (folders[0] / TOGETHER).write_text(json.dumps(weights), encoding="utf-8")
-    return found[len(folders)]
+    return {number: score(number) for number in sorted({1, len(folders)})}
 
 
 def make_table(given: argparse.Namespace) -> None:
@@ -246,11 +254,16 @@ def table_of(title: str, lines: list[dict[str, Any]]) -> str:
         paired = [alone[seed] for seed in of_seed if seed in alone]
         bits, beside = (mean(run[name] for run in of_seed.values()) for name in ("bits", "bits_with_counts"))
         own = mean(run["bits"] for run in paired)
-        cost = arithmetic_of(row) * mean(run["steps"] for run in of_seed.values()) / mean(run["steps"] for run in paired)
+        cost = "" if ROWS[row].get("together") else f"{cost_of(row, list(of_seed.values()), paired):.2f}"
         difference, share = ("", "") if row == "alone" else (f"{bits - own:+.4f}", f"{(own - bits) / (own - together['bits']):.0%}")
-        found.append(f"| taught by {row} | " if row != "alone" else "| alone | ")
-        found[-1] += f"{bits:.4f} | {difference} | {share} | {beside:.4f} | {len(of_seed)} | {cost:.2f} |"
+        title = row if row == "alone" or ROWS[row].get("together") else f"taught by {row}"
+        found.append(f"| {title} | {bits:.4f} | {difference} | {share} | {beside:.4f} | {len(of_seed)} | {cost} |")
     return "\n".join(found)
+
+
+def cost_of(row: str, runs: list[dict[str, Any]], alone: list[dict[str, Any]]) -> float:
+    """Return the arithmetic of a row's trainings, in times of those of the same seeds that learn alone."""
+    return arithmetic_of(row) * mean(run["steps"] for run in runs) / mean(run["steps"] for run in alone)
 
 
 def arithmetic_of(row: str) -> float:
@@ -260,8 +273,10 @@ def arithmetic_of(row: str) -> float:
     """
     from rodna.plan.flops import flops_per_token
 
+    # Students that teach have a member's shape, all of them.
     own, member = (flops_per_token(model_of({**BASE, **changed}, BASE["vocabulary"])) for changed in (ROWS[row].get("changed", {}), {}))
-    return (own.model + ROWS[row]["members"] * member.forward) / member.model
+    teachers = ROWS[row]["members"] + len(ROWS[row].get("students", ()))
+    return (own.model + teachers * member.forward) / member.model
 
 
 if __name__ == "__main__":
