@@ -129,6 +129,9 @@ ROWS: dict[str, dict[str, Any]] = {
     # Curriculum.
     "short-first": {"train.curriculum": "short_first"},
     "context-grows": {"train.curriculum": "context_grows"},
+    # Smaller files of the text are repeated, so that shares follow size to this power.
+    "mix-alpha-0.7": {"mix_alpha": 0.7},
+    "mix-alpha-0.3": {"mix_alpha": 0.3},
     # Shape and vocabulary, at about the same weights in the blocks.
     "96x7": {"model.width": 96, "model.num_layers": 7},
     "192x2": {"model.width": 192, "model.num_layers": 2},
@@ -263,13 +266,15 @@ def run_one(given: argparse.Namespace) -> None:
 
     study, settings = STUDIES[specification["study"]], settings_of(specification["row"], specification["study"])
     place = (specification["language"], Path(specification["folder"]), Path(specification["work"]))
-    _, tokenizer, made = prepare_text(*place, settings["vocabulary"])
+    corpus, tokenizer, made = prepare_text(*place, settings["vocabulary"])
     tokens = spread(Tokens.open(made.path, "train"), study["share"])
     bytes_per_token = tokens.num_bytes / tokens.num_tokens
     # The same bytes are read whatever the vocabulary: passes are what is kept equal.
     base = base_of(specification["study"])["vocabulary"]
     passes = passes_of(study, spread(Tokens.open(prepare_text(*place, base)[2].path, "train"), study["share"]))
     budget = passes * settings.get("tokens_factor", 1.0) * tokens.num_tokens
+    if "mix_alpha" in settings:
+        tokens = mixed(tokens, corpus.path, study["share"], settings["mix_alpha"])
     model, values = model_of(settings, tokens.vocabulary_size), values_of(settings, seed=specification["seed"], budget=budget)
     machine = describe_machine("auto")
     device, dtype = prepare(machine), compute_dtype(machine, values)
@@ -326,11 +331,31 @@ def values_of(settings: dict[str, Any], *, seed: int, budget: float) -> Any:
 
 def spread(tokens: Any, share: float) -> Any:
     """Return a share of the documents, spread evenly over all, so that a part holds every source."""
+    return tokens if share == 1.0 else tokens.only(spread_numbers(tokens.num_documents, share))
+
+
+def spread_numbers(documents: int, share: float) -> Any:
+    """Return which of so many documents are in a share, int64."""
     import numpy as np
 
-    if share == 1.0:
-        return tokens
-    return tokens.only(np.unique(np.linspace(0, tokens.num_documents - 1, round(share * tokens.num_documents)).round().astype(np.int64)))
+    return np.unique(np.linspace(0, documents - 1, round(share * documents)).round().astype(np.int64))
+
+
+def mixed(tokens: Any, corpus: Path, share: float, alpha: float) -> Any:
+    """Return a share's documents as `corpus.mix.alpha` would repeat them, every file of the text being a source."""
+    import numpy as np
+
+    from rodna.corpus.config import MixConfig
+    from rodna.corpus.documents import read_documents
+    from rodna.corpus.mix import mix
+
+    files = np.array([document.id.partition("#")[0] for document in read_documents(corpus, "train")])
+    names, source = np.unique(files[spread_numbers(len(files), share)], return_inverse=True)
+    everything = np.zeros(len(source), np.uint8)
+    keys = np.arange(len(source), dtype=np.uint64)
+    repeats, effect = mix(tokens.document_bytes, source, everything, keys, names.tolist(), MixConfig(alpha=alpha), seed=0)
+    print(*(f"{found.source}: {found.share_before:.1%} -> {found.share_after:.1%}" for found in effect), sep=", ", file=sys.stderr)
+    return tokens.only(np.repeat(np.arange(len(source)), repeats))
 
 
 def read_lines(file: Path) -> list[dict[str, Any]]:
