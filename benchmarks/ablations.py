@@ -106,6 +106,9 @@ ROWS: dict[str, dict[str, Any]] = {
     "dropout-0.1": {"model.dropout": 0.1},
     "dropout-0.2": {"model.dropout": 0.2},
     "dropout-0.3": {"model.dropout": 0.3},
+    "bpe-dropout-0.05": {"train.bpe_dropout": 0.05},
+    "bpe-dropout-0.1": {"train.bpe_dropout": 0.1},
+    "bpe-dropout-0.2": {"train.bpe_dropout": 0.2},
     "stochastic-depth-0.1": {"model.stochastic_depth": 0.1},
     # Objective.
     "two-tokens": {"train.future_tokens": 2, "train.future_weight": 0.3},
@@ -254,6 +257,7 @@ def run_one(given: argparse.Namespace) -> None:
     from prepared import prepare_text
 
     from rodna.data.curriculum import make_batches
+    from rodna.data.segmentations import segmentations_for
     from rodna.data.tokens import Tokens
     from rodna.models.decoder import Decoder
     from rodna.plan.flops import flops_per_token
@@ -284,7 +288,8 @@ def run_one(given: argparse.Namespace) -> None:
     optim.OWN_SHARE = settings.get("own_share", optim.OWN_SHARE)
     optimizers = optim.build_optimizers(decoder, values, optim.spelling_for(values, tokenizer.path, decoder))
     objective = build_objective(values, decoder, count_for(values, tokens, device))
-    batches = make_batches(tokens, values, model.context_length)
+    segmentations = segmentations_for(tokens, tokenizer.path, dropout=values.bpe_dropout, seed=values.seed)
+    batches = make_batches(tokens, values, model.context_length, segmentations=segmentations)
     compile_decoder(decoder, batches.batch(0).inputs_BT[: values.micro_batch_size].to(device), dtype=dtype)
     with tempfile.TemporaryDirectory() as scratch:
         folder = RunFolder(Path(scratch) / "run", tokenizer_folder=tokenizer.path, setup="ablation")

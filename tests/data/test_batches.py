@@ -24,7 +24,7 @@ def stream_of(batches: Batches, num_batches: int) -> np.ndarray:
 def test_every_token_is_a_target_exactly_once_an_epoch(lengths, batch_size, context_length, seed, epochs):
     tokens = tokens_of(lengths)
     batches = Batches(tokens, seed=seed, batch_size=batch_size, context_length=context_length)
-    seen = stream_of(batches, int(np.ceil(epochs * batches.batches_per_epoch)) + 1)
+    seen = stream_of(batches, int(np.ceil(epochs * tokens.num_tokens / batches.tokens_per_batch)) + 1)
     counts = np.bincount(seen, minlength=tokens.vocabulary_size)[1:]
     # What is more than the whole epochs belongs to the batches that run into the next one.
     surplus = len(seen) / tokens.num_tokens
@@ -97,10 +97,36 @@ def test_the_order_does_not_change_between_versions():
     assert batches.batch(7).targets_BT.tolist() == [[7, 8, 9, 10, 0], [15, 16, 17, 18, 19]]
 
 
-def test_an_epoch_is_counted_in_batches():
+def test_batches_are_counted_in_epochs():
     batches = Batches(tokens_of([9, 9]), seed=0, batch_size=2, context_length=4)
     assert batches.tokens_per_batch == 8
-    assert batches.batches_per_epoch == 20 / 8
+    assert [batches.epochs(n) for n in (0, 1, 5, 6)] == [0, 8 / 20, 2, 48 / 20]
+
+
+@given(texts=st.lists(lengths, min_size=1, max_size=3), batch_size=sizes, context_length=contexts)
+@settings(deadline=None)
+def test_epochs_may_read_texts_of_other_lengths(texts, batch_size, context_length):
+    numbers = [tokens_of(of_epoch) for of_epoch in texts]
+    asked = []
+
+    def text(epoch, start):
+        asked.append((epoch, start))
+        return numbers[epoch % len(texts)]
+
+    batches = Batches(numbers[0], seed=1, batch_size=batch_size, context_length=context_length, epoch_text=text)
+    starts = np.cumsum([0, *(numbers[epoch % len(texts)].num_tokens for epoch in range(4))])
+    seen = stream_of(batches, -(-int(starts[-1]) // batches.tokens_per_batch) + 1)
+    # Windows keep to their epoch but for the one that runs into the next: counted where each epoch has whole windows.
+    if context_length == 1:
+        for epoch in range(4):
+            found = seen[starts[epoch] : starts[epoch + 1]]
+            assert sorted(found.tolist()) == sorted(numbers[epoch % len(texts)].tokens.tolist())
+    assert set(asked) >= {(epoch, int(starts[epoch])) for epoch in range(4)}
+    assert batches.epochs(0) == 0
+    assert (
+        batches.epochs(3) == pytest.approx(np.interp(3 * batches.tokens_per_batch, starts, range(5)))
+        or 3 * batches.tokens_per_batch > starts[-1]
+    )
 
 
 def test_no_tokens_cannot_be_trained_on():

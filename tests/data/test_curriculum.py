@@ -125,7 +125,7 @@ def lengths_met(curriculum: str, *, epoch: int) -> np.ndarray:
     tokens = tokens_of(chosen.tolist())
     batches = make_batches(tokens, Values(curriculum, batch_size=4), 8)
     length_of = np.repeat(chosen, chosen)
-    per_epoch = int(batches.batches_per_epoch)
+    per_epoch = tokens.num_tokens // batches.tokens_per_batch
     found = targets_of(batches, (epoch + 1) * per_epoch).reshape(epoch + 1, -1)[epoch]
     return np.array([length_of[part[part != END] - 1].mean() for part in np.array_split(found, 10)])
 

@@ -8,10 +8,13 @@ of processes, sees the same batches: there is nothing to save but the step.
 A curriculum (`data.curriculum`) may put another order in place of the shuffle, or cut windows into shorter rows. It too is a function of
 n alone, and every token stays a target exactly once an epoch.
 
+The text need not be the same in every epoch, only as long as its documents are: `EpochText` says what an epoch reads.
+
 Suffixes: B rows of a batch, T positions, W windows, S spans (stretches of one window that lie in one epoch), P pieces (stretches of one
 span that lie in one document), N tokens.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rodna.core.errors import TrainError
+from rodna.data.hashing import permutation
 from rodna.data.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -33,6 +37,9 @@ Integers = NDArray[np.int64]
 
 Order = Callable[..., tuple[Integers, Integers]]
 """(lengths_D, num_windows, *, seed, epoch) -> the order of an epoch's documents, and that of its windows."""
+
+EpochText = Callable[[int, int], Tokens]
+"""(epoch, its place in the endless stream) -> what it reads: the same documents, and at least a token, but not always as many tokens."""
 
 
 class Batch(NamedTuple):
@@ -65,8 +72,9 @@ def one_row(n: int) -> int:
 
 @dataclass(frozen=True)
 class _Epoch:
-    """The order of one epoch: its documents, where each starts in the epoch's stream, and the order of its windows."""
+    """One epoch: what it reads, the order of its documents, where each starts in the epoch's stream, and the order of its windows."""
 
+    tokens: Tokens
     documents: Integers
     starts: Integers
     windows: Integers
@@ -84,6 +92,7 @@ class Batches:
         context_length: int,
         order: Order = shuffled,
         rows_per_window: Callable[[int], int] = one_row,
+        epoch_text: EpochText | None = None,
     ) -> None:
         """Describe the batches; nothing is read yet.
 
@@ -94,6 +103,7 @@ class Batches:
             context_length: tokens in a window.
             order: of the documents and windows of an epoch.
             rows_per_window: in how many rows of equal length batch n cuts each of its windows; divisors of `context_length`.
+            epoch_text: what each epoch reads; None: `tokens`.
 
         Raises:
             TrainError: there are no tokens.
@@ -104,19 +114,22 @@ class Batches:
             raise TrainError(f"no batch can have {batch_size} windows of {context_length} tokens", fix="give positive numbers")
         self._tokens, self._seed = tokens, seed
         self.batch_size, self.context_length = batch_size, context_length
-        self._lengths = np.diff(tokens.offsets)
         self._order, self._rows_per_window = order, rows_per_window
-        # An instance's own cache: the orders of the current epoch and the one it runs into.
+        self._epoch_text = epoch_text or (lambda epoch, start: tokens)
+        # Where the epochs that are known begin in the endless stream, and the next one after them.
+        self._starts = [0]
+        # An instance's own cache: the current epoch and the one it runs into.
         self._epoch = lru_cache(maxsize=2)(self._make_epoch)
 
     @property
     def tokens_per_batch(self) -> int:
         return self.batch_size * self.context_length
 
-    @property
-    def batches_per_epoch(self) -> float:
-        """How many batches hold each token once; not whole, for the last one runs into the next epoch."""
-        return self._tokens.num_tokens / self.tokens_per_batch
+    def epochs(self, batches: int) -> float:
+        """Return how often so many batches read the text."""
+        place = batches * self.tokens_per_batch
+        epoch = self._epoch_at(place)
+        return epoch + (place - self._start(epoch)) / (self._start(epoch + 1) - self._start(epoch))
 
     def batch(self, n: int, *, rank: int = 0, world_size: int = 1) -> Batch:
         """Return batch n, or the rows of it that process `rank` of `world_size` computes.
@@ -148,7 +161,7 @@ class Batches:
 
         Windows of one long document would otherwise follow each other, and fill a batch with the same text.
         """
-        epochs_W = slots_W * self.context_length // self._tokens.num_tokens
+        epochs_W = np.array([self._epoch_at(place) for place in (slots_W * self.context_length).tolist()])
         windows_W = slots_W.copy()
         for epoch in np.unique(epochs_W):
             chosen = epochs_W == epoch
@@ -156,15 +169,29 @@ class Batches:
             windows_W[chosen] = first + self._epoch(int(epoch)).windows[slots_W[chosen] - first]
         return windows_W
 
+    def _start(self, epoch: int) -> int:
+        """Return where an epoch begins in the endless stream."""
+        while len(self._starts) <= epoch:
+            self._starts.append(self._starts[-1] + self._epoch_text(len(self._starts) - 1, self._starts[-1]).num_tokens)
+        return self._starts[epoch]
+
+    def _epoch_at(self, place: int) -> int:
+        """Return in which epoch a place of the endless stream lies."""
+        while self._starts[-1] <= place:
+            self._start(len(self._starts))
+        return bisect_right(self._starts, place) - 1
+
     def _first_window(self, epoch: int) -> int:
         """Return the first window that starts in an epoch."""
-        return -(-epoch * self._tokens.num_tokens // self.context_length)
+        return -(-self._start(epoch) // self.context_length)
 
     def _make_epoch(self, epoch: int) -> _Epoch:
+        tokens = self._epoch_text(epoch, self._start(epoch))
+        lengths = np.diff(tokens.offsets)
         num_windows = self._first_window(epoch + 1) - self._first_window(epoch)
-        documents, windows = self._order(self._lengths, num_windows, seed=self._seed, epoch=epoch)
-        starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(self._lengths[documents])])
-        return _Epoch(documents, starts, windows)
+        documents, windows = self._order(lengths, num_windows, seed=self._seed, epoch=epoch)
+        starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths[documents])])
+        return _Epoch(tokens, documents, starts, windows)
 
     def _read(self, windows_W: Integers) -> tuple[Integers, Integers]:
         """Return the tokens of some windows, with the one before each, and the documents they belong to.
@@ -172,21 +199,22 @@ class Batches:
         Returns:
             int64 tokens (W, T + 1), and document numbers (W, T) of all but the first column.
         """
-        length, total = self.context_length, self._tokens.num_tokens
+        length = self.context_length
         stream_WT = np.empty((len(windows_W), length + 1), np.int64)
         document_WT = np.empty((len(windows_W), length), np.int64)
         starts_W = windows_W * length
         # What precedes a window at the start of an epoch is the end of the last epoch's last document, or the beginning of all.
         stream_WT[:, 0] = self._tokens.end_of_text_id
-        for epoch in range(int(starts_W.min()) // total, int(starts_W.max() + length - 1) // total + 1):
+        for epoch in range(self._epoch_at(int(starts_W.min())), self._epoch_at(int(starts_W.max()) + length - 1) + 1):
+            begin, total = self._start(epoch), self._start(epoch + 1) - self._start(epoch)
             # The positions of each window, its predecessor included, that lie in this epoch.
-            low_S = np.maximum(starts_W - 1 - epoch * total, 0)
-            high_S = np.minimum(starts_W + length - epoch * total, total)
+            low_S = np.maximum(starts_W - 1 - begin, 0)
+            high_S = np.minimum(starts_W + length - begin, total)
             rows = np.flatnonzero(high_S > low_S)
             low_S, high_S = low_S[rows], high_S[rows]
-            columns_S = low_S + epoch * total - (starts_W[rows] - 1)
+            columns_S = low_S + begin - (starts_W[rows] - 1)
             places, sources, ordinals = self._pieces(epoch, low_S, high_S, rows * (length + 1) + columns_S)
-            stream_WT.reshape(-1)[places] = self._tokens.tokens[sources]
+            stream_WT.reshape(-1)[places] = self._epoch(epoch).tokens.tokens[sources]
             row, column = np.divmod(places, length + 1)
             inside = column > 0
             document_WT[row[inside], column[inside] - 1] = ordinals[inside]
@@ -208,33 +236,15 @@ class Batches:
         first_S = np.searchsorted(order.starts, low_S, side="right") - 1
         count_S = np.searchsorted(order.starts, high_S, side="left") - first_S
         span_P = np.repeat(np.arange(len(low_S)), count_S)
-        document_P = _ranges(first_S, count_S)
+        document_P = ranges(first_S, count_S)
         low_P = np.maximum(order.starts[document_P], low_S[span_P])
         size_P = np.minimum(order.starts[document_P + 1], high_S[span_P]) - low_P
-        source_P = self._tokens.offsets[order.documents[document_P]] + low_P - order.starts[document_P]
-        places = _ranges(places_S, high_S - low_S)
-        return places, _ranges(source_P, size_P), np.repeat(document_P + epoch * self._tokens.num_documents, size_P)
+        source_P = order.tokens.offsets[order.documents[document_P]] + low_P - order.starts[document_P]
+        places = ranges(places_S, high_S - low_S)
+        return places, ranges(source_P, size_P), np.repeat(document_P + epoch * self._tokens.num_documents, size_P)
 
 
-def _ranges(starts: Integers, sizes: Integers) -> Integers:
+def ranges(starts: Integers, sizes: Integers) -> Integers:
     """Join ranges: starts [3, 8], sizes [2, 3] give [3, 4, 8, 9, 10]."""
     ends = np.cumsum(sizes)
     return np.repeat(starts - (ends - sizes), sizes) + np.arange(ends[-1] if len(ends) else 0, dtype=np.int64)
-
-
-def permutation(size: int, *key: int) -> Integers:
-    """Return 0..size-1 in an order that depends on the key alone, and not on numpy's version.
-
-    Every number is hashed (Steele et al. 2014, "Fast splittable pseudorandom number generators", SplitMix64), then sorted by its hash.
-    """
-    state = np.zeros(1, np.uint64)
-    for part in key:
-        state = _mix(state ^ np.uint64(part % (1 << 64)))
-    return np.argsort(_mix(state + np.arange(size, dtype=np.uint64)), kind="stable").astype(np.int64)
-
-
-def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    values = values + np.uint64(0x9E3779B97F4A7C15)
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))

@@ -20,11 +20,15 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from rodna.core.errors import TrainError
-from rodna.data.batches import Batches, Integers, one_row, permutation, shuffled
+from rodna.data.batches import Batches, Integers, one_row, shuffled
+from rodna.data.hashing import permutation
 
 if TYPE_CHECKING:
+    from rodna.data.segmentations import Segmentations
     from rodna.data.tokens import Tokens
 
+AS_IT_IS = 0.3
+"""Share of a training with BPE-dropout, at its end, that reads the tokenizer's own tokens: docs/ablations.md."""
 NUM_BUCKETS = 16
 """Of the first epoch; each holds as many windows as any other."""
 CONTEXT_STAGES: tuple[tuple[float, int], ...] = ((0.25, 4), (0.5, 2))
@@ -44,7 +48,14 @@ class Settings(Protocol):
     def curriculum(self) -> str: ...
 
 
-def make_batches(tokens: "Tokens", values: Settings, context_length: int, *, order_seed: int | None = None) -> Batches:
+def make_batches(
+    tokens: "Tokens",
+    values: Settings,
+    context_length: int,
+    *,
+    order_seed: int | None = None,
+    segmentations: "Segmentations | None" = None,
+) -> Batches:
     """Return the batches of a training.
 
     Args:
@@ -52,6 +63,7 @@ def make_batches(tokens: "Tokens", values: Settings, context_length: int, *, ord
         values: settings of the training.
         context_length: tokens in a window, the model's.
         order_seed: of the order of the text; None: the training's seed.
+        segmentations: of `tokens`: each epoch reads other ones, but for those of the end; None: all read `tokens`.
 
     Raises:
         TrainError: there are no tokens, or windows that cannot be cut as the curriculum wants.
@@ -68,8 +80,15 @@ def make_batches(tokens: "Tokens", values: Settings, context_length: int, *, ord
                 fix=f"set model.context_length to a multiple of {most}, e.g. {-(-context_length // most) * most}, or another curriculum",
             )
         rows_per_window = partial(rows_at, steps=values.steps)
+    epoch_text = partial(varied, segmentations, until=(1 - AS_IT_IS) * values.steps * values.batch_size * context_length) \
+        if segmentations else None  # fmt: skip
     return Batches(tokens, seed=values.seed if order_seed is None else order_seed, batch_size=values.batch_size,
-                   context_length=context_length, order=order, rows_per_window=rows_per_window)  # fmt: skip
+                   context_length=context_length, order=order, rows_per_window=rows_per_window, epoch_text=epoch_text)  # fmt: skip
+
+
+def varied(segmentations: "Segmentations", epoch: int, start: int, *, until: float) -> "Tokens":
+    """Return what an epoch reads: other segmentations where it begins before `until` in the endless stream."""
+    return segmentations.epoch(epoch) if start < until else segmentations.tokens
 
 
 def rows_at(n: int, *, steps: int) -> int:

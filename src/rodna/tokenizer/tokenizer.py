@@ -118,7 +118,15 @@ class Tokenizer:
 
     @cached_property
     def _has_no_merges(self) -> bool:
-        return not json.loads(self.backend.to_str())["model"]["merges"]
+        return not self.merges
+
+    @cached_property
+    def merges(self) -> list[tuple[int, int, int]]:
+        """How BPE makes its tokens, in the order in which it joins: (left, right, what they become); empty of other kinds."""
+        model = json.loads(self.backend.to_str())["model"]
+        pairs = [pair.split(" ") if isinstance(pair, str) else pair for pair in model.get("merges") or ()]
+        numbers = model.get("vocab", {})
+        return [(numbers[left], numbers[right], numbers[left + right]) for left, right in pairs]
 
     def encode(self, text: str) -> list[int]:
         """Return the token ids of a text.

@@ -78,6 +78,13 @@ class _Settled(Section):
         description="Keep counts of n-grams of up to so many tokens beside the model, which have their share of the probability when it "
         "writes in rodna; 0 counts none.",
     )
+    bpe_dropout: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="How likely a merge of the tokenizer is left out, but for the last steps: a text that is read again is cut into other "
+        "tokens.",
+    )
     curriculum: Literal["none", "short_first", "context_grows"] = Field(
         default="none", description="short_first: short documents come first. context_grows: sequences start short."
     )

@@ -152,12 +152,13 @@ def teach(
 def _cache(bench: Workbench, job: Job, config: DistillConfig, teachers: Sequence[Path], runs: Path) -> TeacherCache:
     """Return the cache of what these teachers say of this text: shared by all students that read it in the same order."""
     curriculum = job.values.curriculum
+    is_plain = curriculum == "none" and not job.values.bpe_dropout
     setup = CacheSetup(
         teachers=tuple(teacher_fingerprint(folder) for folder in teachers), average=config.average, temperature=config.temperature,
         tokens=bench.tokens.digest, seed=job.order_seed, context_length=job.model.context_length,
         vocabulary_size=job.model.vocabulary_size, top_k=min(config.cache_top_k, job.model.vocabulary_size),
         computed=f"{bench.device} {compute_dtype(bench.machine, job.values)}".replace("torch.", ""),
-        order="" if curriculum == "none" else f"{curriculum} of {job.values.steps} steps",
+        order="" if is_plain else f"{curriculum}, BPE-dropout {job.values.bpe_dropout:g} of {job.values.steps} steps",
     )  # fmt: skip
     name = hashlib.sha256(json.dumps(asdict(setup), sort_keys=True).encode()).hexdigest()[:8]
     return TeacherCache(runs / f"teachers-{name}", setup)

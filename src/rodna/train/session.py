@@ -14,6 +14,7 @@ from rodna.core.artifact import Artifact
 from rodna.core.files import write_json
 from rodna.data.batches import Batches
 from rodna.data.curriculum import make_batches, row_lengths
+from rodna.data.segmentations import segmentations_for
 from rodna.data.tokens import Tokens
 from rodna.models.config import ModelConfig
 from rodna.models.decoder import Decoder
@@ -117,7 +118,8 @@ def fit(
     decoder.checkpoint_activations = values.checkpoint_activations
     optimizers = build_optimizers(decoder, values, spelling_for(values, folder.tokenizer_folder, decoder))
     text = Tokens.open(tokens.path, "train")
-    batches = make_batches(text, values, model.context_length, order_seed=job.order_seed)
+    segmentations = segmentations_for(text, folder.tokenizer_folder, dropout=values.bpe_dropout, seed=job.order_seed)
+    batches = make_batches(text, values, model.context_length, order_seed=job.order_seed, segmentations=segmentations)
     progress = folder.resume(decoder, optimizers)
     lesson = make_lesson(decoder, job, dtype, text)
     speedometer = Speedometer(flops_per_token(model).model + lesson.flops_per_token, peak_flops(speeds_here(speeds, machine), dtype))
@@ -191,7 +193,7 @@ def summarize(
     return {
         "steps": progress.step,
         "tokens_seen": progress.tokens,
-        "epochs": progress.step / batches.batches_per_epoch,
+        "epochs": batches.epochs(progress.step),
         "seconds": progress.seconds,
         "flops": progress.tokens * speedometer.flops_per_token,
         "parameters": model.num_parameters,
