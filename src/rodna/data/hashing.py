@@ -17,7 +17,7 @@ def hashes(size: int, *key: int) -> NDArray[np.uint64]:
 
 def uniform(size: int, *key: int) -> NDArray[np.float64]:
     """Return `size` numbers in [0, 1)."""
-    return (hashes(size, *key) >> np.uint64(11)) * 2.0**-53
+    return (hashes(size, *key) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def permutation(size: int, *key: int) -> NDArray[np.int64]:

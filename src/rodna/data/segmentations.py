@@ -4,8 +4,8 @@ A tokenizer cuts a word in one way, so a small text shows few neighbours of each
 merges left out at random the same word comes in other pieces, which are learned with it. What is released is as standard as before: the
 tokenizer itself is not changed, and the last part of a training reads the text as it will be read afterwards.
 
-Reference: Provilkov et al. 2020, "BPE-Dropout", arXiv:1910.13267, algorithm 1. Ours are: words keep their characters whole; of every word
-`VARIANTS` ways are drawn once, of which each occurrence in each epoch takes one; and the last steps go without (docs/ablations.md).
+Reference: Provilkov et al. 2020, "BPE-Dropout", arXiv:1910.13267, algorithm 1. Ours are: a character that is a token stays whole; of
+every word `VARIANTS` ways are drawn once, of which each occurrence in each epoch takes one; and the last steps go without.
 
 A word here is a stretch of tokens up to the next that begins with a space, or `LONGEST_WORD` of them. Where the merges do not give back the
 tokenizer's own tokens, as over a boundary that it never crosses, the word is left as it is.

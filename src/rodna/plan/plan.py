@@ -138,4 +138,5 @@ def measure_text(corpus: Artifact, tokenizer: Artifact) -> Text:
         validation_tokens=round(tokens_per_byte * sum(validation)) + len(validation),
         ngram_bits_per_byte=ngram_bits_per_byte,
         ngram_bytes=ngram_bytes,
+        has_merges=bool(encoder.merges),
     )

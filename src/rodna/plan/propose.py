@@ -256,6 +256,7 @@ def too_short(recipe: Recipe, job: Job, *, need: float) -> PlanError:
 def training_values(recipe: Recipe, job: Job) -> dict[str, Any]:
     """Return every training setting as a plain value: the user's own, and proposals for the rest."""
     choices, epochs = job.choices, recipe.tokens_seen / job.text.num_tokens
+    most = rules.max_epochs(recipe.model, job.text.num_tokens, choices)
     rate = recipe.rate_share * rules.learning_rate(recipe.model, optimizer=job.train.get("optimizer", "muon"), recipe=choices)
     adam_rate = recipe.rate_share * rules.adam_learning_rate(recipe.model, recipe=choices)
     proposals = {
@@ -264,6 +265,7 @@ def training_values(recipe: Recipe, job: Job) -> dict[str, Any]:
         "steps": max(1, recipe.steps),
         "learning_rate": rules.two_digits(rate * job.rate_factor),
         "adam_learning_rate": rules.two_digits(adam_rate * job.rate_factor),
+        "bpe_dropout": rules.bpe_dropout(epochs, most, choices) if job.text.has_merges else 0.0,
         "weight_decay": rules.weight_decay(epochs, choices),
         "warmup_steps": rules.warmup_steps(recipe.steps),
         "decay_fraction": choices.decay_fraction,

@@ -158,6 +158,13 @@ def _training_rows(model: ModelConfig, train: Mapping[str, Any], job: Job, estim
             else "each token learns by itself",
         ),
         (
+            "train.bpe_dropout",
+            f"{train.get('bpe_dropout', 0):g}",
+            "of the merges are left out until the last steps: a text that is read so often comes in other tokens each time"
+            if train.get("bpe_dropout")
+            else "the text always comes in the same tokens: other ones pay where it is read more often",
+        ),
+        (
             "train.weight_decay",
             train["weight_decay"],
             "heavier than usual: the text is read often, and should not be learned by heart"

@@ -61,6 +61,7 @@ class Text:
         validation_tokens: of the split that is scored during training.
         ngram_bits_per_byte: what a byte n-gram model takes on validation text; 0 where it was not measured.
         ngram_bytes: training text that the n-gram model was given.
+        has_merges: whether the tokenizer is BPE, so that merges may be left out.
     """
 
     num_bytes: int
@@ -70,6 +71,7 @@ class Text:
     validation_tokens: int = 0
     ngram_bits_per_byte: float = 0.0
     ngram_bytes: int = 0
+    has_merges: bool = True
 
 
 def shape(width: int, num_layers: int, kept: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,6 +158,11 @@ def dropout(epochs: float, num_tokens: float, recipe: TrainingRecipe = DATA_LIMI
 def max_epochs(model: ModelConfig, num_tokens: float, recipe: TrainingRecipe = DATA_LIMITED) -> float:
     """Return after how many passes a model begins to learn the text by heart instead of its language: training ends there."""
     return (recipe.max_epochs_with_dropout if model.dropout else recipe.max_epochs) * _patience(num_tokens, recipe)
+
+
+def bpe_dropout(epochs: float, most: float, recipe: TrainingRecipe = DATA_LIMITED) -> float:
+    """Return the BPE-dropout of a training that reads its text so often, where `most` passes are the most: new tokens slow learning."""
+    return recipe.bpe_dropout if epochs >= recipe.bpe_dropout_share * most else 0.0
 
 
 def _patience(num_tokens: float, recipe: TrainingRecipe) -> float:

@@ -78,13 +78,6 @@ class _Settled(Section):
         description="Keep counts of n-grams of up to so many tokens beside the model, which have their share of the probability when it "
         "writes in rodna; 0 counts none.",
     )
-    bpe_dropout: float = Field(
-        default=0.0,
-        ge=0,
-        lt=1,
-        description="How likely a merge of the tokenizer is left out, but for the last steps: a text that is read again is cut into other "
-        "tokens.",
-    )
     curriculum: Literal["none", "short_first", "context_grows"] = Field(
         default="none", description="short_first: short documents come first. context_grows: sequences start short."
     )
@@ -120,6 +113,10 @@ class TrainConfig(_Settled):
     weight_decay: Annotated[float, Field(ge=0)] | Planned = Field(
         default="planned", description="Decoupled, times the learning rate, on the matrices of the blocks."
     )
+    bpe_dropout: Annotated[float, Field(ge=0, lt=1)] | Planned = Field(
+        default="planned",
+        description="How likely a merge of the tokenizer is left out, but for the last steps: a text read again comes in other tokens.",
+    )
     warmup_steps: Annotated[int, Field(ge=0)] | Planned = "planned"
     decay_fraction: Annotated[float, Field(ge=0, le=1)] | Planned = Field(
         default="planned", description="wsd, sqrt: share of the steps over which the rate falls to zero."
@@ -139,6 +136,7 @@ class TrainValues(_Settled):
     learning_rate: float = Field(gt=0)
     adam_learning_rate: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
+    bpe_dropout: float = Field(default=0.0, ge=0, lt=1)
     warmup_steps: int = Field(ge=0)
     decay_fraction: float = Field(ge=0, le=1)
     checkpoint_activations: bool

@@ -123,9 +123,10 @@ class AdamW(torch.optim.AdamW):
         super().step()
         for group, weight_decay in zip(self.param_groups, decays, strict=True):
             group["weight_decay"] = weight_decay
-            for parameter in group["params"] if self._spelling and "marks_rate" in group else ():
-                if parameter.grad is not None:
-                    learn_shared(parameter, self.state[parameter], group, self._spelling)
+            spelling = self._spelling if "marks_rate" in group else None
+            for parameter in group["params"] if spelling else ():
+                if parameter.grad is not None and spelling:
+                    learn_shared(parameter, self.state[parameter], group, spelling)
 
     def _decay_cautiously(self) -> None:
         for group in self.param_groups:

@@ -12,7 +12,7 @@ NONE = "none"
 _TRAINER = {
     # What transformers' Trainer does unless told otherwise, and the schedule that the authors chose; ours ends at a tenth instead of 0.
     "optimizer": "adamw", "adam_betas": [0.9, 0.999], "clip_norm": 1.0, "schedule": "cosine", "weight_decay": 0.0,
-    "spelling_rate": 0.0,
+    "spelling_rate": 0.0, "bpe_dropout": 0.0,
 }  # fmt: skip
 _LOSS = {"temperature": 2.0, "alpha": 0.5, "loss": "babyllama", "average": "logits"}
 

@@ -10,9 +10,7 @@ import numpy as np
 
 from rodna.core.config import validate
 from rodna.core.errors import ModelError
-from rodna.data.batches import Batches
 from rodna.data.curriculum import make_batches, row_lengths
-from rodna.data.segmentations import segmentations_for
 from rodna.data.tokens import Tokens
 from rodna.models.decoder import Decoder
 from rodna.plan import rules
@@ -60,10 +58,7 @@ class Trunk:
         self._tokens = thinned(bench.train, pilot.share)
         self._values = values_of(pilot, bench.target)
         self._device, self._dtype = prepare(bench.machine), compute_dtype(bench.machine, self._values)
-        self._segmentations = segmentations_for(
-            self._tokens, bench.tokenizer_folder, dropout=self._values.bpe_dropout, seed=self._values.seed
-        )
-        self._batches = self._batches_of(self._values)
+        self._batches = make_batches(self._tokens, self._values, pilot.model.context_length)
         self._folder = self._run_folder("trunk", 0)
         self._build()
         self._progress = self._folder.resume(self._decoder, self._optimizers)
@@ -80,9 +75,6 @@ class Trunk:
         self._decoder.checkpoint_activations = self._values.checkpoint_activations
         spelling = spelling_for(self._values, self._bench.tokenizer_folder, self._decoder)
         self._optimizers = build_optimizers(self._decoder, self._values, spelling)
-
-    def _batches_of(self, values: TrainValues) -> Batches:
-        return make_batches(self._tokens, values, self._pilot.model.context_length, segmentations=self._segmentations)
 
     def _run_folder(self, name: str, steps: int) -> RunFolder:
         setup = setup_digest(values=self._values.model_dump(mode="json"), model=self._pilot.model.model_dump(mode="json"), steps=steps,
@@ -142,8 +134,8 @@ class Trunk:
 
     def _learn(self, values: TrainValues, folder: RunFolder, progress: Progress, *, validated: bool) -> Progress:
         validation = self._bench.validation if validated else nothing_of(self._bench.validation)
-        # What a curriculum or other segmentations give depends on the length.
-        batches = self._batches_of(values) if values.curriculum != "none" or values.bpe_dropout else self._batches
+        # What a curriculum gives depends on the length.
+        batches = make_batches(self._tokens, values, self._pilot.model.context_length) if values.curriculum != "none" else self._batches
         return train(
             self._decoder, self._optimizers, batches, validation, values, folder=folder, progress=progress, dtype=self._dtype,
             speedometer=Speedometer(flops_per_token(self._pilot.model).model, 0.0),
@@ -157,6 +149,8 @@ def values_of(pilot: Pilot, target: Plan) -> TrainValues:
     own = {
         "steps": longest, "batch_size": pilot.batch_size, "micro_batch_size": min(pilot.batch_size, int(target.train["micro_batch_size"])),
         "warmup_steps": rules.warmup_steps(longest), "evaluations": 1, "patience": 0, "trackers": (), **learning_rates(target, pilot),
+        # Other segmentations pay where a text is read very often: pilots read theirs a few times.
+        "bpe_dropout": 0.0,
     }  # fmt: skip
     return validate(TrainValues, {**target.train, **own})
 
