@@ -246,6 +246,27 @@ def test_a_text_read_often_gets_dropout_and_one_read_once_does_not():
     assert DATA_LIMITED.max_epochs < often.estimates["epochs"] <= DATA_LIMITED.max_epochs_with_dropout + 1
 
 
+def test_a_text_read_nearly_as_often_as_pays_comes_in_other_tokens():
+    def planned(train=None, **given) -> tuple[float, float]:
+        found = plan(0.5, calibration="estimated", model={"width": 128, "num_layers": 4}, train={"bpe_dropout": "planned", **(train or {})},
+                     **given)  # fmt: skip
+        return found.train["bpe_dropout"], found.estimates["epochs"] / found.binds["useful_epochs"]
+
+    assert planned(minutes=60.0) == (DATA_LIMITED.bpe_dropout, pytest.approx(1.0, abs=0.1))
+    found, share = planned(minutes=0.5)
+    assert (found, share < DATA_LIMITED.bpe_dropout_share) == (0.0, True)
+    assert planned({"bpe_dropout": 0.3}, minutes=0.5)[0] == 0.3
+    assert planned(recipe="compute-limited", minutes=60.0)[0] == 0.0
+
+
+def test_a_tokenizer_without_merges_leaves_none_out():
+    settings, train = PlanConfig(time_budget_minutes=60.0, calibration="estimated"), {**TRAIN, "bpe_dropout": "planned"}
+    for has_merges in (True, False):
+        given = replace(text(0.5), has_merges=has_merges)
+        found = propose(given, MACHINE, SPEEDS, settings, model=MODEL, train=train, timer=Clock())
+        assert found.train["bpe_dropout"] == (DATA_LIMITED.bpe_dropout if has_merges else 0.0)
+
+
 def test_dropout_is_chosen_by_the_passes_that_the_measured_steps_allow():
     """There is time for 1.3 times the passes that call for dropout, and for half of them, light dropout's, where compiling takes long."""
     shape = {"width": 128, "num_layers": 4}

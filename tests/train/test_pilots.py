@@ -66,6 +66,11 @@ def straight_run(pilot, bench, steps, folder):
     return progress.best_bits_per_byte
 
 
+def test_pilots_read_their_text_as_it_is(pilot, target):
+    often = replace(target, train={**target.train, "bpe_dropout": 0.1})
+    assert values_of(pilot, often).bpe_dropout == 0.0
+
+
 def test_a_branch_ends_exactly_where_a_run_of_that_length_alone_ends(pilot, bench, tmp_path):
     records = run_pilot(pilot, bench)
 
