@@ -12,6 +12,7 @@ from benchmarks.data_efficiency.texts import LONG, MAIN, BenchmarkError, Place
 
 FAR = 8.0
 """How many times the whole text the extrapolation is drawn to."""
+SHARES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, FAR)
 
 
 def draw(place: Place, out: Path) -> list[Path]:
@@ -38,18 +39,23 @@ def draw(place: Place, out: Path) -> list[Path]:
 def _equal_time(results: Results, out: Path) -> list[Path]:
     from matplotlib import pyplot
 
-    rows = [(text, minutes, best_figure(results, text, minutes), figure_of(results, text, "rodna", "rodna", minutes))
-            for text in MAIN for minutes in MINUTES]  # fmt: skip
-    rows = [row for row in rows if row[2] and row[3]]
+    found = [(text, f"{minutes} min", best_figure(results, text, minutes), figure_of(results, text, "rodna", "rodna", minutes))
+             for text in MAIN for minutes in MINUTES]  # fmt: skip
+    found += [(text, "2 h", best_figure(results, text, MINUTES[-1]), student_of(results, text)) for text in LONG]
+    order = list(MAIN)
+    rows = [(text, time, peer.mean, ours.mean) for text, time, peer, ours in found if peer and ours]
+    rows.sort(key=lambda row: order.index(row[0]))
     if not rows:
         return []
-    figure, axes = pyplot.subplots(figsize=(8, 4))
+    figure, axes = pyplot.subplots(figsize=(10, 4))
     places = np.arange(len(rows))
-    axes.bar(places - 0.2, [peer.mean for _, _, peer, _ in rows if peer], 0.4, label="best tuned peer", color="#9aa5b1")
-    axes.bar(places + 0.2, [ours.mean for _, _, _, ours in rows if ours], 0.4, label="rodna", color="#0b6e4f")
-    axes.set_xticks(places, [f"{text}\n{minutes} min" for text, minutes, _, _ in rows])
+    axes.bar(places - 0.2, [peer for *_, peer, _ in rows], 0.4, label="best tuned peer", color="#9aa5b1")
+    bars = axes.bar(places + 0.2, [ours for *_, ours in rows], 0.4, label="rodna, the checkpoint alone", color="#0b6e4f")
+    axes.bar_label(bars, [f"\u2212{1 - ours / peer:.0%}" for *_, peer, ours in rows], padding=2, fontsize=8)
+    axes.set_xticks(places, [f"{text}\n{time}" for text, time, _, _ in rows])
     axes.set_ylabel("held-out bits per byte")
-    axes.legend(frameon=False)
+    axes.set_ylim(top=1.2 * max(peer for *_, peer, _ in rows))
+    axes.legend(frameon=False, ncols=2, loc="upper left")
     return _save(figure, out / "equal-time")
 
 
@@ -71,7 +77,8 @@ def _amount(results: Results, text: str, out: Path) -> list[Path]:
         if ours:
             axes.axhline(ours.mean, color="#0b6e4f", linestyle=style, label=f"rodna, {name}")
     axes.set_xscale("log", base=2)
-    axes.set_xlabel(f"share of the text ({text})")
+    axes.set_xticks(SHARES, [f"1/{round(1 / share)}" if share < 1 else f"{share:g}" for share in SHARES])
+    axes.set_xlabel(f"text, in times of all there is ({text})")
     axes.set_ylabel("held-out bits per byte")
     axes.legend(frameon=False)
     return _save(figure, out / f"amount-{text}")
