@@ -485,7 +485,7 @@ def tiny_plan(place: Place) -> dict:
                         num_kv_heads=2, head_width=8, ffn_width=32, tied_embeddings=True)  # fmt: skip
     train = TrainConfig(steps=6, batch_size=2, micro_batch_size=2, learning_rate=0.01, adam_learning_rate=0.01, weight_decay=0.1,
                         warmup_steps=1, decay_fraction=0.5, checkpoint_activations=False, evaluations=2, compile="off",
-                        trackers=())  # fmt: skip
+                        trackers=(), bpe_dropout=0.0)  # fmt: skip
     machine = {"device": "cpu", "bf16_flops": 1e12, "fp32_flops": 1e12}
     estimates = {"seconds": 1.0, "epochs": 0.01}
     return {"model": model.model_dump(mode="json"), "train": train.model_dump(mode="json"), "estimates": estimates, "reasons": [],
