@@ -126,7 +126,12 @@ class Tokenizer:
         model = json.loads(self.backend.to_str())["model"]
         pairs = [pair.split(" ") if isinstance(pair, str) else pair for pair in model.get("merges") or ()]
         numbers = model.get("vocab", {})
-        return [(numbers[left], numbers[right], numbers[left + right]) for left, right in pairs]
+        # A vocabulary that was cut down may lack what a merge needs or makes: it never happens then.
+        return [
+            (numbers[left], numbers[right], numbers[left + right])
+            for left, right in pairs
+            if left in numbers and right in numbers and left + right in numbers
+        ]
 
     def encode(self, text: str) -> list[int]:
         """Return the token ids of a text.
