@@ -42,9 +42,8 @@ def _equal_time(results: Results, out: Path) -> list[Path]:
     found = [(text, f"{minutes} min", best_figure(results, text, minutes), figure_of(results, text, "rodna", "rodna", minutes))
              for text in MAIN for minutes in MINUTES]  # fmt: skip
     found += [(text, "2 h", best_figure(results, text, MINUTES[-1]), student_of(results, text)) for text in LONG]
-    order = list(MAIN)
     rows = [(text, time, peer.mean, ours.mean) for text, time, peer, ours in found if peer and ours]
-    rows.sort(key=lambda row: order.index(row[0]))
+    rows.sort(key=lambda row: MAIN.index(row[0]))
     if not rows:
         return []
     figure, axes = pyplot.subplots(figsize=(10, 4))

@@ -8,7 +8,7 @@ of processes, sees the same batches: there is nothing to save but the step.
 A curriculum (`data.curriculum`) may put another order in place of the shuffle, or cut windows into shorter rows. It too is a function of
 n alone, and every token stays a target exactly once an epoch.
 
-The text need not be the same in every epoch, only as long as its documents are: `EpochText` says what an epoch reads.
+An epoch need not read the tokens of the one before, only the same documents: they may be cut otherwise (`data.segmentations`).
 
 Suffixes: B rows of a batch, T positions, W windows, S spans (stretches of one window that lie in one epoch), P pieces (stretches of one
 span that lie in one document), N tokens.
@@ -39,7 +39,7 @@ Order = Callable[..., tuple[Integers, Integers]]
 """(lengths_D, num_windows, *, seed, epoch) -> the order of an epoch's documents, and that of its windows."""
 
 EpochText = Callable[[int, int], Tokens]
-"""(epoch, its place in the endless stream) -> what it reads: the same documents, and at least a token, but not always as many tokens."""
+"""(epoch, where it begins in the endless stream) -> what it reads: always the same documents, not always as many tokens; at least one."""
 
 
 class Batch(NamedTuple):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from rodna.data.tokens import Tokens
 
 AS_IT_IS = 0.3
-"""Share of a training with BPE-dropout, at its end, that reads the tokenizer's own tokens: docs/ablations.md."""
+"""Share of a training with BPE-dropout, at its end, that reads the tokenizer's own tokens: docs/planning.md, Other segmentations."""
 NUM_BUCKETS = 16
 """Of the first epoch; each holds as many windows as any other."""
 CONTEXT_STAGES: tuple[tuple[float, int], ...] = ((0.25, 4), (0.5, 2))

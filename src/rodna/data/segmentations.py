@@ -170,8 +170,7 @@ class Segmentations:
         taken = self._words * VARIANTS + (hashes(len(self._words), self._seed, number) % np.uint64(VARIANTS)).astype(np.int64)
         sizes = self._sizes[taken]
         ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
-        places = np.repeat(self._starts[taken] - ends[:-1], sizes) + np.arange(ends[-1])
-        return replace(self.tokens, tokens=self._flat[places], offsets=ends[self._first_words])
+        return replace(self.tokens, tokens=self._flat[ranges(self._starts[taken], sizes)], offsets=ends[self._first_words])
 
 
 def segmentations_for(tokens: Tokens, tokenizer_folder: Path, *, dropout: float, seed: int) -> Segmentations | None:
