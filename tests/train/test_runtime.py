@@ -161,6 +161,21 @@ def test_compiled_and_plain_execution_agree(model_config, machine, num_kv_heads)
     assert objectives.score is objectives.score_and_differentiate
 
 
+@pytest.mark.parametrize(("asked", "expected"), [("", 2), ("1", 1)])
+def test_threads_are_as_many_as_cores_unless_the_user_says_how_many(machine, monkeypatch, asked, expected):
+    monkeypatch.setattr("rodna.train.runtime.usable_cores", lambda: 2)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if asked:
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        prepare(machine)
+        assert torch.get_num_threads() == expected
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_peak_memory_sees_a_block_that_is_gone(machine):
     device = prepare(machine)
     peak = PeakMemory(device)

@@ -1,6 +1,7 @@
 """Make the process fit for training: threads, memory allocator, precision, compilation; and measure its memory."""
 
 import ctypes
+import os
 import platform
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -32,7 +33,9 @@ def prepare(machine: Machine) -> torch.device:
     """
     if machine.device == "cuda":
         return torch.device("cuda")
-    torch.set_num_threads(usable_cores())
+    # Whoever runs several trainings beside each other says how many threads each may have; they wait for each other otherwise.
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(usable_cores())
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
         libc.mallopt(M_MMAP_MAX, 0)
