@@ -17,7 +17,7 @@ from rodna.data.curriculum import make_batches
 from rodna.models.decoder import Decoder
 from rodna.plan import rules
 from rodna.plan.hardware import describe_machine
-from rodna.plan.ladder import Ladder, Pilot, batch_pilot, can_branch, law_pilots, rate_pilot
+from rodna.plan.ladder import Ladder, Pilot, can_branch, law_pilots, rate_pilot
 from rodna.plan.propose import Plan
 from rodna.plan.speed import StepTime
 from rodna.train.loop import Speedometer, train
@@ -205,13 +205,28 @@ def test_the_search_goes_on_outside_where_the_best_rate_is_at_an_end(bench, ladd
     assert rate == 2.0
 
 
+@pytest.mark.parametrize(("fixed", "tried"), [(set(), math.sqrt(0.5)), ({"learning_rate"}, 1.0)])
+def test_a_batch_comes_with_the_rate_that_it_was_tried_with(bench, ladder, monkeypatch, fixed, tried):
+    rates = {}
+
+    def run(pilot, bench):
+        rates[pilot.name] = pilot.rate_factor
+        return [{"bits_per_byte": {"rate-0.5": 2.2, "rate-1": 2.0, "rate-2": 2.2, "batch-0.5": 1.5}.get(pilot.name, 1.9)}]
+
+    monkeypatch.setattr("rodna.train.pilots.run_pilot", run)
+    rate, batch, _ = search(bench, ladder, fixed=fixed)
+
+    assert batch == 0.5
+    assert rate == rates["batch-0.5"] == pytest.approx(tried)
+    assert {pilot.rate_factor for pilot in law_pilots(bench.target, ladder, rate_factor=rate, batch_factor=batch)} == {rate}
+
+
 def test_pilots_follow_the_plan_and_differ_where_they_should(bench, ladder):
-    law, repeated = law_pilots(bench.target, ladder, rate_factor=1.5, batch_factor=2.0), batch_pilot(bench.target, ladder, 1.5, 2.0)
+    law = law_pilots(bench.target, ladder, rate_factor=1.5, batch_factor=2.0)
     plain = values_of(rate_pilot(bench.target, ladder, 1.0), bench.target)
 
     assert plain.learning_rate == pytest.approx(bench.target.train["learning_rate"])
     assert values_of(law[0], bench.target).learning_rate == pytest.approx(1.5 * plain.learning_rate)
-    assert values_of(repeated, bench.target).learning_rate == pytest.approx(1.5 * math.sqrt(2) * plain.learning_rate)
     assert law[0].batch_size == 2 * plain.batch_size
     assert [pilot.share for pilot in law] == [1.0, 1.0, 1.0, 0.25, 1.0, 0.25]
     assert [pilot.model.dropout for pilot in law] == [0.0, 0.0, 0.0, 0.0, 0.2, 0.2]

@@ -1,5 +1,6 @@
 """`rodna plan fit`: pilot runs on the user's own text, and the law they give."""
 
+import math
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -143,6 +144,9 @@ def print_fit(found: "Fit") -> None:
         console.print(f"left out: {name}: {reason}")
     constants = ", ".join(f"{name} = {value:.3g}" for name, value in found.constants.items())
     console.print(f"law: {constants}; a run scatters by {found.noise:.1%} (docs/planning.md says what each stands for)")
-    most = ", the most that so small runs may change it" if found.rate_factor in (LARGEST_CHANGE, 1 / LARGEST_CHANGE) else ""
+    # With another batch the rate differs by the square root of that already.
+    at_usual_batch = found.rate_factor / math.sqrt(found.batch_factor)
+    at_an_end = any(math.isclose(at_usual_batch, end) for end in (LARGEST_CHANGE, 1 / LARGEST_CHANGE))
+    most = ", the most that so small runs may change it" if at_an_end else ""
     console.print(f"learning rate: {found.rate_factor:.2g} times the rule's{most}; batch: {found.batch_factor:g} times")
     console.print("Next: `rodna plan` plans by this from now on, and says what bits per byte to expect, with an interval.")

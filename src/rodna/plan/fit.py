@@ -27,7 +27,7 @@ from rodna.plan.laws import (
 )
 
 KIND = "scaling"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 FIT_FILE = "scaling.json"
 DRAWS = 400
 STARTS, NOISE_ROUNDS = 15, 3
@@ -51,8 +51,8 @@ class Fit:
         centre: N0 and D0.
         points: the pilots that were fitted.
         left_out: name -> reason, of the pilots that were not.
-        rate_factor: best learning rate as a multiple of `rules.learning_rate` at the searched size; for other widths the rule's own
-            scaling by width carries it over.
+        rate_factor: best learning rate as a multiple of `rules.learning_rate` at the searched size, with a batch of `batch_factor`; for
+            other widths the rule's own scaling by width carries it over.
         batch_factor: best batch as a multiple of `rules.batch_tokens`.
         recipe: settings the pilots shared, such as weight decay: predictions hold for these.
         searched: what the search for rate and batch tried: a list of {setting, factor, bits_per_byte}.

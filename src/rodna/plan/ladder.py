@@ -197,8 +197,8 @@ def rate_pilot(target: Plan, ladder: Ladder, factor: float) -> Pilot:
 
 
 def batch_pilot(target: Plan, ladder: Ladder, rate_factor: float, factor: float) -> Pilot:
-    """Return the run that tries a batch; its rate grows with the batch's square root (Malladi et al. 2022, arXiv:2205.10287)."""
-    return _pilot(target, ladder, 0, (1,), f"batch-{factor:g}", rate_factor=rate_factor * math.sqrt(factor), batch_factor=factor)
+    """Return the run that tries a batch, at the rate that goes with it."""
+    return _pilot(target, ladder, 0, (1,), f"batch-{factor:g}", rate_factor=rate_factor, batch_factor=factor)
 
 
 def law_pilots(target: Plan, ladder: Ladder, *, rate_factor: float, batch_factor: float) -> list[Pilot]:

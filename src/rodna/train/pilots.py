@@ -176,7 +176,11 @@ def fit_ladder(bench: Workbench, ladder: Ladder, *, fixed: Set[str]) -> Fit:
 
 
 def search(bench: Workbench, ladder: Ladder, *, fixed: Set[str]) -> tuple[float, float, list[dict[str, Any]]]:
-    """Return the best multiples of the rule's learning rate and batch at the smallest size, and what was tried."""
+    """Return the best multiples of the rule's learning rate and batch at the smallest size, and what was tried.
+
+    Another batch is tried, and returned, with a rate that grows with its square root (Malladi et al. 2022, arXiv:2205.10287), unless the
+    user fixed the rate.
+    """
     searched: list[dict[str, Any]] = []
 
     def tried(pilot: Pilot, setting: str, factor: float) -> float:
@@ -185,7 +189,8 @@ def search(bench: Workbench, ladder: Ladder, *, fixed: Set[str]) -> tuple[float,
         return loss
 
     rates: dict[float, float] = {}
-    if not fixed & {"learning_rate", "adam_learning_rate"}:
+    rate_is_fixed = bool(fixed & {"learning_rate", "adam_learning_rate"})
+    if not rate_is_fixed:
         rates = {factor: tried(rate_pilot(bench.target, ladder, factor), "learning_rate", factor) for factor in SEARCH_RATES}
         best = min(rates, key=lambda factor: rates[factor] if math.isfinite(rates[factor]) else math.inf)
         if best in (min(SEARCH_RATES), max(SEARCH_RATES)):
@@ -197,8 +202,13 @@ def search(bench: Workbench, ladder: Ladder, *, fixed: Set[str]) -> tuple[float,
     usual = min((loss for loss in rates.values() if math.isfinite(loss)), default=math.nan)
     if not rates:
         usual = tried(rate_pilot(bench.target, ladder, 1.0), "batch_size", 1.0)
-    batches = {factor: tried(batch_pilot(bench.target, ladder, rate_factor, factor), "batch_size", factor) for factor in SEARCH_BATCHES}
-    return rate_factor, best_batch(usual, batches), searched
+
+    def rate_with(batch_factor: float) -> float:
+        return rate_factor if rate_is_fixed else rate_factor * math.sqrt(batch_factor)
+
+    pilots = {factor: batch_pilot(bench.target, ladder, rate_with(factor), factor) for factor in SEARCH_BATCHES}
+    batch_factor = best_batch(usual, {factor: tried(pilot, "batch_size", factor) for factor, pilot in pilots.items()})
+    return rate_with(batch_factor), batch_factor, searched
 
 
 def loss_of(record: Mapping[str, Any]) -> float:
