@@ -31,16 +31,30 @@ def copied(prepared: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(prepared, tmp_path / "copied"))
 
 
-def say_minutes(root: Path, seconds: float) -> None:
-    """Rewrite the plan so that it promises a training of so many seconds."""
+def rewrite_plan(root: Path, **sections: dict[str, object]) -> None:
+    """Change values of the plan that is there."""
     file = next((root / "artifacts" / "plan").glob("*/plan.json"))
     manifest = file.with_name("manifest.json")
     values = json.loads(file.read_text(encoding="utf-8"))
-    values["estimates"] |= {"seconds": seconds, "startup_seconds": 0.0}
+    for section, changes in sections.items():
+        values[section] |= changes
     file.write_text(json.dumps(values), encoding="utf-8")
     noted = json.loads(manifest.read_text(encoding="utf-8"))
     noted["files"]["plan.json"]["size_bytes"] = file.stat().st_size
     manifest.write_text(json.dumps(noted), encoding="utf-8")
+
+
+def say_minutes(root: Path, seconds: float) -> None:
+    """Rewrite the plan so that it promises a training of so many seconds."""
+    rewrite_plan(root, estimates={"seconds": seconds, "startup_seconds": 0.0})
+
+
+def test_trials_are_of_the_plan_also_where_it_proposes_an_ensemble(copied, rodna, as_json):
+    rewrite_plan(copied, train={"weight_decay": 0.77}, estimates={"ensemble_members": 3, "ensemble_share": 0.5})
+    outcome = as_json(rodna("sweep", "--workspace", copied, "--json", "--method", "grid", "--over", "train.adam_learning_rate=0.001,0.002"))
+
+    plans = list(Path(outcome["folder"]).rglob("plan.json"))
+    assert {json.loads(file.read_text(encoding="utf-8"))["train"]["weight_decay"] for file in plans} == {0.77}
 
 
 def test_a_grid_has_all_its_combinations_unless_it_is_told_how_many(copied, rodna, as_json):

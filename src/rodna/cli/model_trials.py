@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rodna.cli.plan import numbers_of
+from rodna.cli.plan import planned_numbers
 from rodna.cli.project import Project, load_project
 from rodna.cli.stages import Stages
 from rodna.cli.trials import MODEL, PREPARED, Whole, assignment, check_validation, facts_of
@@ -111,7 +111,7 @@ class ModelTrials:
         free = self._free(settings)
         fixed = [
             assignment(f"{section}.{key}", value)
-            for section, values in ({} if own else numbers_of(self.stages, plan)).items()
+            for section, values in ({} if own else planned_numbers(self.stages, plan)).items()
             for key, value in values.items()
             if section != "tokenizer" and f"{section}.{key}" not in free
         ]

@@ -62,7 +62,7 @@ def plan(
     if figure:
         draw(proposed, figure)
     if write:
-        changed = write_into(stages.workspace.project_file, numbers_of(stages, proposed))
+        changed = write_into(stages.workspace.project_file, proposal_of(stages, proposed))
         say(f"wrote {len(changed)} settings into {stages.workspace.project_file}: {', '.join(changed) or 'all were there already'}")
         if "ensemble.members" in changed:
             say("the members' own plan follows from it: `rodna plan` shows it")
@@ -151,12 +151,19 @@ def print_budgets(proposed: "Plan") -> None:
     Console().print(table)
 
 
-def numbers_of(stages: Any, proposed: "Plan") -> dict[str, dict[str, Any]]:
+def proposal_of(stages: Any, proposed: "Plan") -> dict[str, dict[str, Any]]:
+    """Return section -> key -> number that a plan proposes to write down: its ensemble, where one would do better, or its own numbers."""
+    if proposed.estimates.get("ensemble_members") and suits_ensemble(stages.project):
+        # Its members have a plan of their own, for the time of one, and their student follows from it.
+        return {"ensemble": {name: proposed.estimates[f"ensemble_{name}"] for name in ("members", "share")}}
+    return planned_numbers(stages, proposed)
+
+
+def planned_numbers(stages: Any, proposed: "Plan") -> dict[str, dict[str, Any]]:
     """Return section -> key -> number for every setting of the project that says `planned`, or that the recipe chose otherwise.
 
-    Where an ensemble would do better than the plan, it is the ensemble instead. Behaviour of the model that is as ever is left out: a file
-    need not say what it does not have. So is the vocabulary's size: it is the tokenizer's, which would be trained again for having it
-    written down.
+    Behaviour of the model that is as ever is left out: a file need not say what it does not have. So is the vocabulary's size: it is the
+    tokenizer's, which would be trained again for having it written down.
     """
     from rodna.models.config import ModelConfig
     from rodna.plan.config import BEHAVIOUR
@@ -166,9 +173,6 @@ def numbers_of(stages: Any, proposed: "Plan") -> dict[str, dict[str, Any]]:
     from rodna.train.variants import RATES
 
     project = stages.project
-    if proposed.estimates.get("ensemble_members") and suits_ensemble(project):
-        # Its members have a plan of their own, for the time of one, and their student follows from it.
-        return {"ensemble": {name: proposed.estimates[f"ensemble_{name}"] for name in ("members", "share")}}
     proposals = {"model": (project.model, proposed.model.model_dump(mode="json")), "train": (project.train, proposed.train)}
     found = {
         section: {key: values[key] for key, value in settings if value == "planned" and values.get(key, "planned") != "planned"}
