@@ -11,6 +11,7 @@ from rodna.cli.plan import draw
 from rodna.core.errors import PlanError
 from rodna.core.workspace import Workspace
 from rodna.models.config import ModelConfig
+from rodna.plan import rules
 from rodna.plan.propose import Plan
 from rodna.publish.facts.plan import plan_facts
 
@@ -119,4 +120,10 @@ def test_the_plan_of_an_ensemble_is_that_of_one_member_and_says_how_the_time_is_
 
     assert "This is the plan of one of 4 members: each has 10 min, and of 1 h the student has 20 min." in said
     assert found["ensemble"]["member_minutes"] == pytest.approx(10)
+    student, alone = found["ensemble"]["student"], found["expected"]
+    assert student["expected"]["bits_per_byte"] == pytest.approx((1 - rules.TAUGHT_GAIN * 4 / 5) * alone["bits_per_byte"])
+    assert f"Their student, {student['width']} x {student['num_layers']}, reads the text" in said
+    assert f"All of it together: up to 1 h, {found['machine']['watts'] / 1000:.3g} kWh, 0.8 EUR." in said
+    assert "should do better" not in said
+    assert found["estimates"]["ensemble_members"] == 0
     assert "ensemble" not in as_json(rodna(*members[:-4], "--json"))

@@ -16,6 +16,7 @@ from rodna.plan.recipes import COMPUTE_LIMITED, DATA_LIMITED
 from rodna.plan.rules import Text
 from rodna.plan.scaling import CHINCHILLA
 from rodna.plan.speed import StepTime
+from rodna.plan.together import expected_of_student
 
 MACHINE = Machine("cpu", "test", 2, 8 * 2**30, "none", "", 0.0, 40.0)
 TRAIN = {"optimizer": "muon", "precision": "auto", "checkpoint_activations": False, "batch_size": "planned", "micro_batch_size": "planned",
@@ -389,8 +390,9 @@ def test_the_text_binds_where_there_is_more_time_than_passes_worth_making():
     assert (proposed.model.width, proposed.model.num_layers) == (96, 4)
     work = flops_per_token(ModelConfig.model_validate(VOCABULARY | rules.shape(160, 4, {}))).model / flops_per_token(proposed.model).model
     share = math.ceil(100 * 8 / (8 + work + 8 / 3)) / 100
-    assert f"8 models of {human_seconds(36_000 * share / 8)} each and a student of theirs should do better" in reason
-    assert f"ensemble: {{members: 8, share: {share:g}}}" in reason
+    together = rows_of(proposed)["ensemble"]["reason"]
+    assert f"8 models of {human_seconds(36_000 * share / 8)} each and a student of theirs should do better" in together
+    assert f"ensemble: {{members: 8, share: {share:g}}}" in together
     expected = (1 - rules.TAUGHT_GAIN_LARGER * 8 / 9) * proposed.expected["bits_per_byte"]
     assert proposed.estimates["ensemble_bits_per_byte"] == pytest.approx(expected, rel=1e-3)
 
@@ -419,8 +421,34 @@ def test_members_of_a_given_size_have_that_size_and_their_student_too():
     assert given.estimates["ensemble_bits_per_byte"] > free.estimates["ensemble_bits_per_byte"]
 
 
-def test_with_steps_that_the_user_gave_no_ensemble_is_named():
-    assert plan(0.5, minutes=600.0, calibration="estimated", train={"steps": 50}).estimates["ensemble_members"] == 0
+def test_with_steps_that_the_user_gave_no_ensemble_is_named_and_they_bind():
+    proposed = plan(0.5, minutes=600.0, calibration="estimated", train={"steps": 50})
+    assert proposed.estimates["ensemble_members"] == 0
+    assert "ensemble" not in rows_of(proposed)
+    reason = rows_of(proposed)["limit"]["reason"]
+    assert "the steps that were given make" in reason
+    assert "3 times the steps" in reason
+    assert reason.endswith("the steps bind")
+    assert "the time allows" not in reason
+
+
+def test_the_plan_of_a_member_proposes_no_ensemble():
+    proposed = plan(0.5, minutes=600.0, calibration="estimated")
+    one = proposed.of_one()
+    assert {name: one.estimates[name] for name in one.estimates if name.startswith("ensemble_")} == {
+        "ensemble_members": 0, "ensemble_share": 0.0, "ensemble_bits_per_byte": 0.0,
+    }  # fmt: skip
+    assert rows_of(one) == {name: row for name, row in rows_of(proposed).items() if name != "ensemble"}
+    assert (one.model, one.train) == (proposed.model, proposed.train)
+
+
+@pytest.mark.parametrize(("larger", "gain"), [(False, rules.TAUGHT_GAIN), (True, rules.TAUGHT_GAIN_LARGER)])
+def test_a_student_is_expected_below_its_teachers_and_less_surely(larger, gain):
+    alone = {"bits_per_byte": 1.0, "low": 0.97, "high": 1.04}
+    student = expected_of_student(alone, 3, larger=larger)
+    assert student["bits_per_byte"] == pytest.approx(1 - 0.75 * gain)
+    assert student["low"] / student["bits_per_byte"] < 0.97
+    assert student["high"] / student["bits_per_byte"] > 1.04
 
 
 def test_a_student_may_be_two_sizes_larger_unless_the_size_is_given():

@@ -69,3 +69,15 @@ def test_other_sources_are_named(facts):
     lead = facts(expected=PILOTS | {"source": "ngram"}).lead
 
     assert "an n-gram model of this text, and runs on other texts promised" in lead
+
+
+def test_a_student_is_held_against_what_its_teachers_plan_promised_of_it(facts, tmp_path):
+    taught = tmp_path / "distillation.json"
+    taught.write_text(json.dumps({"expected": {"bits_per_byte": 0.93, "low": 0.9, "high": 0.96}}))
+    made = facts(measured=0.95, seen=600)
+    assert "less what students of ours were better than one of their teachers, promised 0.930 bits per byte" in made.lead
+    assert "came out at 0.950: the prediction held" in made.lead
+    assert "that were planned" not in made.lead
+
+    taught.write_text(json.dumps({"expected": None}))
+    assert facts() is None

@@ -51,7 +51,7 @@ def _look_at(stages: Stages, name: StageName, everything: list[Artifact]) -> Ste
     except ArtifactError as error:
         return Step(name, "damaged", str(stage.out(stages.workspace)), error.what)
     if artifact is not None:
-        return Step(name, "done", str(artifact.path), describe(artifact))
+        return Step(name, "done", str(artifact.path), describe(artifact, stages.project))
     finished = stages.finished_members() if name == "ensemble" else 0
     begun = [f"{finished} of {stages.project.ensemble.members} members finished"] if finished else []
     older = [item for item in everything if item.kind == stage.kind and item.manifest.name == stage.name]
@@ -71,7 +71,7 @@ def next_command(steps: list[Step]) -> str:
     return "`rodna run`"
 
 
-def describe(artifact: Artifact) -> str:
+def describe(artifact: Artifact, project: Project) -> str:
     """Return in one line what a result holds."""
     counts = artifact.counts
     try:
@@ -86,7 +86,7 @@ def describe(artifact: Artifact) -> str:
             case "tokenizer":
                 return f"{counts['vocabulary_size']:,} tokens, {counts['bytes_per_token']:.2f} bytes each on average"
             case "plan":
-                members = counts.get("ensemble_members", 0)
+                members = counts.get("ensemble_members", 0) if project.leaves_ensemble_open else 0
                 more = f"; {members} models and a student of theirs should do better: `rodna plan` says how" if members else ""
                 return f"{human_count(counts['parameters'])} parameters, about {human_seconds(counts['seconds'])} of training{more}"
             case "tokens":
@@ -163,7 +163,7 @@ def run_stages(
             artifact = existing or stage.run(workspace)
             seconds = time.perf_counter() - started
             took = "unchanged" if existing else human_seconds(seconds)
-            tell(f"{number} {name}: {describe(artifact) or 'done'} ({took})")
+            tell(f"{number} {name}: {describe(artifact, project) or 'done'} ({took})")
             results[name] = {
                 "path": str(artifact.path), "digest": artifact.digest, "made": existing is None, "seconds": round(seconds, 3),
                 "counts": artifact.counts,

@@ -11,6 +11,8 @@ from rodna.cli.verbs import open_stages, print_json, stage_verb
 from rodna.core.log import say, warn
 
 if TYPE_CHECKING:
+    from rodna.cli.project import Project
+    from rodna.plan.config import PlanConfig
     from rodna.plan.plan import Plan
 
 app = typer.Typer()
@@ -51,14 +53,20 @@ def plan(
         return
     stages = open_stages(workspace, set_)
     proposed, split = read_plan(stages.artifact("plan")), stages.time_split()
+    if not stages.project.leaves_ensemble_open:
+        proposed = proposed.of_one()
+    student = student_of(stages.project, proposed, split) if split else {}
     warn_of_fixed_steps(stages, proposed)
     if as_json:
-        values = {**vars(proposed), "model": proposed.model.model_dump(mode="json")} | ({"ensemble": split} if split else {})
+        values = {**vars(proposed), "model": proposed.model.model_dump(mode="json")}
+        if split:
+            values["ensemble"] = {**split, "student": student}
         print_json({"path": str(stages.artifact("plan").path), **values})
     else:
         print_plan(proposed)
         if split:
             print(split_sentence(split))
+            print(student_sentence(student, proposed, stages.project.plan))
     if figure:
         draw(proposed, figure)
     if write:
@@ -136,6 +144,40 @@ def split_sentence(split: dict[str, float]) -> str:
     return f"This is the plan of one of {split['members']} members: each has {each}{kept}, and of {all_} the student has {student}."
 
 
+def student_of(project: "Project", proposed: "Plan", split: dict[str, float]) -> dict[str, Any]:
+    """Return what the student of an ensemble is, by the plan of one member, and what it should take where that can be told."""
+    from rodna.train.variants import expected_of, student_job, time_of_student
+
+    members = int(split["members"])
+    shared = {"share": project.ensemble.share, "split_over": split["split_over"]}
+    shaped = {**project.model.model_dump(mode="json"), "preset": project.plan.preset}
+    tokens = int(proposed.estimates["train_tokens"])
+    job = student_job(
+        project.distill.student, proposed, project.train.model_dump(mode="json"), shaped, num_tokens=tokens,
+        time=time_of_student(shared, proposed), teachers=[proposed.model] * members,
+    )  # fmt: skip
+    steps = job.values.steps
+    return {
+        "width": job.model.width, "num_layers": job.model.num_layers, "dropout": job.model.dropout, "steps": steps,
+        "epochs": steps * job.values.batch_size * job.model.context_length / tokens,
+        "expected": None if project.distill.teachers else expected_of(job, proposed, members=members),
+    }  # fmt: skip
+
+
+def student_sentence(student: dict[str, Any], proposed: "Plan", config: "PlanConfig") -> str:
+    """Return what is released in the end, and what all of it costs."""
+    from rodna.core.text import human_seconds
+
+    hours = config.minutes / 60
+    costs = [human_seconds(60 * config.minutes), f"{hours * proposed.machine['watts'] / 1000:.3g} kWh"]
+    if config.price_per_hour:
+        costs.append(f"{hours * config.price_per_hour:.3g} {config.currency}".strip())
+    shape = f"Their student, {student['width']} x {student['num_layers']}, reads the text {student['epochs']:.2g} times"
+    if expected := student["expected"]:
+        shape += f" and should take {expected['bits_per_byte']:.2f} bits per byte ({expected['low']:.2f} to {expected['high']:.2f})"
+    return f"{shape}. All of it together: up to {', '.join(costs)}."
+
+
 def print_budgets(proposed: "Plan") -> None:
     """Print the best size for several budgets of arithmetic on stdout."""
     from rich.console import Console
@@ -153,7 +195,7 @@ def print_budgets(proposed: "Plan") -> None:
 
 def proposal_of(stages: Any, proposed: "Plan") -> dict[str, dict[str, Any]]:
     """Return section -> key -> number that a plan proposes to write down: its ensemble, where one would do better, or its own numbers."""
-    if proposed.estimates.get("ensemble_members") and suits_ensemble(stages.project):
+    if proposed.estimates.get("ensemble_members") and stages.project.leaves_ensemble_open:
         # Its members have a plan of their own, for the time of one, and their student follows from it.
         return {"ensemble": {name: proposed.estimates[f"ensemble_{name}"] for name in ("members", "share")}}
     return planned_numbers(stages, proposed)
@@ -189,13 +231,6 @@ def planned_numbers(stages: Any, proposed: "Plan") -> dict[str, dict[str, Any]]:
         if proposed.train.get(key) != getattr(project.train, key):
             found["train"][key] = proposed.train[key]
     return found
-
-
-def suits_ensemble(project: Any) -> bool:
-    """Return whether a project leaves open if it trains an ensemble: it has none, no teachers, and no word of members."""
-    from rodna.train.recipes import NONE
-
-    return "members" not in project.ensemble.model_fields_set and not project.distill.teachers and project.distill.preset == NONE
 
 
 def write_into(file: Path, sections: dict[str, dict[str, Any]]) -> list[str]:

@@ -52,6 +52,11 @@ class Project(Section):
             raise ValueError(f"{error.what}; {error.fix}") from error
         return tag
 
+    @property
+    def leaves_ensemble_open(self) -> bool:
+        """Whether a plan may still propose an ensemble: there is none, no teacher, and no word of members."""
+        return "members" not in self.ensemble.model_fields_set and not self.distill.teachers and self.distill.preset == NONE
+
 
 def load_project(workspace: Workspace, overrides: Sequence[str] = ()) -> Project:
     """Read a workspace's project file and apply `--set` assignments.

@@ -17,7 +17,8 @@ def rows(job: Job, estimates: Mapping[str, Any], expected: Mapping[str, Any], bi
     """Return (name, value, reason) of each line of the outlook."""
     return [
         _expected_row(expected),
-        _limit_row(job, estimates, binds),
+        _limit_row(job, binds),
+        *_ensemble_rows(job, estimates),
         *_law_rows(job, binds),
         _recipe_row(job),
         *_cost_rows(job, estimates),
@@ -37,27 +38,34 @@ def _expected_row(expected: Mapping[str, Any]) -> tuple[str, Any, str]:
     return ("expected bits per byte", value, sources[expected["source"]])
 
 
-def _limit_row(job: Job, estimates: Mapping[str, Any], binds: Mapping[str, Any]) -> tuple[str, Any, str]:
+def _limit_row(job: Job, binds: Mapping[str, Any]) -> tuple[str, Any, str]:
     now, more_text, more_time = (binds[name] for name in ("now", "more_text", "more_compute"))
     affordable, useful, more = binds["affordable_epochs"], binds["useful_epochs"], binds["more"]
+    time, make = ("steps", "the steps that were given make") if "steps" in job.settled else ("time", "the time allows")
     gains = (
         f"{more:g} times the text would give {more_text:.3g} bits per byte instead of {now:.3g} ({1 - more_text / now:.0%} less), "
-        f"{more:g} times the time {more_time:.3g} ({1 - more_time / now:.0%} less)"
+        f"{more:g} times the {time} {more_time:.3g} ({1 - more_time / now:.0%} less)"
     )
     if affordable > useful:
-        why = f"the time allows {_count(affordable)} passes over the text; after about {_count(useful)}, more passes stop paying"
+        why = f"{make} {_count(affordable)} passes over the text; after about {_count(useful)}, more passes stop paying"
     else:
-        why = f"the time allows {_count(affordable)} passes over the text; up to {_count(useful)} would pay"
-    what = "text" if binds["limit"] == "text" else "time"
-    said = f"{why}. {gains}: the {what} binds"
-    if members := estimates["ensemble_members"]:
-        minutes = job.config.minutes * estimates["ensemble_share"] / members
-        said += (
-            f". {members} models of {human_seconds(60 * minutes)} each and a student of theirs should do better: "
-            f"{estimates['ensemble_bits_per_byte']:.3g} bits per byte; ensemble: {{members: {members}, share: "
-            f"{estimates['ensemble_share']:g}}}, which `rodna plan --write` writes where the project says nothing of members"
-        )
-    return ("limit", what, said)
+        why = f"{make} {_count(affordable)} passes over the text; up to {_count(useful)} would pay"
+    what = "text" if binds["limit"] == "text" else time
+    return ("limit", what, f"{why}. {gains}: the {what} {'bind' if what == 'steps' else 'binds'}")
+
+
+def _ensemble_rows(job: Job, estimates: Mapping[str, Any]) -> Rows:
+    """Return the row of an ensemble that should do better than the plan; `Plan.of_one` leaves it out."""
+    members, share = estimates["ensemble_members"], estimates["ensemble_share"]
+    if not members:
+        return []
+    each = human_seconds(60 * job.config.minutes * share / members)
+    said = (
+        f"{members} models of {each} each and a student of theirs should do better: "
+        f"{estimates['ensemble_bits_per_byte']:.3g} bits per byte; "
+        f"ensemble: {{members: {members}, share: {share:g}}}, which `rodna plan --write` writes where the project says nothing of members"
+    )
+    return [("ensemble", members, said)]
 
 
 def _law_rows(job: Job, binds: Mapping[str, Any]) -> Rows:

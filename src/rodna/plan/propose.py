@@ -54,6 +54,12 @@ class Plan:
     binds: dict[str, Any] = field(default_factory=dict)
     isoflop: dict[str, Any] = field(default_factory=dict)
 
+    def of_one(self) -> "Plan":
+        """Return the plan without the ensemble that it proposes: of a model that is to be a member or a student of one already."""
+        ensemble = {name: type(value)() for name, value in self.estimates.items() if name.startswith("ensemble_")}
+        reasons = [row for row in self.reasons if row["setting"] != "ensemble"]
+        return replace(self, estimates=self.estimates | ensemble, reasons=reasons)
+
 
 def propose(
     text: Text,

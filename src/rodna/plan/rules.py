@@ -37,6 +37,8 @@ TAUGHT_GAIN, TAUGHT_GAIN_LARGER = 0.068, 0.105
 """What very many teachers should take off a student's bits, as a share of those of a teacher's recipe alone: where the student is as large,
 and where it is larger. m of them take off m / (m + 1) of that. Three took off 5.1% where it is as large; of a whole text larger students
 took off 7.5% by two and 7.9% by three: docs/planning.md."""
+TAUGHT_SPREAD = 0.02
+"""Half of the 95% interval of that share: the students it was made from lie within a hundredth of it."""
 WORTH_AN_ENSEMBLE = 0.02
 """What it must take off to be named: the expectation is not known better."""
 TAUGHT_DROPOUT = 0.5
@@ -190,6 +192,16 @@ def student_shapes(model: ModelConfig, asked: Set[str]) -> list[dict[str, Any]]:
     larger = [] if asked & SIZED else [size for size in SIZES if size[0] > model.width and size[1] >= model.num_layers][:TAUGHT_SIZES]
     kept = {"ffn": model.ffn, "context_length": model.context_length, "tied_embeddings": model.tied_embeddings}
     return [*(shape(*size, kept) for size in reversed(larger)), {}]
+
+
+def taught_gain(members: int, *, larger: bool) -> float:
+    """Return what a student of so many members should take off the bits of one of them, as a share; see `TAUGHT_GAIN`.
+
+    Args:
+        members: of the ensemble.
+        larger: the student is larger than they are.
+    """
+    return (TAUGHT_GAIN_LARGER if larger else TAUGHT_GAIN) * members / (members + 1)
 
 
 def student_work(model: ModelConfig, asked: Set[str]) -> float:

@@ -4,7 +4,10 @@ One model of a small text has soon learned what it can: more time, or a larger m
 of the time costs them little then, and the student of several is better than any model alone (docs/ensembles.md).
 """
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from rodna.plan import rules
 from rodna.plan.flops import flops_per_token
@@ -35,16 +38,30 @@ def best_together(job: Job, recipe: Recipe) -> Together | None:
     if not recipe.affordable_steps:
         return None  # The user gave the steps.
     largest = rules.student_work(recipe.model, job.shaped)
-    students = [(1.0, rules.TAUGHT_GAIN), *([(largest, rules.TAUGHT_GAIN_LARGER)] if largest > 1 else [])]
+    students = [(1.0, False), *([(largest, True)] if largest > 1 else [])]
     found: list[Together] = []
     for members in range(2, rules.MOST_MEMBERS + 1):
-        for work, gain in students:
+        for work, larger in students:
             part = 1 / (members + work + rules.TEACHER_SHARE * members)
-            taught = _expected(job, recipe, part) * (1 - gain * members / (members + 1))
+            taught = _expected(job, recipe, part) * (1 - rules.taught_gain(members, larger=larger))
             found.append(Together(members, members * part, taught))
     best = min(found, key=lambda together: together.bits_per_byte)
     alone = job.expected_loss(recipe.model, recipe.tokens_seen)
     return best if best.bits_per_byte < (1 - rules.WORTH_AN_ENSEMBLE) * alone else None
+
+
+def expected_of_student(expected: Mapping[str, Any], members: int, *, larger: bool) -> dict[str, float]:
+    """Return the held-out bits per byte of a student, with the ends of the 95% interval.
+
+    Args:
+        expected: of one of its teachers, likewise.
+        members: how many teach it.
+        larger: the student is larger than they are.
+    """
+    kept = 1 - rules.taught_gain(members, larger=larger)
+    middle, *ends = (float(expected[name]) for name in ("bits_per_byte", "low", "high"))
+    low, high = (math.hypot(math.log(end / middle), rules.TAUGHT_SPREAD) for end in ends)
+    return {"bits_per_byte": kept * middle, "low": kept * middle * math.exp(-low), "high": kept * middle * math.exp(high)}
 
 
 def _expected(job: Job, recipe: Recipe, part: float) -> float:

@@ -103,8 +103,7 @@ def sections_of(artifacts: Mapping[str, Artifact], config: ReportConfig) -> list
     asked, names = tasks_facts(evaluation, results), task_names(evaluation)
     others = [result for result in results if not is_of(result, names)]
     taught = ensemble_facts(artifacts.get("ensemble"), model)
-    # What a student of teachers reaches was not predicted.
-    predicted = None if taught else prediction_facts(plan, model, results)
+    predicted = prediction_facts(plan, model, results)
     dropped = dropped_facts(corpus, statistics, num_excerpts=config.num_excerpts, characters=config.excerpt_characters)
     return [
         Section("result", "Result", "How good it is", headline_facts(results), "No evaluation of held-out text yet: run `rodna eval`."),
@@ -114,7 +113,7 @@ def sections_of(artifacts: Mapping[str, Artifact], config: ReportConfig) -> list
         ),
         Section("dropped", "Left out", "What was left out, and why", dropped, "No record of dropped documents was found."),
         Section("tokenizer", "Tokenizer", "How text is cut into tokens", tokenizer_facts(tokenizer, corpus), "No tokenizer was found."),
-        Section("plan", "Plan", "What was planned, and why", plan_facts(plan), "No plan was found."),
+        Section("plan", "Plan", "What was planned, and why", plan_facts(plan, taught=taught is not None), "No plan was found."),
         Section(
             "training", "Training", "How training went", training_facts(model, points=config.curve_points), "No training metrics were kept."
         ),

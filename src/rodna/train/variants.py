@@ -14,6 +14,7 @@ from rodna.models.presets import find_preset
 from rodna.plan import rules
 from rodna.plan.flops import flops_per_token
 from rodna.plan.propose import Plan
+from rodna.plan.together import expected_of_student
 from rodna.train.config import TrainValues
 from rodna.train.ensemble_config import Difference, EnsembleConfig, Variant
 from rodna.train.session import Job
@@ -210,6 +211,22 @@ def student_job(
         passes = time * alone / work
         if passes >= 1 or not sizes:
             return job(size, min(passes, useful) * own_work / alone)
+
+
+def expected_of(student: Job, plan: Plan, *, members: int) -> dict[str, float] | None:
+    """Return the held-out bits per byte that a student of an ensemble should take, and the ends of the 95% interval.
+
+    None where our own students say nothing of it: it is smaller than its teachers, or they are no members.
+
+    Args:
+        student: to be trained.
+        plan: of one member.
+        members: that teach it, and nobody else.
+    """
+    own, theirs = (rules.block_parameters(model) for model in (student.model, plan.model))
+    if not members or not plan.expected or own < theirs:
+        return None
+    return expected_of_student(plan.expected, members, larger=own > theirs)
 
 
 def untaught(job: Job, variant: Variant, plan: Plan) -> Job:

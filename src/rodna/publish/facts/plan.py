@@ -41,8 +41,13 @@ class PlanFacts:
     budgets: list[Row]
 
 
-def plan_facts(plan: Artifact | None) -> PlanFacts | None:
-    """Return the plan section, None where there is no plan."""
+def plan_facts(plan: Artifact | None, *, taught: bool = False) -> PlanFacts | None:
+    """Return the plan section, None where there is no plan.
+
+    Args:
+        plan: of the model, or of one of its teachers.
+        taught: the model has teachers: that an ensemble would do better is no news then.
+    """
     values = read_json(plan, "plan.json")
     if not isinstance(values, dict):
         return None
@@ -52,7 +57,7 @@ def plan_facts(plan: Artifact | None) -> PlanFacts | None:
     reasons = [
         Row([reason.get("setting", ""), setting(reason.get("value")), reason.get("reason", "")])
         for reason in values.get("reasons") or []
-        if isinstance(reason, dict)
+        if isinstance(reason, dict) and not (taught and reason.get("setting") == "ensemble")
     ]
     expected = get(values, "expected", "bits_per_byte")
     if isinstance(expected, int | float):

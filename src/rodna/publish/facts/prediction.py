@@ -33,13 +33,16 @@ def prediction_facts(plan: Artifact | None, model: Artifact | None, results: Seq
     The validation text is what the prediction is about: it was scored after the pilots, too. The test text has other documents, so its
     figure also differs by what these are.
 
+    A student is predicted from its teachers' plan, by what students of ours were better than their teachers.
+
     Args:
-        plan: with what it expected.
-        model: with the figures of its training.
+        plan: with what it expected; of a student's teachers, where it has any.
+        model: with the figures of its training, and a student's own expectation.
         results: of the evaluation.
     """
-    values, summary = read_json(plan, "plan.json"), read_json(model, "training.json")
-    expected, low, high = (amount(get(values, "expected", name)) for name in ("bits_per_byte", "low", "high"))
+    values, summary, taught = read_json(plan, "plan.json"), read_json(model, "training.json"), read_json(model, "distillation.json")
+    promised = get(taught if isinstance(taught, dict) else values, "expected")
+    expected, low, high = (amount(get(promised, name)) for name in ("bits_per_byte", "low", "high"))
     validation = amount(get(summary, "best_validation_bits_per_byte"))
     if not (expected and validation):
         return None
@@ -48,12 +51,14 @@ def prediction_facts(plan: Artifact | None, model: Artifact | None, results: Seq
     measured = [("validation", validation), *([("test", test)] if test else [])]
     rows = [Row([name, f"{expected:.3f}", interval, f"{value:.3f}", _percent(expected, value)]) for name, value in measured]
     source = SOURCES.get(str(get(values, "expected", "source")), "the plan")
+    if isinstance(taught, dict):
+        source += ", less what students of ours were better than one of their teachers,"
     lead = (
         f"Before training, {source} promised {expected:.3f} bits per byte of the validation text, with 95% confidence {interval}. "
         f"{_verdict(expected, low, high, validation)}"
     )
     planned, seen = amount(get(values, "estimates", "tokens_seen")), amount(get(summary, "tokens_seen"))
-    if planned and seen and abs(seen / planned - 1) > OTHER_LENGTH:
+    if not taught and planned and seen and abs(seen / planned - 1) > OTHER_LENGTH:
         lead += f" But training saw {seen:,.0f} tokens, not the {planned:,.0f} that were planned: it is not the run that was predicted."
     return PredictionFacts(lead, COLUMNS, rows)
 
