@@ -496,7 +496,9 @@ def test_members_their_average_and_their_student_go_through_rodnas_stages(place:
     own = Place(place.corpora, place.work, tmp_path)
     plan = tiny_plan(place)
     plan["estimates"]["seconds"] = 60.0 * pieces_module.MEMBER_MINUTES
-    write_speeds(own, "here", {**no_speeds(), "texts": ["be"], "plans": {pieces_module.members_of("be")[0].plan_key: plan}})
+    of_members = pieces_module.members_of("be")[0].plan_key
+    speeds = {**no_speeds(), "texts": ["be"], "plans": {of_members: plan, "be/20": plan}}
+    write_speeds(own, "here", speeds)
     ensemble, released = (
         Piece("ensemble", "be", "ensemble"),
         Piece("student", "be", "student", minutes=pieces_module.STUDENT_MINUTES, seed=1),
@@ -505,6 +507,11 @@ def test_members_their_average_and_their_student_go_through_rodnas_stages(place:
         run_piece(own, ensemble, device="cpu")
     alone = [run_piece(own, member, device="cpu") for member in pieces_module.members_of("be")]
     assert ["test_bits_per_byte" in result for result in alone] == [True, True, True]
+    # One model of a member's time is that member.
+    same = run_piece(own, Piece("rodna", "be", "rodna", minutes=20, seed=2), device="cpu")
+    assert (same["trained_as"], same["test_bits_per_byte"]) == ("be--rodna--member-20min--seed2", alone[1]["test_bits_per_byte"])
+    assert read_results(own)["be--rodna--rodna-20min--seed2"] == same
+    assert not (place.work / "be" / "runs" / "be--rodna--rodna-20min--seed2").exists()
     together = run_piece(own, ensemble, device="cpu")
     validation = [result["validation_bits_per_byte"] for result in alone]
     assert together["members_validation_bits_per_byte"] == pytest.approx(validation, rel=1e-4)

@@ -65,7 +65,8 @@ RECORDED = (
     RecordedRun("English, 1.0 MB, 5 minutes", 2.022, 1.818, 1.0e6, 311_636, 1_208_320, 15.7, 0.2),
     RecordedRun("English, 6.6 MB, 5 minutes", 1.966, 1.550, 1.6e6, 1_714_243, 802_816, 4.6, 0.0),
 )
-"""The demo's run, and those of docs/data-efficiency.md. Replace these when the recipe changes: the expectation follows from them."""
+"""The demo's run, and those of docs/data-efficiency.md; docs/planning.md says of which recipes. The expectation follows from them: when the
+recipe changes, replace them."""
 
 
 class BitsLaw(Protocol):
