@@ -125,15 +125,15 @@ def check_steps(*, batch_size: int = 16, vocabulary_size: int = 5824) -> None:
     from rodna.plan import rules
     from rodna.plan.hardware import describe_machine, measure_speeds
     from rodna.plan.speed import estimate_step
-    from rodna.train.config import TrainConfig
+    from rodna.train.config import TrainValues
     from rodna.train.timing import time_steps
 
     machine = describe_machine("cpu")
     speeds = measure_speeds(machine)
-    train = TrainConfig().model_dump() | {
-        "batch_size": batch_size, "micro_batch_size": batch_size // 2, "steps": 1000, "learning_rate": 0.01, "adam_learning_rate": 0.01,
-        "weight_decay": 0.1, "warmup_steps": 20, "decay_fraction": 0.4, "evaluations": 4, "checkpoint_activations": False,
-    }  # fmt: skip
+    train = TrainValues(
+        batch_size=batch_size, micro_batch_size=batch_size // 2, steps=1000, learning_rate=0.01, adam_learning_rate=0.01, weight_decay=0.1,
+        warmup_steps=20, decay_fraction=0.4, evaluations=4, checkpoint_activations=False,
+    ).model_dump(mode="json")  # fmt: skip
     print(f"{'shape':10} {'timed':>8} {'estimate':>8} {'ratio':>6}")
     for width, num_layers in ((64, 3), (96, 4), (128, 4), (160, 4), (224, 5), (256, 6)):
         model = ModelConfig.model_validate({**rules.shape(width, num_layers, {}), "vocabulary_size": vocabulary_size, "dropout": 0.1})

@@ -237,7 +237,7 @@ def test_compiled_loss_and_teachers_give_the_same(batch, monkeypatch):
 def test_the_teachers_forward_passes_are_counted():
     teachers = make_teachers()
 
-    counted = Distillation(teachers).flops_per_token(LENGTH)
+    counted = Distillation(teachers).flops_per_token(LENGTH, run_tokens=1000)
 
     assert counted == sum(flops_per_token(member.config, sequence_length=LENGTH).forward for member in teachers.members)
 

@@ -15,6 +15,7 @@ from rodna.models.checkpoint import load_config, save
 from rodna.models.config import ModelConfig
 from rodna.models.counted import FILE
 from rodna.models.decoder import Decoder
+from rodna.plan.flops import flops_per_token
 from rodna.train import session
 from rodna.train.distill_stage import DISTILLATION, check_teachers
 from rodna.train.identity import teacher_fingerprint
@@ -221,12 +222,32 @@ def test_a_student_learns_from_counts_too_living_or_cached(bench: Bench):
 
 def test_a_second_student_finds_what_the_teachers_said_of_the_same_text(bench: Bench):
     ensemble = bench.ensemble()
-    bench.student(ensemble, cache_top_k=8)
+    first = bench.student(ensemble, cache_top_k=8)
     pieces = {path: path.stat().st_mtime_ns for path in (bench.root / "runs").glob("teachers-*/piece-*.npy")}
-    bench.student(ensemble, cache_top_k=8, alpha=0.3)
+    second = bench.student(ensemble, cache_top_k=8, alpha=0.3)
 
     assert len(pieces) == 1
     assert pieces == {path: path.stat().st_mtime_ns for path in (bench.root / "runs").glob("teachers-*/piece-*.npy")}
+    # It has not asked them, and no forward pass of theirs is counted.
+    asked, found = (json.loads((made.path / "training.json").read_text(encoding="utf-8")) for made in (first, second))
+    own = flops_per_token(load_config(second.path)).model
+    assert found["flops"] == pytest.approx(own * found["tokens_seen"])
+    assert asked["flops"] > found["flops"]
+
+
+def test_a_cache_of_other_segmentations_is_found_by_a_training_of_as_many_rows_alone(bench: Bench, monkeypatch):
+    # The bench's tokenizer joins nothing; what is looked at is the name alone.
+    monkeypatch.setattr(session, "segmentations_for", lambda *_, **__: None)
+    ensemble = bench.ensemble()
+
+    def caches(**train) -> set[Path]:
+        bench.student(ensemble, cache_top_k=8, student={"train": {"bpe_dropout": 0.1, **train}})
+        return set((bench.root / "runs").glob("teachers-*"))
+
+    one = caches(steps=4, batch_size=4)
+    assert len(one) == 1
+    assert caches(steps=8, batch_size=2) == one
+    assert len(caches(steps=4, batch_size=2)) == 2
 
 
 def test_a_teacher_with_another_tokenizer_is_refused(bench: Bench):

@@ -153,12 +153,14 @@ def _cache(bench: Workbench, job: Job, config: DistillConfig, teachers: Sequence
     """Return the cache of what these teachers say of this text: shared by all students that read it in the same order."""
     curriculum = job.values.curriculum
     is_plain = curriculum == "none" and not job.values.bpe_dropout
+    # Other segmentations are read up to a share of the training's rows.
+    rows = job.values.steps * job.values.batch_size
     setup = CacheSetup(
         teachers=tuple(teacher_fingerprint(folder) for folder in teachers), average=config.average, temperature=config.temperature,
         tokens=bench.tokens.digest, seed=job.order_seed, context_length=job.model.context_length,
         vocabulary_size=job.model.vocabulary_size, top_k=min(config.cache_top_k, job.model.vocabulary_size),
         computed=f"{bench.device} {compute_dtype(bench.machine, job.values)}".replace("torch.", ""),
-        order="" if is_plain else f"{curriculum}, BPE-dropout {job.values.bpe_dropout:g} of {job.values.steps} steps",
+        order="" if is_plain else f"{curriculum}, BPE-dropout {job.values.bpe_dropout:g} of {rows} rows",
     )  # fmt: skip
     name = hashlib.sha256(json.dumps(asdict(setup), sort_keys=True).encode()).hexdigest()[:8]
     return TeacherCache(runs / f"teachers-{name}", setup)

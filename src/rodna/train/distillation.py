@@ -73,9 +73,18 @@ class Distillation:
         assert self.cache is not None
         return self.cache
 
-    def flops_per_token(self, sequence_length: int) -> float:
-        """Return what the teachers' forward passes take, to be added to the student's training; a cached token takes none of it."""
-        members = [] if self.teachers is None else self.teachers.members
+    def flops_per_token(self, sequence_length: int, *, run_tokens: int) -> float:
+        """Return what the teachers' forward passes take, to be added to the student's training.
+
+        Nothing where the cache holds all of the run already; where it holds a part, that may be this run's own, and all is counted.
+
+        Args:
+            sequence_length: of the rows.
+            run_tokens: of the whole training.
+        """
+        if self.teachers is None or (self.cache is not None and self.cache.kept_tokens >= run_tokens):
+            return 0.0
+        members = self.teachers.members
         return sum(flops_per_token(member.config, sequence_length=sequence_length).forward for member in members)
 
     def summary(self) -> dict[str, Any]:

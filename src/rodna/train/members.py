@@ -272,9 +272,9 @@ def taught_by(
     def make(decoder: Decoder, job: Job, dtype: torch.dtype, _: Tokens) -> Lesson:
         teachers = load_ensemble(folders, average=config.average, device=device, counted=counted)[0]
         lesson = Distillation(teachers, temperature=config.temperature, alpha=config.alpha, loss=config.loss, cache=cache)
-        return Lesson(
-            lesson, lesson.flops_per_token(job.model.context_length), end=lesson.close, summary=lambda: {"distillation": lesson.summary()}
-        )
+        length = job.model.context_length
+        flops = lesson.flops_per_token(length, run_tokens=job.values.steps * job.values.batch_size * length)
+        return Lesson(lesson, flops, end=lesson.close, summary=lambda: {"distillation": lesson.summary()})
 
     return make
 

@@ -40,7 +40,7 @@ MASS_BINS = 1000
 
 @dataclass(frozen=True)
 class CacheSetup:
-    """Everything the cached numbers depend on. The batch size is not among it: a slot holds the same row at any.
+    """Everything the cached numbers depend on. The batch size is not among it: a slot holds the same row at any, but for `order`.
 
     Attributes:
         teachers: digests of their weights, in order.
@@ -52,7 +52,7 @@ class CacheSetup:
         vocabulary_size: of teachers and students.
         top_k: tokens kept of each position.
         computed: where and in what precision the teachers were asked.
-        order: what else decides which row a slot holds, such as a curriculum.
+        order: what else decides which row a slot holds: a curriculum, or other segmentations up to some place of the training.
     """
 
     teachers: tuple[str, ...]
@@ -216,9 +216,14 @@ class TeacherCache:
             self._write_index()
         self._open, self._changed = None, False
 
+    @property
+    def kept_tokens(self) -> int:
+        """Positions that the teachers were asked about and that are kept."""
+        return sum(self._mass.values())
+
     def summary(self) -> dict[str, Any]:
         """Return what a run's summary says: the share of the teachers' probability that the tokens kept hold, and the size on disk."""
-        total = sum(self._mass.values())
+        total = self.kept_tokens
         seen, low = 0, 0.0
         for bin_ in sorted(self._mass):
             seen += self._mass[bin_]
