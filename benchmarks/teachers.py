@@ -1,4 +1,4 @@
-"""What a student gains from its teachers: other models, counted n-grams, or both, at the same size, text and number of steps.
+"""What a student gains from its teachers: other models, counted n-grams, or both, beside models of its size and passes that learn alone.
 
     python benchmarks/teachers.py run ../shared/data --language be --study repeated --work FOLDER
     python benchmarks/teachers.py run ../shared/data --language be --study repeated --work FOLDER --rows alone three --seeds 0 1 2
@@ -32,6 +32,10 @@ TOGETHER = "together.json"
 """Beside the first member: how much counts weigh beside one of them and beside all."""
 ROWS: dict[str, dict[str, Any]] = {
     "alone": {"members": 0},
+    "alone-dropout-0.1": {"members": 0, "changed": {"model.dropout": 0.1}},
+    "alone-passes-double": {"members": 0, "changed": {"tokens_factor": 2.0}},
+    "alone-192x4": {"members": 0, "changed": {"model.width": 192}},
+    "alone-192x4-passes-double": {"members": 0, "changed": {"model.width": 192, "tokens_factor": 2.0}},
     "one": {"members": 1},
     "one-dropout-0-passes-double": {"members": 1, "changed": {"model.dropout": 0.0, "tokens_factor": 2.0}},
     "three": {"members": 3},
@@ -99,9 +103,9 @@ def run_rows(given: argparse.Namespace) -> None:
     done = {(line["row"], line["seed"]) for line in read_lines(file)}
     taught = [(row, seed) for seed in given.seeds for row in given.rows if (row, seed) not in done]
     # Members are made again where a row needs them and their folders are gone: their lines stay, and are not written twice.
-    models = models_of(given.work, given.study, given.language)
-    members = [("member", seed) for seed in MEMBER_SEEDS if not (models / f"member-{seed}").is_dir()]
-    together = [] if (models / f"member-{MEMBER_SEEDS[0]}" / TOGETHER).is_file() else [("together", 0)]
+    models, needed = models_of(given.work, given.study, given.language), any(ROWS[row]["members"] for row, _ in taught)
+    members = [("member", seed) for seed in MEMBER_SEEDS if needed and not (models / f"member-{seed}").is_dir()]
+    together = [("together", 0)] if needed and not (models / f"member-{MEMBER_SEEDS[0]}" / TOGETHER).is_file() else []
     rounds = [[item for item in taught if len(ROWS[item[0]].get("students", ())) == number] for number in range(3)]
     for wanted in (members, together, *rounds) if taught else ():
         with ThreadPoolExecutor(given.jobs) as pool:
@@ -234,7 +238,10 @@ def make_table(given: argparse.Namespace) -> None:
 
 
 def table_of(title: str, lines: list[dict[str, Any]]) -> str:
-    """Return one study's table: each student beside the same one alone, of the same seeds, and its share of what the members gain."""
+    """Return one study's table: each student beside models of its size and passes that learn alone, and its share of what members gain.
+
+    Of those that learn alone the best counts, whatever its dropout. The share is (alone - student) / (alone - members together).
+    """
     runs: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
     for line in lines:
         runs[line["row"]][line["seed"]] = line
@@ -244,21 +251,33 @@ def table_of(title: str, lines: list[dict[str, Any]]) -> str:
     found = [
         f"### {title}", "",
         f"{some['train_bytes'] / 1e6:.2f} MB, {some['passes']:g} passes, {some['parameters'] / 1e6:.1f}M parameters; validation text.", "",
-        "| model | bits per byte | against alone | share of the gain | with counts | seeds | arithmetic |",
-        "|---|---|---|---|---|---|---|",
-        f"| a member | {mean(run['bits'] for run in members.values()):.4f} | | | "
+        "| model | bits per byte | against alone | of its size and passes | share of the gain | with counts | seeds | arithmetic |",
+        "|---|---|---|---|---|---|---|---|",
+        f"| a member | {mean(run['bits'] for run in members.values()):.4f} | | | | "
         f"{mean(run['bits_with_counts'] for run in members.values()):.4f} | {len(members)} | |",
-        f"| the {together['members']} together | {together['bits']:.4f} | | | {together['bits_with_counts']:.4f} | | |",
+        f"| the {together['members']} together | {together['bits']:.4f} | | | | {together['bits_with_counts']:.4f} | | |",
     ]  # fmt: skip
     for row, of_seed in runs.items():
         paired = [alone[seed] for seed in of_seed if seed in alone]
         bits, beside = (mean(run[name] for run in of_seed.values()) for name in ("bits", "bits_with_counts"))
         own = mean(run["bits"] for run in paired)
         cost = "" if ROWS[row].get("together") else f"{cost_of(row, list(of_seed.values()), paired):.2f}"
-        difference, share = ("", "") if row == "alone" else (f"{bits - own:+.4f}", f"{(own - bits) / (own - together['bits']):.0%}")
-        title = row if row == "alone" or ROWS[row].get("together") else f"taught by {row}"
-        found.append(f"| {title} | {bits:.4f} | {difference} | {share} | {beside:.4f} | {len(of_seed)} | {cost} |")
+        taught, size = ROWS[row]["members"] > 0, size_of(row)
+        alike = [other for other in runs if not ROWS[other]["members"] and size_of(other) == size]
+        best = min((mean(run["bits"] for run in runs[other].values()) for other in alike), default=None)
+        difference = "" if row == "alone" else f"{bits - own:+.4f}"
+        beyond, share = "", ""
+        if taught and best is not None:
+            beyond, share = f"{bits - best:+.4f}", f"{(best - bits) / (best - together['bits']):.0%}"
+        title = f"taught by {row}" if taught and not ROWS[row].get("together") else row
+        found.append(f"| {title} | {bits:.4f} | {difference} | {beyond} | {share} | {beside:.4f} | {len(of_seed)} | {cost} |")
     return "\n".join(found)
+
+
+def size_of(row: str) -> tuple[int, float]:
+    """Return what a row's model must be compared at: its width and its passes, in times of the base's."""
+    changed = BASE | ROWS[row].get("changed", {})
+    return changed["model.width"], changed.get("tokens_factor", 1.0)
 
 
 def cost_of(row: str, runs: list[dict[str, Any]], alone: list[dict[str, Any]]) -> float:

@@ -35,8 +35,8 @@ def plan(values: TrainValues) -> Plan:
     return Plan(model, train, {}, [], {})
 
 
-def members(plan: Plan, **settings: Any) -> list[Job]:
-    return member_jobs(EnsembleConfig.model_validate(settings), plan, ALL_PLANNED, num_tokens=TRAIN_TOKENS)
+def members(plan: Plan, shaped: Mapping[str, Any] = FREE, **settings: Any) -> list[Job]:
+    return member_jobs(EnsembleConfig.model_validate(settings), plan, ALL_PLANNED, shaped, num_tokens=TRAIN_TOKENS)
 
 
 def job(plan: Plan, given: Mapping[str, Any] = ALL_PLANNED, *, pace: float = 1.0, **variant: Any) -> Job:
@@ -101,6 +101,19 @@ def test_what_teaches_a_later_member_of_a_chain_takes_time_from_its_steps(plan: 
     work = flops_per_token(plan.model)
     assert steps == [100, round(100 * work.model / (work.model + work.forward)), round(100 * work.model / (work.model + 2 * work.forward))]
     assert [member.values.steps for member in members(plan, members=3)] == [100] * 3
+
+
+def test_members_of_a_chain_that_are_taught_have_half_of_the_dropout_unless_the_user_says_how_much(plan: Plan):
+    plan = replace(plan, model=plan.model.model_copy(update={"dropout": 0.2}))
+
+    def dropouts(**settings) -> list[float]:
+        return [member.model.dropout for member in members(plan, members=3, **settings)]
+
+    assert dropouts(chain=True) == [0.2, 0.1, 0.1]
+    assert dropouts() == [0.2, 0.2, 0.2]
+    assert dropouts(chain=True, shaped={"dropout": 0.2}) == [0.2, 0.2, 0.2]
+    assert dropouts(chain=True, overrides=[{}, {"model": {"dropout": 0.3}}]) == [0.2, 0.3, 0.1]
+    assert dropouts(chain=True, vary=["seed", "dropout"]) == pytest.approx([0.2, 0.25, 0.3])
 
 
 def test_overrides_belong_to_members_in_order_and_go_before_what_varies(plan: Plan):

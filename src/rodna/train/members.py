@@ -150,7 +150,7 @@ def train_ensemble(
     """
     inputs = {"tokens": tokens, "tokenizer": tokenizer, "plan": plan}
     bench = Workbench.open(tokens, tokenizer, plan)
-    jobs = member_jobs(config, bench.plan, bench.given, num_tokens=bench.num_tokens)
+    jobs = member_jobs(config, bench.plan, bench.given, bench.shaped, num_tokens=bench.num_tokens)
     for job in jobs:
         checkpoint.check(job.model)
     for number, job in enumerate(jobs[1:] if config.chain else (), 1):
@@ -199,7 +199,7 @@ def count_finished(tokens: Artifact, tokenizer: Artifact, plan: Artifact, config
         run: folder of the members' runs.
     """
     bench, done = Workbench.open(tokens, tokenizer, plan), list[Artifact]()
-    for number, job in enumerate(member_jobs(config, bench.plan, bench.given, num_tokens=bench.num_tokens), 1):
+    for number, job in enumerate(member_jobs(config, bench.plan, bench.given, bench.shaped, num_tokens=bench.num_tokens), 1):
         setup = _identity(bench, job, done if config.chain else [], distill)[1]
         finished = run / f"{member_name(number)}-{setup[:8]}" / "finished"
         if (finished / MANIFEST).is_file():

@@ -28,13 +28,14 @@ SHAPES = ((1.0, 1.0), (1.5, 2 / 3), (2 / 3, 1.5))
 about as many parameters in its blocks."""
 
 
-def member_jobs(config: EnsembleConfig, plan: Plan, given: Mapping[str, Any], *, num_tokens: int) -> list[Job]:
-    """Return what each member is.
+def member_jobs(config: EnsembleConfig, plan: Plan, given: Mapping[str, Any], shaped: Mapping[str, Any], *, num_tokens: int) -> list[Job]:
+    """Return what each member is. Those of a chain that are taught have less dropout (`rules.TAUGHT_DROPOUT`).
 
     Args:
         config: the ensemble's settings.
         plan: of one member.
         given: the training settings as the user wrote them: those that are not `planned` are kept.
+        shaped: the model's settings likewise.
         num_tokens: of the train split: an epoch is one pass over them.
 
     Raises:
@@ -46,6 +47,8 @@ def member_jobs(config: EnsembleConfig, plan: Plan, given: Mapping[str, Any], *,
         # A named size is taken as it is; its member differs from the others by that.
         vary = set(config.vary) - (set() if variant.preset == PLANNED else {"dropout", "architecture"})
         varied = merge(_varied(vary, index, plan), {"model": variant.model, "train": variant.train})
+        if config.chain and index and variant.preset == PLANNED and "dropout" not in vary and shaped.get("dropout", PLANNED) == PLANNED:
+            varied["model"] = {"dropout": rules.TAUGHT_DROPOUT * plan.model.dropout, **varied["model"]}
         chosen = variant.model_copy(update=varied)
         order = int(plan.train["seed"]) + (index if "order" in config.vary else 0)
         where = f"ensemble.overrides.{index}"
