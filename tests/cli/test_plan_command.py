@@ -7,7 +7,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from rodna.cli.fit import target_of
 from rodna.cli.plan import draw
+from rodna.cli.verbs import open_stages
 from rodna.core.errors import PlanError
 from rodna.core.workspace import Workspace
 from rodna.models.config import ModelConfig
@@ -127,3 +129,11 @@ def test_the_plan_of_an_ensemble_is_that_of_one_member_and_says_how_the_time_is_
     assert "should do better" not in said
     assert found["estimates"]["ensemble_members"] == 0
     assert "ensemble" not in as_json(rodna(*members[:-4], "--json"))
+
+
+def test_pilots_are_for_what_is_trained_which_of_an_ensemble_is_a_member(prepared):
+    settings = [*GPU[1::2], "train.steps=planned", "plan.time_budget_minutes=60"]
+    member, alone = (open_stages(prepared, [*settings, *members]) for members in (["ensemble.members=4"], []))
+    assert (member.plan_config.minutes, alone.plan_config.minutes) == (pytest.approx(10), 60)
+    affordable = [target_of(stages).binds["affordable_epochs"] for stages in (member, alone)]
+    assert affordable[0] == pytest.approx(affordable[1] / 6, rel=0.1)

@@ -7,7 +7,7 @@ from rodna.core.errors import ModelError, PlanError
 from rodna.core.text import human_seconds
 from rodna.models.config import ModelConfig
 from rodna.plan import rules
-from rodna.plan.config import ModelSection, PlanConfig
+from rodna.plan.config import BEHAVIOUR, ModelSection, PlanConfig
 from rodna.plan.flops import flops_per_token
 from rodna.plan.hardware import Machine, Speeds, named_machine, sheet_speeds
 from rodna.plan.job import OVERHEAD_SHARE
@@ -17,6 +17,7 @@ from rodna.plan.rules import Text
 from rodna.plan.scaling import CHINCHILLA
 from rodna.plan.speed import StepTime
 from rodna.plan.together import expected_of_student
+from rodna.train.config import TrainConfig
 
 MACHINE = Machine("cpu", "test", 2, 8 * 2**30, "none", "", 0.0, 40.0)
 TRAIN = {"optimizer": "muon", "precision": "auto", "checkpoint_activations": False, "batch_size": "planned", "micro_batch_size": "planned",
@@ -156,6 +157,32 @@ def test_every_reason_names_a_setting_its_value_and_a_sentence():
         row["setting"] for row in rows
     }
     assert all(len(row["reason"]) > 15 for row in rows)
+
+
+def test_every_number_that_is_proposed_has_a_reason():
+    train = TrainConfig().model_dump()
+    proposed, rows = plan(train=train), rows_of(plan(train=train))
+    open_ones = {f"train.{name}" for name, value in train.items() if value == "planned"} - {"train.checkpoint_activations"}
+    chosen = {f"train.{name}" for name in DATA_LIMITED.train}
+    shape = {f"model.{name}" for name, value in MODEL.items() if value == "planned"} - {f"model.{name}" for name in BEHAVIOUR}
+    # A head's width, and which heads have keys, are told with the number of heads.
+    assert (open_ones | chosen | shape) - {"model.head_width", "model.num_kv_heads"} <= set(rows)
+    assert rows["train.evaluations"]["value"] == proposed.train["evaluations"]
+
+
+def test_the_vocabulary_has_the_tokenizers_own_reason():
+    reasoned = replace(text(), vocabulary_reason="3 MB of text")
+    settings = PlanConfig(time_budget_minutes=5.0)
+    proposed = propose(reasoned, MACHINE, SPEEDS, settings, model=MODEL, train=TRAIN, timer=Clock())
+    assert rows_of(proposed)["tokenizer.vocabulary_size"]["reason"].startswith("the tokenizer's (3 MB of text); 5.0 bytes a token")
+
+
+def test_the_sizes_that_curves_are_drawn_of_have_the_head_that_was_given():
+    usual, given = plan(), plan(model={"tied_embeddings": False})
+    sizes = [{point["parameters"] for point in proposed.isoflop["budgets"][1]["points"]} for proposed in (usual, given)]
+    assert len(sizes[1]) > 5
+    # An untied head is a second matrix of the vocabulary, in every size.
+    assert sizes[0].isdisjoint(sizes[1])
 
 
 def test_too_little_text_says_how_much_is_needed():

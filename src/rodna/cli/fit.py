@@ -103,7 +103,7 @@ def target_of(stages: "Stages") -> "Plan":
     from rodna.train.timing import time_steps
 
     project = stages.project
-    config = project.plan.model_copy(update={"calibration": "estimated"})
+    config = stages.plan_config.model_copy(update={"calibration": "estimated"})
     settings = plan_settings(config, model=project.model, train=project.train)
     machine, text = machine_of(config), measure_text(stages.artifact("corpus"), stages.artifact("tokenizer"))
     return propose(

@@ -17,6 +17,7 @@ from rodna.sweep.halving import Rung
 
 if TYPE_CHECKING:
     from rodna.plan.plan import Plan
+    from rodna.plan.rules import Text
 
 OF_THE_LENGTH = ("train.steps", "train.warmup_steps", "train.evaluations", "train.micro_batch_size")
 """Planned anew for every run: they follow its length, or change nothing but its speed."""
@@ -50,6 +51,7 @@ class ModelTrials:
         check_validation(tokens)
         self.full_tokens = self.plan.train["steps"] * self.plan.train["batch_size"] * self.plan.model.context_length
         self.full_passes = self.full_tokens / tokens.counts["splits"]["train"]["num_tokens"]
+        self._texts: dict[tuple[str, str], Text] = {}
         self._fixed: list[str] = []
         if any(key.startswith(("tokenizer.", "corpus.")) or key == "model.context_length" for key in self.keys):
             # What is compared must be scored on the same bytes: a sample of tokens is not, where tokens or windows differ.
@@ -80,7 +82,7 @@ class ModelTrials:
         return planned.get(rest, value)
 
     def train(self, settings: Mapping[str, Any], rung: Rung, folder: Path) -> tuple[float | None, dict[str, Any]]:
-        from rodna.plan.plan import make_plan, read_plan
+        from rodna.plan.plan import make_plan, measure_text, read_plan
         from rodna.train.stages import pretrain
         from rodna.train.timing import time_steps
 
@@ -92,7 +94,10 @@ class ModelTrials:
 
         def planned(project: Project, out: Path) -> Artifact:
             made, settings = (corpus, tokenizer, project.plan), {"model": project.model, "train": project.train}
-            return _existing(out, "plan") or make_plan(*made, **settings, out=out, timer=time_steps, fit=self.stages.existing_fit())
+            text = self._texts.get((corpus.digest, tokenizer.digest)) or measure_text(corpus, tokenizer)
+            self._texts[corpus.digest, tokenizer.digest] = text
+            fit = self.stages.existing_fit()
+            return _existing(out, "plan") or make_plan(*made, **settings, out=out, timer=time_steps, fit=fit, text=text)
 
         whole = self.plan
         if any(key.startswith("plan.") for key in settings):

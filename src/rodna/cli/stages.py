@@ -6,7 +6,7 @@ Digests are computed before anything is built, from the sources' fingerprint onw
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pydantic import BaseModel
 
@@ -14,6 +14,9 @@ from rodna.cli.project import Project
 from rodna.core.artifact import Artifact, Manifest
 from rodna.core.errors import ArtifactError, PlanError
 from rodna.core.workspace import Stage, Workspace
+
+if TYPE_CHECKING:
+    from rodna.plan.config import PlanConfig
 
 StageName = Literal[
     "documents", "cleaned", "corpus", "tokenizer", "plan", "tokens", "pretrain", "ensemble", "distill", "evaluate",
@@ -160,13 +163,9 @@ class Stages:
         away.
         """
         from rodna.plan import plan
-        from rodna.train.identity import member_minutes
 
         project, fit = self.project, self.existing_fit()
-        config = project.plan
-        if split_over:
-            minutes = member_minutes(project.ensemble, config.minutes, split_over)
-            config = config.model_copy(update={"time_budget_minutes": minutes, "money_budget": 0.0})
+        config = self._plan_config(split_over)
 
         def make_plan(out: Path) -> Artifact:
             from rodna.train.timing import time_steps
@@ -186,6 +185,20 @@ class Stages:
         stage = self._make("plan", plan.FORMAT_VERSION, inputs, settings, make_plan)
         stage = (stage.anew if anew else stage.newest)(self.workspace, whatever=("machine",))
         return stage
+
+    @property
+    def plan_config(self) -> "PlanConfig":
+        """What is spent on one model: the whole time, or a member's part of it."""
+        return self._plan_config(self._split_over())
+
+    def _plan_config(self, split_over: int) -> "PlanConfig":
+        from rodna.train.identity import member_minutes
+
+        config = self.project.plan
+        if not split_over:
+            return config
+        minutes = member_minutes(self.project.ensemble, config.minutes, split_over)
+        return config.model_copy(update={"time_budget_minutes": minutes, "money_budget": 0.0})
 
     def _tokens(self) -> Stage:
         from rodna.data import tokens

@@ -30,6 +30,7 @@ def compare(
 
     from rodna.cli.pipeline import run_stages
     from rodna.cli.stages import CORPUS_STAGES
+    from rodna.tokenizer.config import MEASURES
 
     rows: list[dict[str, Any]] = []
     for algorithm in algorithms:
@@ -38,7 +39,7 @@ def compare(
             settings = [*set_, f"tokenizer.algorithm={algorithm}", f"tokenizer.vocabulary_size={size}"]
             project, found = open_project(workspace, settings)
             made = run_stages(project, found, (*CORPUS_STAGES, "tokenizer"))["tokenizer"]
-            measures = json.loads((Path(made["path"]) / "measures.json").read_text(encoding="utf-8"))
+            measures = json.loads((Path(made["path"]) / MEASURES).read_text(encoding="utf-8"))
             rows.append({"algorithm": algorithm, "vocabulary_size": size, "path": made["path"], "measures": measures})
     if as_json:
         print_json(rows)

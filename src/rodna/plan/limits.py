@@ -4,6 +4,7 @@ from typing import Any
 
 from rodna.models.config import ModelConfig
 from rodna.plan import rules
+from rodna.plan.candidates import PLANNED
 from rodna.plan.flops import flops_per_token
 from rodna.plan.isoflop import BUDGETS, Curve, Size, isoflop, plain_curve
 from rodna.plan.job import Job, Recipe
@@ -13,6 +14,8 @@ MORE = 3.0
 """How much more text, or time, is imagined."""
 REACH = 30.0
 """Sizes drawn are at most so many times larger or smaller than the chosen one."""
+LIKE_THE_CHOSEN = ("context_length", "tied_embeddings", "ffn")
+"""Of the settings that were given, those that change what a size costs: sizes drawn have them, too."""
 
 
 def what_binds(job: Job, recipe: Recipe) -> dict[str, Any]:
@@ -98,9 +101,11 @@ def curve_of(job: Job, recipe: Recipe, *, flops: float, unique_tokens: float) ->
 
 def _models(job: Job, recipe: Recipe) -> list[ModelConfig]:
     """Return the planned sizes within `REACH` times of the chosen one, and that one, smallest first."""
-    shapes = [rules.shape(width, num_layers, {}) for width, num_layers in rules.SIZES]
-    models = [ModelConfig.model_validate({**shape, "vocabulary_size": job.text.vocabulary_size}) for shape in shapes]
-    chosen = recipe.model.num_parameters
+    model = recipe.model
+    kept = {name: getattr(model, name) for name in LIKE_THE_CHOSEN if name in job.shaped or job.config.preset != PLANNED}
+    shapes = [rules.shape(width, num_layers, kept) for width, num_layers in rules.SIZES]
+    models = [ModelConfig.model_validate({**shape, "vocabulary_size": model.vocabulary_size}) for shape in shapes]
+    chosen = model.num_parameters
     others = [model for model in models if chosen / REACH < model.num_parameters < chosen * REACH and model.num_parameters != chosen]
     return sorted([*others, recipe.model], key=lambda model: model.num_parameters)
 

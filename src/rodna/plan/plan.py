@@ -22,6 +22,7 @@ from rodna.plan.propose import Plan, propose
 from rodna.plan.recipes import RECIPES
 from rodna.plan.rules import Text
 from rodna.plan.speed import StepTimer
+from rodna.tokenizer.config import MEASURES
 
 FORMAT_VERSION = 1
 KIND = "plan"
@@ -88,6 +89,7 @@ def make_plan(
     timer: StepTimer,
     fit: Artifact | None = None,
     again: int = 0,
+    text: Text | None = None,
 ) -> Artifact:
     """Propose what to train, and write `plan.json`.
 
@@ -101,13 +103,14 @@ def make_plan(
         timer: measures training steps on this machine.
         fit: of pilot runs on this corpus, where there is one.
         again: how often it was made again from the same.
+        text: what `measure_text` says of the two, where it was asked already; it takes seconds.
 
     Raises:
         PlanError: the text is too small, the time too short, or the model too large for the memory.
     """
     inputs, settings = plan_inputs(corpus, tokenizer, config, fit=fit, again=again), plan_settings(config, model=model, train=train)
     with artifact.create(out, kind=KIND, format_version=FORMAT_VERSION, inputs=inputs, config=settings) as draft:
-        text, machine = measure_text(corpus, tokenizer), machine_of(config)
+        text, machine = text or measure_text(corpus, tokenizer), machine_of(config)
         plan = propose(
             text, machine, speeds_of(machine, config), config, model=settings["model"], train=settings["train"], timer=timer,
             fit=read_fit(fit) if fit else None, left_open=frozenset(settings["left_open"]),
@@ -139,4 +142,13 @@ def measure_text(corpus: Artifact, tokenizer: Artifact) -> Text:
         ngram_bits_per_byte=ngram_bits_per_byte,
         ngram_bytes=ngram_bytes,
         has_merges=bool(encoder.merges),
+        vocabulary_reason=vocabulary_reason(tokenizer),
     )
+
+
+def vocabulary_reason(tokenizer: Artifact) -> str:
+    """Return why a tokenizer has so many tokens, empty where it does not say."""
+    try:
+        return str(json.loads((tokenizer.path / MEASURES).read_text(encoding="utf-8"))["vocabulary"]["reason"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return ""

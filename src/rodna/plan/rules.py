@@ -63,6 +63,7 @@ class Text:
         ngram_bits_per_byte: what a byte n-gram model takes on validation text; 0 where it was not measured.
         ngram_bytes: training text that the n-gram model was given.
         has_merges: whether the tokenizer is BPE, so that merges may be left out.
+        vocabulary_reason: why the tokenizer has so many tokens; empty where it does not say.
     """
 
     num_bytes: int
@@ -73,6 +74,7 @@ class Text:
     ngram_bits_per_byte: float = 0.0
     ngram_bytes: int = 0
     has_merges: bool = True
+    vocabulary_reason: str = ""
 
 
 def shape(width: int, num_layers: int, kept: Mapping[str, Any]) -> dict[str, Any]:

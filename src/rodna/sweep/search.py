@@ -48,8 +48,8 @@ def search(
 ) -> list[Result]:
     """Run the trials of every rung that have not been run yet; return all results.
 
-    Who goes on follows from the values alone. The clock decides one thing: when the budget is used up, no other trial is begun. As the
-    better trials of a rung come first, it is the worse ones that are left out.
+    Who goes on follows from the values alone. The clock decides one thing: a trial that should end after `PATIENCE` times the budget is not
+    begun, and none after it. As the better trials of a rung come first, it is the worse ones that are left out.
 
     Args:
         trials: the settings of each; its number is its place.

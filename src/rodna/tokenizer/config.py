@@ -15,6 +15,8 @@ TURN_START = "<|im_start|>"
 TURN_END = "<|im_end|>"
 SPECIAL_TOKENS = (END_OF_TEXT, TURN_START, TURN_END, *(f"<|reserved_{number}|>" for number in range(5)))
 """End of a document, start and end of a turn of conversation, and five for later use; they follow all other tokens."""
+MEASURES = "measures.json"
+"""Of the artifact: bytes a token and the like, and why the vocabulary is as large as it is."""
 SMALLEST_VOCABULARY = NUM_BYTES + len(SPECIAL_TOKENS)
 
 

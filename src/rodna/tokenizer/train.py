@@ -10,7 +10,7 @@ from rodna.core.errors import TokenizerError
 from rodna.core.files import write_json
 from rodna.core.text import human_bytes
 from rodna.corpus.documents import read_documents
-from rodna.tokenizer.config import NUM_BYTES, SMALLEST_VOCABULARY, SPECIAL_TOKENS, TokenizerConfig
+from rodna.tokenizer.config import MEASURES, NUM_BYTES, SMALLEST_VOCABULARY, SPECIAL_TOKENS, TokenizerConfig
 from rodna.tokenizer.measure import measure
 from rodna.tokenizer.patterns import PATTERNS, byte_alphabet
 from rodna.tokenizer.plan import MULTIPLE, count_characters, frequent_characters, planned_vocabulary_size
@@ -40,7 +40,7 @@ def train_tokenizer(corpus: Artifact, config: TokenizerConfig, out: Path) -> Art
         results = {"train": measure(tokenizer, _about(texts, MEASURED_BYTES)), "validation": measure(tokenizer, held_out)}
         vocabulary = {"size": tokenizer.vocabulary_size, "algorithm": config.algorithm, "reason": reason}
         splits = {split: result.as_dict() for split, result in results.items()}
-        write_json(draft.path / "measures.json", {"vocabulary": vocabulary, **splits})
+        write_json(draft.path / MEASURES, {"vocabulary": vocabulary, **splits})
         draft.counts.update(vocabulary_size=tokenizer.vocabulary_size, bytes_per_token=splits["validation"]["bytes_per_token"])
     return draft.result
 

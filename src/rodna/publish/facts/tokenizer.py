@@ -8,6 +8,7 @@ from rodna.core.artifact import Artifact
 from rodna.core.errors import RodnaError
 from rodna.corpus.documents import read_documents
 from rodna.publish.facts.view import Number, amount, get, number, read_json, share
+from rodna.tokenizer.config import MEASURES
 
 EXAMPLE_CHARACTERS = 320
 MIN_EXAMPLE_CHARACTERS = 40
@@ -29,7 +30,7 @@ def tokenizer_facts(tokenizer: Artifact | None, corpus: Artifact | None) -> Toke
     """Return the section, None where there is no tokenizer."""
     if tokenizer is None:
         return None
-    measures = read_json(tokenizer, "measures.json")
+    measures = read_json(tokenizer, MEASURES)
     measures = measures if isinstance(measures, dict) else {}
     vocabulary = get(measures, "vocabulary", default={})
     pieces, tokens, size = example(tokenizer, corpus)
