@@ -158,6 +158,11 @@ def best_peer(minutes: int, results: Results) -> str | None:
     return _best_counting("be", results)[0] if all(_is_behind_counts(final, results) for final in finals) else network
 
 
+def budgets_of(text: str, system: str, results: Results) -> tuple[int, ...]:
+    """Return the budgets that a peer's best is trained in full for: of one far behind on be the shorter, since it is no bar of either."""
+    return MINUTES[:1] if text == "be" and _is_far_behind(system, results) else MINUTES
+
+
 def ladder(text: str, system: str, minutes: int, results: Results) -> Ladder:
     """Return a search as far as it can be known."""
     is_short = minutes == MINUTES[0]
@@ -253,7 +258,7 @@ def _add_search(text: str, system: str, minutes: int, results: Results, found: l
     found += search.pieces
     if search.winner is None:
         waiting.append(f"{text}, {system}, {minutes} minutes: later rungs and final trainings")
-    else:
+    elif minutes in budgets_of(text, system, results):
         firsts = first_finals(text, system, minutes, results)
         found += firsts
         if text == "be" and _is_far_behind(system, results):

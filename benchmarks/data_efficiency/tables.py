@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.data_efficiency.compare import Figure, Reduction, best_figure, figure_of, reduction, student_of
 from benchmarks.data_efficiency.multiplier import multiplier_section
 from benchmarks.data_efficiency.ours import ensemble_of
-from benchmarks.data_efficiency.pieces import COUNTING, MINUTES, PUBLISHED_MINUTES, Results, all_pieces
+from benchmarks.data_efficiency.pieces import COUNTING, MINUTES, PUBLISHED_MINUTES, Results, all_pieces, budgets_of
 from benchmarks.data_efficiency.recipes import PUBLISHED
 from benchmarks.data_efficiency.results import Speeds, read_results, read_speeds
 from benchmarks.data_efficiency.texts import LONG, MAIN, Place
@@ -35,7 +35,7 @@ def _peers_on_be(results: Results) -> str:
     for system in COUNTING:
         rows.append([system, "", *[_cell(figure_of(results, "be", system, "count"))] * len(MINUTES)])
     for system in PUBLISHED:
-        for kind, budgets in (("published", (PUBLISHED_MINUTES,)), ("tuned", MINUTES)):
+        for kind, budgets in (("published", (PUBLISHED_MINUTES,)), ("tuned", budgets_of("be", system, results))):
             figures = [_cell(figure_of(results, "be", system, kind, minutes)) if minutes in budgets else "not run" for minutes in MINUTES]
             rows.append([system, kind, *figures])
     for counted, name in RODNA.items():
