@@ -42,13 +42,15 @@ def read_machines(place: Place) -> dict[str, Speeds]:
 def read_speeds(place: Place) -> dict[str, Speeds]:
     """Return, for every text, the speeds of the machine that its trainings were measured on.
 
-    Of several machines the last one's count, by their labels; what it has not measured is the others'.
+    Of several machines the last one's count, by their labels; what it has not measured is the others'. `measured_on` names the machine of
+    every plan and step.
     """
-    found = {text: no_speeds() for text in TEXTS}
+    found = {text: {**no_speeds(), "measured_on": {}} for text in TEXTS}
     for speeds in read_machines(place).values():
         for text in speeds["texts"]:
-            earlier = found[text]
-            found[text] = {**speeds, **{part: {**earlier[part], **speeds[part]} for part in ("vocabularies", "plans", "steps")}}
+            here = {**speeds, "measured_on": dict.fromkeys([*speeds["plans"], *speeds["steps"]], speeds["machine"])}
+            parts = ("vocabularies", "plans", "steps", "measured_on")
+            found[text] = {**here, **{part: {**found[text][part], **here[part]} for part in parts}}
     return found
 
 

@@ -151,7 +151,7 @@ def _run_peer(place: Place, piece: Piece, *, device: str, compiled: bool) -> tup
 
 def _mfu(speeds: Speeds, piece: Piece, parameters: int, vocabulary: int) -> float:
     """Return the share of the measured machine's peak: 6 FLOPs a weight and token, and attention over all positions."""
-    from benchmarks.data_efficiency.speeds import variants_of
+    from benchmarks.data_efficiency.speeds import key_of, variants_of, vocabulary_name
 
     recipe, variants = piece.recipe, variants_of(speeds, piece)
     if recipe is None or not variants:
@@ -159,4 +159,5 @@ def _mfu(speeds: Speeds, piece: Piece, parameters: int, vocabulary: int) -> floa
     rate = max(speed["tokens_per_second"] for speed in variants.values() if speed)
     embeddings = recipe.context * recipe.width + (vocabulary * recipe.width if recipe.architecture == "llama" else 0)
     flops = 6.0 * (parameters - embeddings) + 12.0 * recipe.layers * recipe.context * recipe.width
-    return rate * flops / speeds["machine"][f"{recipe.precision}_flops"]
+    peak = speeds["measured_on"][key_of(recipe, speeds["vocabularies"][vocabulary_name(piece.text, recipe)]["size"])]
+    return rate * flops / peak[f"{recipe.precision}_flops"]

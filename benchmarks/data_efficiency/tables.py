@@ -1,6 +1,7 @@
 """Markdown tables from whatever results exist, saying what is missing."""
 
 import json
+import textwrap
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from benchmarks.data_efficiency.results import Speeds, read_results, read_speeds
 from benchmarks.data_efficiency.texts import LONG, MAIN, Place
 
 BAR_EQUAL_TIME, BAR_STUDENT = 0.08, 0.15
+PAGE_WIDTH = 150
 RODNA = {False: "rodna", True: "rodna, with counts"}
 """The checkpoint alone, which runs everywhere, and with n-grams of the training text beside it."""
 STUDIES = ("ablations", "teachers")
@@ -109,10 +111,11 @@ def _costs(speeds: dict[str, Speeds]) -> str:
     rows = []
     for text in MAIN:
         for minutes in MINUTES:
-            plan = speeds[text]["plans"].get(f"{text}/{minutes}")
+            key = f"{text}/{minutes}"
+            plan = speeds[text]["plans"].get(key)
             if plan:
                 # Not the plan's own measure of it, which may be of a busy moment.
-                peak = speeds[text]["machine"]["bf16_flops"]
+                peak = speeds[text]["measured_on"][key]["bf16_flops"]
                 estimates = plan["estimates"]
                 mfu = estimates["flops"] / estimates["tokens_seen"] * estimates["tokens_per_second"] / peak
                 ensemble = ensemble_of(plan)
@@ -154,7 +157,7 @@ def _looks(place: Place, results: Results) -> str:
         f"teachers looked at validation text of the same languages besides: {len(others)} trainings, "
         f"{sum(len(line.get('curve', ())) + 1 for line in others)} looks."
     )
-    return f"### Looks\n\n{said}\n\n{_table(header, rows)}"
+    return f"### Looks\n\n{textwrap.fill(said, PAGE_WIDTH)}\n\n{_table(header, rows)}"
 
 
 def _lines(file: Path) -> list[dict[str, Any]]:

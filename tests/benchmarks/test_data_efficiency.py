@@ -232,6 +232,17 @@ def test_a_piece_without_a_measured_speed_says_what_to_run() -> None:
     assert "data_efficiency speeds" in caught.value.fix
 
 
+def test_every_plan_and_step_keeps_the_machine_that_it_was_measured_on(tmp_path: Path) -> None:
+    own, recipe = Place(results=tmp_path), Recipe("measured", **TINY)
+    write_speeds(own, "a", {**speeds_for(recipe), "machine": {"name": "old"}})
+    write_speeds(own, "b", {**no_speeds(), "machine": {"name": "new"}, "texts": ["be"], "plans": {"be/20": {}}})
+    found = read_speeds(own)["be"]
+    assert {key: machine["name"] for key, machine in found["measured_on"].items()} == {
+        **dict.fromkeys(found["steps"], "old"),
+        "be/20": "new",
+    }
+
+
 def test_a_text_is_measured_on_one_machine_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     own = Place(results=tmp_path)
     recipe = Recipe("measured", **TINY)
@@ -240,8 +251,9 @@ def test_a_text_is_measured_on_one_machine_alone(tmp_path: Path, capsys: pytest.
     before = read_speeds(own)
     measure_missing(own, [Piece("tuned", "be", "measured", recipe, 5)], label="other", again=True)
     assert "be: its trainings were measured on old" in capsys.readouterr().out
-    assert read_speeds(own)["be"] == before["be"] == speeds_for(recipe)
-    assert before["eu"] == no_speeds()
+    known = speeds_for(recipe)
+    assert read_speeds(own)["be"] == before["be"] == {**known, "measured_on": dict.fromkeys(known["steps"], known["machine"])}
+    assert before["eu"] == {**no_speeds(), "measured_on": {}}
 
 
 def test_no_two_settings_of_a_grid_share_a_name_and_so_a_file() -> None:

@@ -95,7 +95,7 @@ def test_plans_for_different_gpus_are_different_plans(made):
 def test_the_texts_own_n_gram_figure_is_measured(made):
     text = measure_text(*made)
     assert 0.1 < text.ngram_bits_per_byte < 8
-    assert 0 < text.ngram_bytes <= text.num_bytes
+    assert text.ngram_tokens == text.num_tokens
 
 
 def test_a_plan_written_before_expectations_were_kept_can_still_be_read(made, tmp_path):

@@ -378,14 +378,14 @@ def test_money_too_short_says_how_much_would_do():
 
 
 def test_the_expectation_holds_its_interval_and_says_where_it_comes_from():
-    anchored = replace(text(), ngram_bits_per_byte=1.5, ngram_bytes=1_600_000)
+    anchored = replace(text(), ngram_bits_per_byte=1.5, ngram_tokens=400_000)
     proposed = propose(anchored, MACHINE, SPEEDS, PlanConfig(time_budget_minutes=5), model=MODEL, train=TRAIN, timer=Clock())
     found = proposed.expected
     assert found["low"] < found["bits_per_byte"] < found["high"]
     assert found["source"] == "ngram"
     row = rows_of(proposed)["expected bits per byte"]
     assert row["value"] == f"{found['bits_per_byte']:.2f} ({found['low']:.2f} to {found['high']:.2f})"
-    assert "byte n-grams takes 1.50 on this text" in row["reason"]
+    assert "n-grams takes 1.50 on this text" in row["reason"]
     assert "hardly more than a guess" in rows_of(plan())["expected bits per byte"]["reason"]
 
 

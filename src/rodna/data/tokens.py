@@ -128,6 +128,18 @@ class Tokens:
         return replace(self, tokens=np.concatenate(parts), offsets=offsets, document_bytes=self.document_bytes[documents])
 
     @classmethod
+    def encode(cls, texts: Sequence[str], tokenizer: Tokenizer) -> "Tokens":
+        """Encode documents in memory: what `write_split` writes."""
+        import numpy as np
+
+        documents = tokenizer.encode_batch(list(texts))
+        lengths = np.array([len(document) + 1 for document in documents], dtype=np.int64)
+        ids = [token for document in documents for token in (*document, tokenizer.end_of_text_id)]
+        sizes = np.array([len(text.encode("utf-8")) for text in texts], dtype=np.int64)
+        offsets = np.concatenate([np.zeros(1, np.int64), lengths.cumsum()])
+        return cls(np.array(ids, dtype=np.uint32), offsets, sizes, tokenizer.end_of_text_id, tokenizer.vocabulary_size)
+
+    @classmethod
     def open(cls, path: Path, split: Split) -> "Tokens":
         """Memory-map one split of a tokens artifact.
 

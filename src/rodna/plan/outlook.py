@@ -29,9 +29,9 @@ def _expected_row(expected: Mapping[str, Any]) -> tuple[str, Any, str]:
     value = f"{expected['bits_per_byte']:.2f} ({expected['low']:.2f} to {expected['high']:.2f})"
     sources = {
         "pilots": "the law fitted to pilot runs on this text says so, with its 95% interval",
-        "ngram": f"counting byte n-grams takes {expected['ngram_bits_per_byte']:.2f} on this text, measured; the law of our whole runs, "
-        f"scaled by that and by how {len(RECORDED)} recorded runs in five languages ended. The 95% interval is wide; `rodna plan fit` "
-        "narrows it",
+        "ngram": f"counting its tokens' n-grams takes {expected['ngram_bits_per_byte']:.2f} on this text, measured; networks take less by "
+        f"much the same in every language: the law of our whole runs, scaled by that, as {len(RECORDED)} recorded runs in five languages "
+        "ended beside it. `rodna plan fit` asks the text itself",
         "belarusian": "the law of our whole runs as they ended on average, since there was no validation text to compare yours by: hardly "
         "more than a guess",
     }

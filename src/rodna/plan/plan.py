@@ -13,9 +13,10 @@ from rodna.core.artifact import Artifact, damaged
 from rodna.core.files import write_json
 from rodna.core.workspace import AGAIN
 from rodna.corpus.documents import read_documents
+from rodna.data.tokens import Tokens
 from rodna.models.config import ModelConfig
 from rodna.plan.config import THIS_MACHINE, PlanConfig
-from rodna.plan.expect import measure_anchor
+from rodna.plan.expect import ANCHOR_HELD_OUT_BYTES, ANCHOR_TRAIN_BYTES, measure_anchor, spread
 from rodna.plan.fit import read_fit
 from rodna.plan.hardware import ASSUMED_MFU, Machine, Speeds, describe_machine, measure_speeds, named_machine, sheet_speeds
 from rodna.plan.propose import Plan, propose
@@ -27,8 +28,6 @@ from rodna.tokenizer.config import MEASURES
 FORMAT_VERSION = 1
 KIND = "plan"
 PLAN_FILE = "plan.json"
-SAMPLE_BYTES = 1_000_000
-"""Text encoded to learn how many tokens there are; enough for half a percent."""
 
 
 def read_plan(plan: Artifact) -> Plan:
@@ -121,26 +120,27 @@ def make_plan(
 
 
 def measure_text(corpus: Artifact, tokenizer: Artifact) -> Text:
-    """Measure the splits; tokens are counted on a sample of whole documents spread over the training split."""
+    """Measure the splits: of a long text whole documents spread over it, and the rest by the share that they are."""
     from rodna.tokenizer.tokenizer import Tokenizer
 
     encoder = Tokenizer.load(tokenizer.path)
     texts = [document.text for document in read_documents(corpus.path, "train")]
-    sizes = [len(text.encode("utf-8")) for text in texts]
-    every = max(1, sum(sizes) // SAMPLE_BYTES)
-    sampled_tokens = sum(len(ids) for ids in encoder.encode_batch(texts[::every]))
-    tokens_per_byte = sampled_tokens / max(1, sum(sizes[::every]))
     held_out = [document.text for document in read_documents(corpus.path, "validation")]
-    validation = [len(text.encode("utf-8")) for text in held_out]
-    ngram_bits_per_byte, ngram_bytes = measure_anchor(texts, held_out)
+    counted, scored = (
+        Tokens.encode(spread(documents, limit), encoder)
+        for documents, limit in ((texts, ANCHOR_TRAIN_BYTES), (held_out, ANCHOR_HELD_OUT_BYTES))
+    )
+    anchor = measure_anchor(counted, scored)
+    num_bytes, validation_bytes = (sum(len(text.encode("utf-8")) for text in documents) for documents in (texts, held_out))
+    tokens_per_byte = (counted.num_tokens - counted.num_documents) / max(1, counted.num_bytes)
     return Text(
-        num_bytes=sum(sizes),
-        num_tokens=round(tokens_per_byte * sum(sizes)) + len(sizes),
-        num_documents=len(sizes),
+        num_bytes=num_bytes,
+        num_tokens=round(tokens_per_byte * num_bytes) + len(texts),
+        num_documents=len(texts),
         vocabulary_size=encoder.vocabulary_size,
-        validation_tokens=round(tokens_per_byte * sum(validation)) + len(validation),
-        ngram_bits_per_byte=ngram_bits_per_byte,
-        ngram_bytes=ngram_bytes,
+        validation_tokens=round(tokens_per_byte * validation_bytes) + len(held_out),
+        ngram_bits_per_byte=anchor.bits_per_byte,
+        ngram_tokens=anchor.tokens,
         has_merges=bool(encoder.merges),
         vocabulary_reason=vocabulary_reason(tokenizer),
     )

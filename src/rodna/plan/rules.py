@@ -60,8 +60,8 @@ class Text:
         num_documents: of the training split.
         vocabulary_size: of the tokenizer.
         validation_tokens: of the split that is scored during training.
-        ngram_bits_per_byte: what a byte n-gram model takes on validation text; 0 where it was not measured.
-        ngram_bytes: training text that the n-gram model was given.
+        ngram_bits_per_byte: what n-grams of its tokens take of the validation text; 0 where it was not measured.
+        ngram_tokens: of training text that they were counted in.
         has_merges: whether the tokenizer is BPE, so that merges may be left out.
         vocabulary_reason: why the tokenizer has so many tokens; empty where it does not say.
     """
@@ -72,7 +72,7 @@ class Text:
     vocabulary_size: int
     validation_tokens: int = 0
     ngram_bits_per_byte: float = 0.0
-    ngram_bytes: int = 0
+    ngram_tokens: int = 0
     has_merges: bool = True
     vocabulary_reason: str = ""
 
