@@ -71,6 +71,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "adamw-0.001": {"train.optimizer": "adamw", "train.learning_rate": 0.001},
     "adamw-0.002": {"train.optimizer": "adamw", "train.learning_rate": 0.002},
     "adamw-0.004": {"train.optimizer": "adamw", "train.learning_rate": 0.004},
+    "adamw-0.008": {"train.optimizer": "adamw", "train.learning_rate": 0.008},
     "normuon": {"train.optimizer": "normuon"},
     "polar-express": {"train.muon_orthogonalization": "polar_express"},
     "cautious-decay": {"train.cautious_weight_decay": True},
