@@ -14,8 +14,8 @@ from rodna.plan.expect import (
     AnchoredLaw,
     anchored_law,
     calibrate,
+    evenly_spread,
     measure_anchor,
-    spread,
 )  # fmt: skip
 from rodna.plan.laws import whole_run_loss
 from rodna.plan.rules import Text
@@ -111,12 +111,12 @@ def test_the_anchor_is_the_mean_cost_of_a_byte_under_the_counts():
 
 def test_a_part_of_a_text_is_spread_over_it_and_a_single_long_document_is_cut():
     documents = [f"слова {number:03d}" for number in range(100)]
-    part = spread(documents, 280)
+    part = evenly_spread(documents, 280)
     assert part[0] == "слова 000"
     assert part[-1] > "слова 080"
     assert 200 < sum(len(document.encode()) for document in part) <= 280
-    assert spread(documents, 10**6) == documents
-    assert spread(["жы" * 100], 11) == ["жыжыж"]
+    assert evenly_spread(documents, 10**6) == documents
+    assert evenly_spread(["жы" * 100], 11) == ["жыжыж"]
 
 
 def test_no_validation_text_gives_no_anchor():

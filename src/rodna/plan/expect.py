@@ -174,7 +174,7 @@ def measure_anchor(train: "Tokens", held_out: "Tokens") -> Anchor:
     return Anchor(nats / math.log(2) / held_out.num_bytes, train.num_tokens)
 
 
-def spread(documents: Sequence[str], limit: int) -> list[str]:
+def evenly_spread(documents: Sequence[str], limit: int) -> list[str]:
     """Return about `limit` bytes of documents, evenly spread; of a single long one, its beginning."""
     total = sum(len(document.encode("utf-8")) for document in documents)
     every = max(1.0, total / limit)

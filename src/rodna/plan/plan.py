@@ -16,7 +16,7 @@ from rodna.corpus.documents import read_documents
 from rodna.data.tokens import Tokens
 from rodna.models.config import ModelConfig
 from rodna.plan.config import THIS_MACHINE, PlanConfig
-from rodna.plan.expect import ANCHOR_HELD_OUT_BYTES, ANCHOR_TRAIN_BYTES, measure_anchor, spread
+from rodna.plan.expect import ANCHOR_HELD_OUT_BYTES, ANCHOR_TRAIN_BYTES, evenly_spread, measure_anchor
 from rodna.plan.fit import read_fit
 from rodna.plan.hardware import ASSUMED_MFU, Machine, Speeds, describe_machine, measure_speeds, named_machine, sheet_speeds
 from rodna.plan.propose import Plan, propose
@@ -127,7 +127,7 @@ def measure_text(corpus: Artifact, tokenizer: Artifact) -> Text:
     texts = [document.text for document in read_documents(corpus.path, "train")]
     held_out = [document.text for document in read_documents(corpus.path, "validation")]
     counted, scored = (
-        Tokens.encode(spread(documents, limit), encoder)
+        Tokens.encode(evenly_spread(documents, limit), encoder)
         for documents, limit in ((texts, ANCHOR_TRAIN_BYTES), (held_out, ANCHOR_HELD_OUT_BYTES))
     )
     anchor = measure_anchor(counted, scored)
