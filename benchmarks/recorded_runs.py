@@ -79,7 +79,7 @@ def workspace_run(root: Path) -> RecordedRun:
     measured = measure_text(stages.artifact("corpus"), stages.artifact("tokenizer"))
     training = json.loads((stages.artifact("pretrain").path / "training.json").read_text(encoding="utf-8"))
     results = json.loads((stages.artifact("evaluate").path / "results.json").read_text(encoding="utf-8"))
-    found = next(result["value"] for result in results["results"] if result["metric"] == "bits_per_byte")
+    found = next(result["value"] for result in results if (result["task"], result["metric"]) == ("held_out_text", "bits_per_byte"))
     model = ModelConfig.model_validate(json.loads((stages.artifact("plan").path / "plan.json").read_text(encoding="utf-8"))["model"])
     return run_of(root.name, measured, model, found, training["epochs"])
 
