@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from rodna.plan.plan import measure_text
+
 
 @pytest.fixture(scope="module")
 def prepared(make_workspace, tmp_path_factory, go_through) -> Path:
@@ -47,6 +49,19 @@ def rewrite_plan(root: Path, **sections: dict[str, object]) -> None:
 def say_minutes(root: Path, seconds: float) -> None:
     """Rewrite the plan so that it promises a training of so many seconds."""
     rewrite_plan(root, estimates={"seconds": seconds, "startup_seconds": 0.0})
+
+
+def test_the_text_is_measured_once_for_all_trials(copied, rodna, as_json, monkeypatch):
+    measured = []
+
+    def measure(corpus, tokenizer):
+        measured.append(corpus.digest)
+        return measure_text(corpus, tokenizer)
+
+    monkeypatch.setattr("rodna.plan.plan.measure_text", measure)
+    outcome = as_json(rodna("sweep", "--workspace", copied, "--json", "--method", "grid", "--over", "train.adam_learning_rate=0.001,0.002"))
+    assert len(outcome["trials"]) >= 2
+    assert len(measured) == 1
 
 
 def test_trials_are_of_the_plan_also_where_it_proposes_an_ensemble(copied, rodna, as_json):
