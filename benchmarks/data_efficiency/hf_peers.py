@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from benchmarks.data_efficiency.peers import EVALUATIONS, Keeper, OnStep, Trained
-from benchmarks.data_efficiency.recipes import Recipe
+from benchmarks.data_efficiency.recipes import PeerRecipe
 from torch import Tensor, nn
 
 from rodna.data.tokens import Tokens
@@ -28,7 +28,7 @@ class Chunks(torch.utils.data.Dataset):
         return {"input_ids": ids, "labels": ids}
 
 
-def build(recipe: Recipe, vocabulary: int, end_of_text: int) -> Any:
+def build(recipe: PeerRecipe, vocabulary: int, end_of_text: int) -> Any:
     """Return the model of the recipe, freshly initialised by transformers."""
     from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
@@ -45,7 +45,7 @@ def build(recipe: Recipe, vocabulary: int, end_of_text: int) -> Any:
 
 
 def train_hf(
-    recipe: Recipe,
+    recipe: PeerRecipe,
     train: Tokens,
     validation: Tokens,
     *,
@@ -87,7 +87,7 @@ def train_hf(
     return Trained(keeper.logits, _count(model), keeper.curve, keeper.best_step, time.perf_counter() - started)
 
 
-def warmup_steps(recipe: Recipe, steps: int) -> int:
+def warmup_steps(recipe: PeerRecipe, steps: int) -> int:
     """Return the steps of warm-up: the recipe's, but at most a tenth of all."""
     return int(min(max(recipe.warmup_steps, recipe.warmup_share * steps), steps // 10))
 

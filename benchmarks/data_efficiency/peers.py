@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from benchmarks.data_efficiency.recipes import Recipe
+from benchmarks.data_efficiency.recipes import PeerRecipe
 from benchmarks.data_efficiency.scoring import Logits, glance
 from torch import Tensor, nn
 
@@ -50,7 +50,7 @@ class Trained:
 class Block(nn.Module):
     """Attention and feed-forward, each behind a layer norm."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: PeerRecipe) -> None:
         super().__init__()
         width = recipe.width
         self.heads, self.dropout = recipe.heads, recipe.dropout
@@ -74,7 +74,7 @@ class Block(nn.Module):
 class GPT(nn.Module):
     """GPT-2 without biases, embedding and head shared. Reference: Radford et al. 2019; initial sizes as there."""
 
-    def __init__(self, recipe: Recipe, vocabulary: int) -> None:
+    def __init__(self, recipe: PeerRecipe, vocabulary: int) -> None:
         super().__init__()
         self.dropout = recipe.dropout
         self.embedding, self.position = nn.Embedding(vocabulary, recipe.width), nn.Embedding(recipe.context, recipe.width)
@@ -94,7 +94,7 @@ class GPT(nn.Module):
 
 
 def train_plain(
-    recipe: Recipe,
+    recipe: PeerRecipe,
     train: Tokens,
     validation: Tokens,
     *,
@@ -137,7 +137,7 @@ def train_plain(
     return Trained(model.eval(), parameters, keeper.curve, keeper.best_step, time.perf_counter() - started)
 
 
-def rate_factor(recipe: Recipe, step: int, steps: int) -> float:
+def rate_factor(recipe: PeerRecipe, step: int, steps: int) -> float:
     """Return the share of the peak learning rate for a step, counted from 1; warm-up takes at most a tenth of all."""
     warmup = min(max(recipe.warmup_steps, recipe.warmup_share * steps), steps // 10)
     if step <= warmup:
@@ -155,7 +155,7 @@ def rate_factor(recipe: Recipe, step: int, steps: int) -> float:
 class Windows:
     """Random windows of the joined documents, drawn with replacement, as nanoGPT's loader draws them."""
 
-    def __init__(self, tokens: Tokens, recipe: Recipe, seed: int) -> None:
+    def __init__(self, tokens: Tokens, recipe: PeerRecipe, seed: int) -> None:
         self.stream = np.asarray(tokens.tokens[: tokens.num_tokens], dtype=np.int64)
         self.random, self.batch = np.random.default_rng(seed), recipe.batch
         self.context = min(recipe.context, len(self.stream) - 1)
@@ -191,7 +191,7 @@ class Keeper:
             self.model.load_state_dict(self._weights)
 
 
-def _adamw(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
+def _adamw(model: nn.Module, recipe: PeerRecipe) -> torch.optim.AdamW:
     """Decay matrices, embeddings too, and spare vectors, as nanoGPT does."""
     matrices = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
     vectors = [parameter for parameter in model.parameters() if parameter.ndim < 2]

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from benchmarks.data_efficiency.recipes import GRIDS, PUBLISHED, Recipe
+from benchmarks.data_efficiency.recipes import GRIDS, PUBLISHED, PeerRecipe
 from benchmarks.data_efficiency.texts import LONG, MAIN, SHARES
 
 Kind = Literal["count", "search", "published", "tuned", "curve-search", "curve", "rodna", "member", "ensemble", "student"]
@@ -59,7 +59,7 @@ class Piece:
     kind: Kind
     text: str
     system: str
-    recipe: Recipe | None = None
+    recipe: PeerRecipe | None = None
     minutes: int = 0
     fraction: float = 1.0
     epochs: int = 0
@@ -95,8 +95,8 @@ class Ladder:
     """A search: its pieces so far, ranked settings of its first rung, and the winner once it is complete."""
 
     pieces: list[Piece]
-    ranked: list[Recipe]
-    winner: Recipe | None
+    ranked: list[PeerRecipe]
+    winner: PeerRecipe | None
     validation_bits_per_byte: float = math.inf
 
 
@@ -172,7 +172,7 @@ def ladder(text: str, system: str, minutes: int, results: Results) -> Ladder:
     candidates = _candidates(text, system, minutes, results)
     rungs = LONGER_BUDGET if not is_short else FULL_LADDER if text == "be" else SHORT_LADDER
     pieces: list[Piece] = []
-    ranked: list[Recipe] = []
+    ranked: list[PeerRecipe] = []
     best = math.inf
     for fraction, kept in rungs:
         rung = [Piece("search", text, system, recipe, minutes, fraction) for recipe in candidates]
@@ -212,7 +212,7 @@ def _first_rung(system: str, results: Results) -> float:
     return min(_validation(results[name]) for name in names) if all(name in results for name in names) else math.inf
 
 
-def _candidates(text: str, system: str, minutes: int, results: Results) -> list[Recipe]:
+def _candidates(text: str, system: str, minutes: int, results: Results) -> list[PeerRecipe]:
     """Return where a search begins."""
     if minutes == MINUTES[0]:
         return GRIDS[system] if text == "be" else _of_be(ladder("be", system, minutes, results).ranked)
@@ -225,21 +225,21 @@ def _candidates(text: str, system: str, minutes: int, results: Results) -> list[
     return list(dict.fromkeys([shorter.winner, of_be, _other_dropout(of_be)])) if of_be else []
 
 
-def _of_be(ranked: list[Recipe]) -> list[Recipe]:
+def _of_be(ranked: list[PeerRecipe]) -> list[PeerRecipe]:
     """Return what did best on be, and the best of its two best sizes with the other dropout: less text is read more often."""
     sizes = {(recipe.width, recipe.layers): recipe for recipe in reversed(ranked)}
     best_first = sorted(sizes.values(), key=ranked.index)[:2]
     return list(dict.fromkeys([*ranked[:BEST_ELSEWHERE], *(_other_dropout(recipe) for recipe in best_first)]))
 
 
-def _longer(winner: Recipe, ranked: list[Recipe]) -> list[Recipe]:
+def _longer(winner: PeerRecipe, ranked: list[PeerRecipe]) -> list[PeerRecipe]:
     """Return what four times the time may want: the best size and the next two larger ones, these with and without dropout."""
     best = {recipe.width: recipe for recipe in reversed(ranked)} | {winner.width: winner}
     larger = [best[width] for width in sorted(best) if width > winner.width][:2]
     return list(dict.fromkeys([winner, *(twin for recipe in larger for twin in (recipe, _other_dropout(recipe)))]))
 
 
-def settings_to_come(text: str, minutes: int, results: Results) -> list[Recipe]:
+def settings_to_come(text: str, minutes: int, results: Results) -> list[PeerRecipe]:
     """Return what later rungs on another text may ask for of the best peer of be: so that one machine measures all of it at once."""
     system = best_network(MINUTES[0], results)
     if text not in MAIN[1:] or minutes != MINUTES[-1] or not system:
@@ -249,7 +249,7 @@ def settings_to_come(text: str, minutes: int, results: Results) -> list[Recipe]:
     return list(dict.fromkeys([*known, *(_other_dropout(recipe) for recipe in known)]))
 
 
-def _other_dropout(recipe: Recipe) -> Recipe:
+def _other_dropout(recipe: PeerRecipe) -> PeerRecipe:
     return replace(recipe, dropout=0.0 if recipe.dropout else DROPOUT)
 
 
@@ -284,20 +284,20 @@ def first_finals(text: str, system: str, minutes: int, results: Results) -> list
     return [first, replace(first, fraction=part)] if is_worse and part < 1 and not _is_far_behind(system, results) else [first]
 
 
-def curve_settings(text: str, results: Results) -> list[Recipe]:
+def curve_settings(text: str, results: Results) -> list[PeerRecipe]:
     """Return the settings a curve over the amount of text tries: the best at the longest budget, with and without dropout."""
     winner = ladder(text, CURVE_SYSTEM, MINUTES[-1], results).winner
     return [winner, _other_dropout(winner)] if winner else []
 
 
-def curve_search(text: str, settings: list[Recipe], results: Results) -> tuple[list[Piece], tuple[Recipe, int] | None]:
+def curve_search(text: str, settings: list[PeerRecipe], results: Results) -> tuple[list[Piece], tuple[PeerRecipe, int] | None]:
     """Return the trainings that look for the best settings and length on one amount of text: longer ones while they gain.
 
     Returns:
         The pieces, and settings and epochs of the best once all are done.
     """
     pieces: list[Piece] = []
-    best: tuple[float, Recipe, int] | None = None
+    best: tuple[float, PeerRecipe, int] | None = None
     for recipe in settings:
         before = math.inf
         for epochs in CURVE_EPOCHS:

@@ -13,7 +13,7 @@ Schedule = Literal["constant", "cosine", "linear"]
 
 
 @dataclass(frozen=True)
-class Recipe:
+class PeerRecipe:
     """How a peer is built and trained; the defaults are nanoGPT's.
 
     Attributes:
@@ -73,21 +73,21 @@ class Recipe:
                 f"-c{self.context}-b{self.batch}-{dropout}-{self.precision}")  # fmt: skip
 
 
-BELLM = Recipe(
+BELLM = PeerRecipe(
     "bellm", algorithm="character", vocabulary=0, width=512, layers=8, heads=8, batch=32, learning_rate=4e-4, dropout=0.0,
     weight_decay=0.01, betas=(0.9, 0.999), schedule="constant", warmup_steps=0, clip=0.0, precision="fp32",
 )  # fmt: skip
 """Weight decay and betas are torch's own, which it does not change."""
-NANOGPT_CHAR = Recipe(
+NANOGPT_CHAR = PeerRecipe(
     "nanogpt-char", algorithm="character", vocabulary=0, width=384, layers=6, heads=6, batch=64, betas=(0.9, 0.99),
 )  # fmt: skip
-NANOGPT_BPE = Recipe("nanogpt-bpe", vocabulary=8192, width=384, layers=6, heads=6, batch=64, betas=(0.9, 0.99))
+NANOGPT_BPE = PeerRecipe("nanogpt-bpe", vocabulary=8192, width=384, layers=6, heads=6, batch=64, betas=(0.9, 0.99))
 """The published settings for small texts, with subwords in place of characters."""
-BABYLLAMA = Recipe(
+BABYLLAMA = PeerRecipe(
     "babyllama", trainer="hf", architecture="llama", vocabulary=16_000, width=512, layers=16, heads=8, ffn_width=1024, context=128,
     batch=32, learning_rate=2.5e-4, dropout=0.0, betas=(0.9, 0.999), warmup_steps=200, max_epochs=6,
 )  # fmt: skip
-GOLDFISH = Recipe(
+GOLDFISH = PeerRecipe(
     "goldfish", trainer="hf", algorithm="unigram", vocabulary=50_000, width=512, layers=4, heads=8, context=512, batch=4,
     learning_rate=1e-4, dropout=0.1, weight_decay=0.0, betas=(0.9, 0.999), schedule="linear", warmup_share=0.1, warmup_steps=0,
     max_epochs=10,
@@ -96,14 +96,14 @@ PUBLISHED = {recipe.system: recipe for recipe in (BELLM, NANOGPT_CHAR, NANOGPT_B
 _SIZES = {(96, 4): 4, (128, 4): 4, (192, 5): 6, (256, 6): 8, (384, 6): 6}
 
 
-def _bellm() -> list[Recipe]:
+def _bellm() -> list[PeerRecipe]:
     fast = replace(BELLM, precision="bf16")
     return [replace(fast, learning_rate=rate, batch=batch) for batch in (8, 32) for rate in (4e-4, 1e-3, 2e-3)] + [
         replace(fast, batch=8, learning_rate=1e-3, dropout=0.1), replace(fast, batch=8, learning_rate=1e-3, schedule="cosine"),
     ]  # fmt: skip
 
 
-def _nanogpt() -> list[Recipe]:
+def _nanogpt() -> list[PeerRecipe]:
     found, base = [], NANOGPT_BPE
     for (width, layers), heads in _SIZES.items():
         for rate in (1e-3, 3e-3) if width < 384 else (1e-3,):
@@ -122,7 +122,7 @@ def _nanogpt() -> list[Recipe]:
     return [*found, replace(middle, vocabulary=2048), replace(middle, vocabulary=8192)]
 
 
-def _nanogpt_char() -> list[Recipe]:
+def _nanogpt_char() -> list[PeerRecipe]:
     """What does well with subwords, and some of their neighbours."""
     shapes = [(64, 4, 4), (96, 4, 4), (128, 4, 4), (192, 5, 6), (256, 6, 8)]
     found = [
@@ -134,14 +134,14 @@ def _nanogpt_char() -> list[Recipe]:
     return [*found, replace(middle, dropout=0.2), replace(middle, context=128)]
 
 
-def _babyllama() -> list[Recipe]:
+def _babyllama() -> list[PeerRecipe]:
     small = {"vocabulary": 4096, "width": 256, "layers": 8, "ffn_width": 512}
     return [replace(BABYLLAMA, learning_rate=rate, batch=batch) for batch in (8, 32) for rate in (2.5e-4, 7e-4, 2e-3)] + [
         replace(BABYLLAMA, learning_rate=rate, batch=16, max_epochs=0, **small) for rate in (7e-4, 2e-3, 4e-3)
     ]
 
 
-def _goldfish() -> list[Recipe]:
+def _goldfish() -> list[PeerRecipe]:
     free = replace(GOLDFISH, max_epochs=0)
     return [replace(GOLDFISH, learning_rate=rate) for rate in (1e-4, 5e-4, 1e-3)] + [
         replace(free, vocabulary=4096, learning_rate=rate, dropout=dropout) for rate in (5e-4, 1e-3, 2e-3) for dropout in (0.1, 0.0)

@@ -20,7 +20,7 @@ from benchmarks.data_efficiency.hf_peers import train_hf
 from benchmarks.data_efficiency.ours import ensemble_of, plan_for
 from benchmarks.data_efficiency.peers import EVALUATIONS, GLANCE_TOKENS, Trained, train_plain
 from benchmarks.data_efficiency.pieces import ALONE, SEEDS, Piece, settings_to_come
-from benchmarks.data_efficiency.recipes import Recipe
+from benchmarks.data_efficiency.recipes import PeerRecipe
 from benchmarks.data_efficiency.results import Speeds, no_speeds, read_machines, read_results, write_speeds
 from benchmarks.data_efficiency.scoring import glance
 from benchmarks.data_efficiency.texts import ROOT, BenchmarkError, Place, find_text, tokens_of
@@ -37,12 +37,12 @@ VOCABULARY_ROUNDED_TO = 512
 SMALLEST_STEPS = 5
 
 
-def key_of(recipe: Recipe, vocabulary: int) -> str:
+def key_of(recipe: PeerRecipe, vocabulary: int) -> str:
     """Return under which name a speed is kept."""
     return f"{recipe.speed_key}-V{math.ceil(vocabulary / VOCABULARY_ROUNDED_TO) * VOCABULARY_ROUNDED_TO}"
 
 
-def vocabulary_name(text: str, recipe: Recipe) -> str:
+def vocabulary_name(text: str, recipe: PeerRecipe) -> str:
     """Return under which name the size of a vocabulary is kept."""
     return f"{text}/{recipe.algorithm}-{recipe.vocabulary or 'planned'}"
 
@@ -173,12 +173,12 @@ def measure_one(place: Place, what: dict[str, Any]) -> dict[str, Any]:
         return plan_for(place, find_text(name), float(minutes.removesuffix(f"-{ALONE}")), alone=alone)
     text = find_text(what["text"])
     values = dict(what["recipe"])
-    recipe = Recipe(**{**values, "betas": tuple(values["betas"])})
+    recipe = PeerRecipe(**{**values, "betas": tuple(values["betas"])})
     tokens, _ = tokens_of(place, text, recipe.algorithm, recipe.vocabulary)
     return time_peer(recipe, tokens, compiled=what["compiled"])
 
 
-def time_peer(recipe: Recipe, tokens: Artifact, *, compiled: bool, seconds: float = MEASURED_SECONDS) -> dict[str, Any]:
+def time_peer(recipe: PeerRecipe, tokens: Artifact, *, compiled: bool, seconds: float = MEASURED_SECONDS) -> dict[str, Any]:
     """Return seconds of the start (building, compiling, the first step), of a step, and of an evaluation."""
     train, validation = Tokens.open(tokens.path, "train"), Tokens.open(tokens.path, "validation")
     device, ends = torch.device("cpu"), []
@@ -201,7 +201,7 @@ def time_peer(recipe: Recipe, tokens: Artifact, *, compiled: bool, seconds: floa
             "threads": torch.get_num_threads(), "steps_timed": len(ends) - WARM_STEPS - 1}  # fmt: skip
 
 
-def train_peer(recipe: Recipe, train: Tokens, validation: Tokens, **how: Any) -> Trained:
+def train_peer(recipe: PeerRecipe, train: Tokens, validation: Tokens, **how: Any) -> Trained:
     """Train a peer by its own trainer."""
     return (train_hf if recipe.trainer == "hf" else train_plain)(recipe, train, validation, **how)
 

@@ -23,7 +23,7 @@ from benchmarks.data_efficiency.peers import GPT, rate_factor, train_plain
 from benchmarks.data_efficiency.pieces import Piece, all_pieces, curve_search, ladder
 from benchmarks.data_efficiency.plots import draw
 from benchmarks.data_efficiency.queue import run_queue
-from benchmarks.data_efficiency.recipes import BABYLLAMA, BELLM, GOLDFISH, GRIDS, NANOGPT_BPE, PUBLISHED, Recipe
+from benchmarks.data_efficiency.recipes import BABYLLAMA, BELLM, GOLDFISH, GRIDS, NANOGPT_BPE, PUBLISHED, PeerRecipe
 from benchmarks.data_efficiency.results import no_speeds, read_results, read_speeds, write_result, write_speeds
 from benchmarks.data_efficiency.run import run_piece, try_settings
 from benchmarks.data_efficiency.scoring import score
@@ -139,7 +139,7 @@ def test_every_schedule_warms_up_and_ends_with_the_steps(schedule: Any) -> None:
 
 
 def test_gpt_is_transformers_gpt2_without_biases() -> None:
-    recipe = Recipe("reference", **{**TINY, "dropout": 0.0})
+    recipe = PeerRecipe("reference", **{**TINY, "dropout": 0.0})
     ours = GPT(recipe, 64).eval()
     theirs = build(recipe, 64, 0).eval()
     state = theirs.state_dict()
@@ -158,7 +158,7 @@ def test_gpt_is_transformers_gpt2_without_biases() -> None:
 
 
 @pytest.mark.parametrize("published", [BELLM, NANOGPT_BPE, BABYLLAMA, GOLDFISH], ids=lambda recipe: recipe.system)
-def test_every_peer_learns_something_from_a_few_steps(published: Recipe, place: Place) -> None:
+def test_every_peer_learns_something_from_a_few_steps(published: PeerRecipe, place: Place) -> None:
     recipe = replace(published, **TINY, ffn_width=0, learning_rate=1e-2)
     artifact, _ = tokens_of(place, find_text("be"), recipe.algorithm, 512 if published.vocabulary else 0)
     train, validation = Tokens.open(artifact.path, "train"), Tokens.open(artifact.path, "validation")
@@ -172,7 +172,7 @@ def test_every_peer_learns_something_from_a_few_steps(published: Recipe, place: 
 
 def test_a_peer_keeps_the_weights_that_did_best_on_validation(tokens: tuple[Tokens, Tokens]) -> None:
     train, validation = tokens
-    wild = Recipe("wild", **{**TINY, "learning_rate": 3.0, "schedule": "constant", "warmup_steps": 0, "clip": 0.0})
+    wild = PeerRecipe("wild", **{**TINY, "learning_rate": 3.0, "schedule": "constant", "warmup_steps": 0, "clip": 0.0})
     trained = train_plain(wild, train, validation, steps=12, seed=0, device=CPU, evaluations=4)
     from benchmarks.data_efficiency.scoring import glance
 
@@ -183,21 +183,21 @@ def test_a_peer_keeps_the_weights_that_did_best_on_validation(tokens: tuple[Toke
 def test_the_same_seed_gives_the_same_peer_and_another_one_another(tokens: tuple[Tokens, Tokens]) -> None:
     train, validation = tokens
     first, again, other = (
-        train_plain(Recipe("same", **TINY), train, validation, steps=4, seed=seed, device=CPU).curve for seed in (1, 1, 2)
+        train_plain(PeerRecipe("same", **TINY), train, validation, steps=4, seed=seed, device=CPU).curve for seed in (1, 1, 2)
     )
     assert first == again != other
 
 
 def test_a_speed_holds_the_start_the_step_and_the_evaluation(place: Place) -> None:
     artifact, _ = tokens_of(place, find_text("be"), "bpe", 512)
-    found = time_peer(Recipe("timed", **TINY), artifact, compiled=False, seconds=0.05)
+    found = time_peer(PeerRecipe("timed", **TINY), artifact, compiled=False, seconds=0.05)
     assert found["step_seconds"] > 0
     assert found["tokens_per_second"] == pytest.approx(64 / found["step_seconds"])
     assert found["startup_seconds"] >= 0
     assert found["evaluation_seconds"] >= 0
 
 
-def speeds_for(recipe: Recipe, *, step: float = 0.1, tokens: int = 10_000) -> dict:
+def speeds_for(recipe: PeerRecipe, *, step: float = 0.1, tokens: int = 10_000) -> dict:
     entry = {"startup_seconds": 20.0, "step_seconds": step, "evaluation_seconds": 2.5, "tokens_per_second": recipe.tokens_per_step / step}
     slow = {**entry, "step_seconds": 10 * step}
     return {
@@ -208,32 +208,32 @@ def speeds_for(recipe: Recipe, *, step: float = 0.1, tokens: int = 10_000) -> di
 
 
 def test_a_budget_pays_for_start_and_evaluations_before_steps() -> None:
-    recipe = Recipe("counted", **TINY)
+    recipe = PeerRecipe("counted", **TINY)
     piece = Piece("tuned", "be", "counted", recipe, 5)
     assert steps_of(speeds_for(recipe), piece) == (round((300 - 20 - 4 * 2.5) / 0.1), True)
     assert steps_of(speeds_for(recipe), replace(piece, fraction=0.25))[0] == round(2700 / 4)
 
 
 def test_a_recipe_that_ends_after_some_epochs_does_not_use_the_time_that_is_left() -> None:
-    recipe = Recipe("six", **TINY, max_epochs=6)
+    recipe = PeerRecipe("six", **TINY, max_epochs=6)
     assert steps_of(speeds_for(recipe), Piece("tuned", "be", "six", recipe, 20))[0] == round(6 * 10_000 / 64)
 
 
 def test_epochs_of_a_curve_need_no_speed() -> None:
-    recipe = Recipe("curve", **TINY)
+    recipe = PeerRecipe("curve", **TINY)
     known = {**speeds_for(recipe), "steps": {}}
     assert steps_of(known, Piece("curve", "be", "curve", recipe, epochs=3))[0] == round(3 * 10_000 / 64)
 
 
 def test_a_piece_without_a_measured_speed_says_what_to_run() -> None:
-    recipe = Recipe("unknown", **TINY)
+    recipe = PeerRecipe("unknown", **TINY)
     with pytest.raises(BenchmarkError, match="has not been measured") as caught:
         steps_of({"steps": {}, "vocabularies": {}}, Piece("tuned", "be", "unknown", recipe, 5))
     assert "data_efficiency speeds" in caught.value.fix
 
 
 def test_every_plan_and_step_keeps_the_machine_that_it_was_measured_on(tmp_path: Path) -> None:
-    own, recipe = Place(results=tmp_path), Recipe("measured", **TINY)
+    own, recipe = Place(results=tmp_path), PeerRecipe("measured", **TINY)
     write_speeds(own, "a", {**speeds_for(recipe), "machine": {"name": "old"}})
     write_speeds(own, "b", {**no_speeds(), "machine": {"name": "new"}, "texts": ["be"], "plans": {"be/20": {}}})
     found = read_speeds(own)["be"]
@@ -245,7 +245,7 @@ def test_every_plan_and_step_keeps_the_machine_that_it_was_measured_on(tmp_path:
 
 def test_a_text_is_measured_on_one_machine_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     own = Place(results=tmp_path)
-    recipe = Recipe("measured", **TINY)
+    recipe = PeerRecipe("measured", **TINY)
     write_speeds(own, "old", speeds_for(recipe))
     write_speeds(own, "other", {**no_speeds(), "machine": {"name": "new"}, "texts": ["is"]})
     before = read_speeds(own)
@@ -273,7 +273,7 @@ def results_of(found: list[Piece], *, counted: float = 2.0) -> dict:
     }  # fmt: skip
 
 
-def _invented(recipe: Recipe, fraction: float) -> float:
+def _invented(recipe: PeerRecipe, fraction: float) -> float:
     return 2 + recipe.learning_rate + recipe.width / 1e4 - fraction
 
 
@@ -404,7 +404,7 @@ def test_the_list_grows_until_every_text_has_its_final_trainings() -> None:
 
 
 def test_a_curve_trains_longer_only_while_that_gains() -> None:
-    recipe = Recipe("curve", **TINY)
+    recipe = PeerRecipe("curve", **TINY)
     results, gains = {}, iter([2.0, 1.8, 1.9])
     for bits in gains:
         found, best = curve_search("be", [recipe], results)
@@ -430,7 +430,7 @@ def test_counting_pieces_are_scored_on_the_same_documents_and_their_looks_are_no
 
 def test_a_search_never_looks_at_test_and_a_final_training_once(place: Place, tmp_path: Path) -> None:
     own = Place(place.corpora, place.work, tmp_path)
-    recipe = Recipe("nanogpt-bpe", **TINY)
+    recipe = PeerRecipe("nanogpt-bpe", **TINY)
     write_speeds(own, "here", speeds_for(recipe, step=60.0))
     searched = run_piece(own, Piece("search", "be", "nanogpt-bpe", recipe, 5), device="cpu")
     assert "test_bits_per_byte" not in searched

@@ -101,13 +101,13 @@ def curve_of(job: Job, recipe: Recipe, *, flops: float, unique_tokens: float) ->
 
 def _models(job: Job, recipe: Recipe) -> list[ModelConfig]:
     """Return the planned sizes within `REACH` times of the chosen one, and that one, smallest first."""
-    model = recipe.model
-    kept = {name: getattr(model, name) for name in LIKE_THE_CHOSEN if name in job.shaped or job.config.preset != PLANNED}
+    chosen = recipe.model
+    kept = {name: getattr(chosen, name) for name in LIKE_THE_CHOSEN if name in job.shaped or job.config.preset != PLANNED}
     shapes = [rules.shape(width, num_layers, kept) for width, num_layers in rules.SIZES]
-    models = [ModelConfig.model_validate({**shape, "vocabulary_size": model.vocabulary_size}) for shape in shapes]
-    chosen = model.num_parameters
-    others = [model for model in models if chosen / REACH < model.num_parameters < chosen * REACH and model.num_parameters != chosen]
-    return sorted([*others, recipe.model], key=lambda model: model.num_parameters)
+    planned = [ModelConfig.model_validate({**shape, "vocabulary_size": chosen.vocabulary_size}) for shape in shapes]
+    size = chosen.num_parameters
+    others = [model for model in planned if size / REACH < model.num_parameters < size * REACH and model.num_parameters != size]
+    return sorted([*others, chosen], key=lambda model: model.num_parameters)
 
 
 def _size(model: ModelConfig, *, max_tokens: float = float("inf"), too_large: bool = False) -> Size:

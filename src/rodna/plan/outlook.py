@@ -32,7 +32,7 @@ def _expected_row(expected: Mapping[str, Any]) -> tuple[str, Any, str]:
         "ngram": f"counting its tokens' n-grams takes {expected['ngram_bits_per_byte']:.2f} on this text, measured; networks take less by "
         f"much the same in every language: the law of our whole runs, scaled by that, as {len(RECORDED)} recorded runs in five languages "
         "ended beside it. `rodna plan fit` asks the text itself",
-        "belarusian": "the law of our whole runs as they ended on average, since there was no validation text to compare yours by: hardly "
+        "recorded": "the law of our whole runs as they ended on average, since there was no validation text to compare yours by: hardly "
         "more than a guess",
     }
     return ("expected bits per byte", value, sources[expected["source"]])

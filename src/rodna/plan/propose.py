@@ -140,7 +140,7 @@ def expectation(recipe: Recipe, job: Job, *, fitted: bool) -> dict[str, Any]:
     """Return the expected held-out bits per byte, its interval and its source."""
     model = recipe.model
     value, low, high = job.law.predict(rules.block_parameters(model), recipe.tokens_seen, job.text.num_tokens, model.dropout)
-    source = "pilots" if fitted else "ngram" if job.text.ngram_bits_per_byte else "belarusian"
+    source = "pilots" if fitted else "ngram" if job.text.ngram_bits_per_byte else "recorded"
     return {"bits_per_byte": value, "low": low, "high": high, "source": source, "ngram_bits_per_byte": job.text.ngram_bits_per_byte}
 
 

@@ -12,7 +12,7 @@ COLUMNS = (Column("Text"), Column("Predicted", "num"), Column("Interval", "num")
 SOURCES = {
     "pilots": "pilot runs on this text",
     "ngram": "an n-gram model of this text, and runs on other texts",
-    "belarusian": "runs on other texts",
+    "recorded": "runs on other texts",
 }
 OTHER_LENGTH = 0.02
 """A training that saw more than this share of tokens more or less than planned is not the one that was predicted."""
