@@ -33,7 +33,7 @@ TIED_BELOW_WIDTH = 1024
 TEACHER_SHARE = 1 / 3
 """Time of a teacher's forward pass, as a share of the step of a student of its size."""
 MOST_MEMBERS = 8
-TAUGHT_GAIN, TAUGHT_GAIN_LARGER = 0.048, 0.066
+TAUGHT_GAIN, TAUGHT_GAIN_LARGER = 0.044, 0.066
 """What very many teachers should take off a student's bits, as a share of those of a teacher's recipe alone: where the student is as large,
 and where it is larger. m of them take off m / (m + 1) of that. Means over languages, which differ by as much: docs/planning.md."""
 TAUGHT_SPREAD = 0.045
