@@ -132,7 +132,9 @@ def test_pilots_of_the_planning_study_predict_its_longest_runs():
         assert low <= measured <= high
 
 
-def test_the_law_describes_one_to_eighteen_passes_with_dropout_and_without():
+def test_the_law_describes_one_to_eighteen_passes_with_dropout_and_without(monkeypatch):
+    # All alike: what the law's form can describe, not what the longest of them foresee.
+    monkeypatch.setattr("rodna.plan.fit.WORTH_POWER", 0.0)
     fit = fit_points([Point(n, d, u, loss, f"{n} {d} {u} {p}", p) for n, d, u, p, loss in STUDY], draws=2)
     errors = [abs(fit.loss(n, d, u, p) / loss - 1) for n, d, u, p, loss in STUDY]
 
@@ -257,7 +259,7 @@ def test_golden_prediction():
     assert fit.predict(*FAR) == pytest.approx(GOLDEN, rel=1e-4)
 
 
-GOLDEN = (0.99596, 0.97711, 1.04698)
+GOLDEN = (0.99237, 0.97736, 1.04415)
 
 
 def test_the_best_factor_is_the_bottom_of_the_parabola():
