@@ -1,7 +1,8 @@
 """Personal data replaced by placeholders: email addresses, phone numbers, payment cards, bank accounts.
 
 Only what is unmistakable is taken: cards and accounts by their check digits, phone numbers by a country's code, an area code in brackets
-or a leading zero. No country is assumed. Every pattern reads a text once: quantifiers are bounded and give nothing back.
+or a leading zero. No country is assumed. Every pattern reads a text once: quantifiers are bounded and give nothing back. A repeated group is
+`(?>(?:...){1,8})`, not `(?:...){1,8}+`, which Python before 3.11.5 matches wrongly (python/cpython#106052).
 """
 
 import re
@@ -22,23 +23,23 @@ _UNSPACED += "\U00020000-\U0003ffff"
 _W = rf"[^\W{_UNSPACED}]"
 _WORD_CHARACTER = re.compile(_W)
 _MAX_LOCAL = 64
-_LOCAL = re.compile(rf"(?<!{_W})(?<![.+%-])(?:{_W}|[.+%-]){{1,{_MAX_LOCAL}}}+\Z")
-_DOMAIN = re.compile(rf"@((?:{_W}|-){{1,63}}(?:\.(?:{_W}|-){{1,63}}+){{1,8}}+)")
+_LOCAL = re.compile(rf"(?<!{_W})(?<![.+%-])(?>(?:{_W}|[.+%-]){{1,{_MAX_LOCAL}}})\Z")
+_DOMAIN = re.compile(rf"@((?:{_W}|-){{1,63}}(?>(?:\.(?>(?:{_W}|-){{1,63}})){{1,8}}))")
 # Patterns begin with a character and only then look at what was before it: the search for one character is the fastest there is.
 _IBAN_START = re.compile(rf"[A-Z](?<!{_W}[A-Z])[A-Z][0-9]{{2}}(?= ?[A-Z0-9]{{4}})")
 # Either no separators, or groups parted throughout by one space or hyphen.
 _CARD = re.compile(
     rf"[2-6](?<!{_W}[2-6])(?<![.,+-][2-6])"
-    r"(?:[0-9]{14,18}+|[0-9]{3}([ -])[0-9]{4,6}(?:\1[0-9]{4,5}){1,2}+(?:\1[0-9]{1,3})?+)"
+    r"(?:[0-9]{14,18}+|[0-9]{3}([ -])[0-9]{4,6}(?>(?:\1[0-9]{4,5}){1,2})(?>(?:\1[0-9]{1,3})?))"
     rf"(?!{_W}|-|[.,][0-9])"
 )
 _PHONES = (
     # A country's code: +375 29 123-45-67, +44 (0)20 7946 0958.
-    re.compile(rf"\+(?<!{_W}\+)(?<!\+\+) ?[1-9](?:[ ./-]?\(?[0-9]\)?){{6,14}}+(?![0-9])"),
+    re.compile(rf"\+(?<!{_W}\+)(?<!\+\+) ?[1-9](?>(?:[ ./-]?\(?[0-9]\)?){{6,14}})(?![0-9])"),
     # An area code in brackets: (029) 123-45-67, (212) 555-0123; not a year.
-    re.compile(rf"\((?<!{_W}\()(?<![.,/(-]\()(?!19|20)[0-9]{{2,5}}\) ?[0-9]{{2,4}}(?:[ -][0-9]{{2,4}}){{1,3}}+(?!{_W}|[/-])"),
+    re.compile(rf"\((?<!{_W}\()(?<![.,/(-]\()(?!19|20)[0-9]{{2,5}}\) ?[0-9]{{2,4}}(?>(?:[ -][0-9]{{2,4}}){{1,3}})(?!{_W}|[/-])"),
     # A leading zero and three groups or more: 029 123 45 67, 020-7946-0958.
-    re.compile(rf"0(?<!{_W}0)(?<![.,/:+-]0)[1-9][0-9]{{1,3}}(?:([ -])[0-9]{{2,4}})(?:\1[0-9]{{2,4}}){{1,3}}+(?!{_W}|[/:-]|[.,][0-9])"),
+    re.compile(rf"0(?<!{_W}0)(?<![.,/:+-]0)[1-9][0-9]{{1,3}}(?:([ -])[0-9]{{2,4}})(?>(?:\1[0-9]{{2,4}}){{1,3}})(?!{_W}|[/:-]|[.,][0-9])"),
 )
 _MIN_PHONE_DIGITS, _MAX_PHONE_DIGITS = 8, 15
 

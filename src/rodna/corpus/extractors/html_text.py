@@ -39,7 +39,7 @@ _PROSE = frozenset(("p", "blockquote", "figure", "caption", "figcaption", "hr", 
 _LINK_LISTS = frozenset(_GAPS) - _PROSE - {"body"}
 
 # Possessive: inside `<xmp>` markup stands as somebody wrote it, with quotes that nothing closes.
-_TOKEN = re.compile(r'<!--.*?-->|<(/?)([a-zA-Z][^\s>]*+)((?:[^">]++|"[^"]*+")*+)>', re.DOTALL)
+_TOKEN = re.compile(r'<!--.*?-->|<(/?)([a-zA-Z][^\s>]*+)((?>(?:[^">]++|"[^"]*+")*))>', re.DOTALL)
 _NAMES = re.compile(r'\b(?:class|id|role)="([^"]*)"')
 _HIDDEN = re.compile(r'(?:^|\s)hidden(?:=|\s|$)|aria-hidden="true"|style="[^"]*(?:display:\s*none|visibility:\s*hidden)', re.IGNORECASE)
 _HIDDEN_NAMES = re.compile(
