@@ -1,8 +1,8 @@
 """Personal data replaced by placeholders: email addresses, phone numbers, payment cards, bank accounts.
 
 Only what is unmistakable is taken: cards and accounts by their check digits, phone numbers by a country's code, an area code in brackets
-or a leading zero. No country is assumed. Every pattern reads a text once: quantifiers are bounded and give nothing back. A repeated group is
-`(?>(?:...){1,8})`, not `(?:...){1,8}+`, which Python before 3.11.5 matches wrongly (python/cpython#106052).
+or a leading zero. No country is assumed. Every pattern reads a text once: quantifiers are bounded and give nothing back. A repeated group
+is `(?>(?:...){1,8})`, not `(?:...){1,8}+`, which Python before 3.11.5 matches wrongly (python/cpython#106052).
 """
 
 import re
