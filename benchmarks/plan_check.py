@@ -116,7 +116,7 @@ def measure(
         config, micro_batch_size=values.micro_batch_size, optimizer=values.optimizer, checkpoint_activations=checkpoint_activations,
         precision="bf16" if dtype is torch.bfloat16 else "fp32", compiled=values.compile == "on",
     )  # fmt: skip
-    return {"parameters": config.num_parameters, "peak_bytes": memory.read(), "estimated_bytes": estimate.total}
+    return {"parameters": config.num_parameters, "peak_bytes": memory.read(), "estimated_bytes": estimate.step}
 
 
 def check_steps(*, batch_size: int = 16, vocabulary_size: int = 5824) -> None:

@@ -31,6 +31,12 @@ def test_the_estimate_is_within_15_percent_of_the_measured_peak(settings):
     assert found["estimated_bytes"] == pytest.approx(found["peak_bytes"], rel=0.15)
 
 
+def test_a_whole_job_leaves_more_in_the_process_than_a_step_takes_and_more_so_compiled():
+    eager, compiled = (training_memory(config_of(), micro_batch_size=1, compiled=compiled) for compiled in (False, True))
+    assert compiled.job > eager.job > 0
+    assert compiled.total - compiled.step == compiled.job
+
+
 def test_muon_keeps_one_number_for_each_weight_of_the_blocks_and_adamw_two():
     config = config_of()
     muon, adamw = (training_memory(config, micro_batch_size=1, optimizer=name).optimizer for name in ("muon", "adamw"))
@@ -131,4 +137,5 @@ def test_a_long_batch_never_holds_more_logits_than_a_chunk():
 
 
 def test_a_gpu_counts_torchs_own_memory_only():
-    assert training_memory(config_of(), micro_batch_size=1, device="cuda").base == 0
+    estimate = training_memory(config_of(), micro_batch_size=1, device="cuda")
+    assert (estimate.base, estimate.job) == (0, 0)

@@ -1,4 +1,4 @@
-"""Peak memory of one training step: weights, optimizer, activations, loss, and the libraries themselves.
+"""Peak memory of training: weights, optimizer, activations, loss, the libraries themselves, and what came before in the process.
 
 The tensors that the backward pass needs are counted layer by layer; what the allocator and the libraries add is measured
 (docs/planning.md; `benchmarks/plan_check.py memory` repeats it). All sizes in bytes.
@@ -23,24 +23,26 @@ class _Mode:
 
     Attributes:
         base: Python with everything imported, before any model.
+        job: what reading, planning and compiling before the training leave in the process; at most, when nothing was compiled before.
         loss_bytes: for each logit of a chunk: its copies, its gradient, and what the allocator keeps between them.
         slack: activations really taken, as a multiple of those counted.
     """
 
     base: int
+    job: int
     loss_bytes: float
     slack: float
 
 
-EAGER = _Mode(base=346 * MEBIBYTE, loss_bytes=29.5, slack=1.17)
-COMPILED = _Mode(base=426 * MEBIBYTE, loss_bytes=8.84, slack=1.11)
-CUDA = _Mode(base=0, loss_bytes=14.0, slack=1.1)
+EAGER = _Mode(base=346 * MEBIBYTE, job=100 * MEBIBYTE, loss_bytes=29.5, slack=1.17)
+COMPILED = _Mode(base=426 * MEBIBYTE, job=330 * MEBIBYTE, loss_bytes=8.84, slack=1.11)
+CUDA = _Mode(base=0, job=0, loss_bytes=14.0, slack=1.1)
 """On a GPU torch's own allocations are counted, and not the context (about 500 MB) or the libraries' code."""
 
 
 @dataclass(frozen=True)
 class MemoryEstimate:
-    """Peak memory of a training step, in bytes, by what it holds.
+    """Peak memory of training, in bytes, by what it holds.
 
     Attributes:
         weights: float32 weights, and their copies in the dtype of the products.
@@ -49,6 +51,7 @@ class MemoryEstimate:
         activations: what the blocks keep for the backward of one micro-batch; gradients take their place as it goes.
         loss: logits of one chunk with their gradient, and the head's gradient.
         base: Python and the libraries.
+        job: what the stages before, planning and compiling leave.
     """
 
     weights: int
@@ -56,11 +59,17 @@ class MemoryEstimate:
     activations: int
     loss: int
     base: int
+    job: int
+
+    @property
+    def step(self) -> int:
+        """Peak of a step in a process that does nothing else, in bytes."""
+        return self.weights + self.optimizer + self.activations + self.loss + self.base
 
     @property
     def total(self) -> int:
         """Peak in bytes."""
-        return self.weights + self.optimizer + self.activations + self.loss + self.base
+        return self.step + self.job
 
 
 def training_memory(
@@ -76,7 +85,7 @@ def training_memory(
     compiled: bool = False,
     device: DeviceKind = "cpu",
 ) -> MemoryEstimate:
-    """Estimate the peak memory of a training step.
+    """Estimate the peak memory of training.
 
     Args:
         config: the decoder.
@@ -108,6 +117,7 @@ def training_memory(
         activations=round(mode.slack * max(kept, FLOAT * matrices)),
         loss=round(mode.loss_bytes * min(tokens, LOSS_CHUNK_TOKENS[device]) * config.vocabulary_size) + FLOAT * head,
         base=mode.base,
+        job=mode.job,
     )
 
 
