@@ -11,11 +11,15 @@ from rodna.cli.fit import target_of
 from rodna.cli.plan import draw
 from rodna.cli.verbs import open_stages
 from rodna.core.errors import PlanError
+from rodna.core.text import human_seconds
 from rodna.core.workspace import Workspace
+from rodna.models.checkpoint import save
 from rodna.models.config import ModelConfig
+from rodna.models.decoder import Decoder
 from rodna.plan import rules
 from rodna.plan.propose import Plan
 from rodna.publish.facts.plan import plan_facts
+from rodna.tokenizer.tokenizer import Tokenizer
 
 SHAPE = {"vocabulary_size": 300, "width": 32, "num_layers": 1, "num_heads": 1, "num_kv_heads": 1, "head_width": 32, "ffn_width": 64}
 GPU = ("--set", "plan.device=auto", "--set", "plan.hardware=l4", "--set", "plan.price_per_hour=0.8", "--set", "plan.currency=EUR")
@@ -125,7 +129,10 @@ def test_the_plan_of_an_ensemble_is_that_of_one_member_and_says_how_the_time_is_
     student, alone = found["ensemble"]["student"], found["expected"]
     assert student["expected"]["bits_per_byte"] == pytest.approx((1 - rules.TAUGHT_GAIN * 4 / 5) * alone["bits_per_byte"])
     assert f"Their student, {student['width']} x {student['num_layers']}, reads the text" in said
-    assert f"All of it together: up to 1 h, {found['machine']['watts'] / 1000:.3g} kWh, 0.8 EUR." in said
+    # The workspace's steps are given, and few.
+    assert f"All of it together: about {human_seconds(found['ensemble']['seconds'])}, " in said
+    planned = rodna(*members, "--set", "train.steps=planned").stdout
+    assert f"All of it together: up to 1 h, {found['machine']['watts'] / 1000:.3g} kWh, 0.8 EUR." in planned
     assert "should do better" not in said
     assert found["estimates"]["ensemble_members"] == 0
     assert "ensemble" not in as_json(rodna(*members[:-4], "--json"))
@@ -137,3 +144,40 @@ def test_pilots_are_for_what_is_trained_which_of_an_ensemble_is_a_member(prepare
     assert (member.plan_config.minutes, alone.plan_config.minutes) == (pytest.approx(10), 60)
     affordable = [target_of(stages).binds["affordable_epochs"] for stages in (member, alone)]
     assert affordable[0] == pytest.approx(affordable[1] / 6, rel=0.1)
+
+
+def test_members_with_settings_of_their_own_are_told_and_nothing_is_promised_of_their_student(rodna, as_json, prepared):
+    deep = "ensemble={members: 2, overrides: [{model: {num_layers: 12}}, {model: {num_layers: 12}}]}"
+    given = ("plan", "--workspace", prepared, *GPU, "--set", "plan.time_budget_minutes=60", "--set", "train.steps=planned")
+    told, found = rodna(*given, "--set", deep).stdout, as_json(rodna(*given, "--set", deep, "--json"))["ensemble"]
+    usual = as_json(rodna(*given, "--set", "ensemble.members=2", "--json"))["ensemble"]
+
+    assert [model["num_layers"] for model in found["models"]] == [12, 12]
+    assert "Member 2 has settings of its own: " in told
+    assert "has settings of its own" not in rodna(*given, "--set", "ensemble.members=2").stdout
+    assert usual["student"]["expected"] is not None
+    assert found["student"]["expected"] is None
+    assert "of what such a student takes our runs say nothing" in told
+
+
+def test_the_plan_of_a_student_of_other_checkpoints_says_what_the_student_is(rodna, as_json, prepared, tmp_path):
+    tokenizer = open_stages(prepared, []).artifact("tokenizer").path
+    shape = SHAPE | {"vocabulary_size": Tokenizer.load(tokenizer).vocabulary_size}
+    save(tmp_path / "teacher", Decoder(ModelConfig.model_validate(shape)).initialize(seed=0), tokenizer)
+    teachers = ("--set", f"distill.teachers=[{tmp_path / 'teacher'}]")
+    given = ("plan", "--workspace", prepared, *GPU, *teachers)
+    told, found = rodna(*given).stdout, as_json(rodna(*given, "--json"))
+
+    assert found["student"]["teachers"] == 1
+    assert f"What is trained is a student of 1 teacher: {found['student']['width']} x {found['student']['num_layers']}" in told
+    assert found["student"]["expected"] is None
+
+
+def test_passes_that_were_asked_for_are_what_all_of_it_costs(rodna, as_json, prepared):
+    given = ("plan", "--workspace", prepared, *GPU, "--set", "plan.time_budget_minutes=60", "--set", "distill.preset=babyllama-cpu")
+    found = as_json(rodna(*given, "--json"))["ensemble"]
+    told = " ".join(rodna(*given).stdout.split())
+
+    assert [round(model["epochs"]) for model in found["models"]] == [4, 4]
+    assert found["fixed"]
+    assert f"All of it together: about {human_seconds(found['seconds'])}" in told

@@ -116,6 +116,17 @@ def test_checkpoints_with_one_tokenizer_open_as_an_ensemble(members, tokenizer_f
     torch.testing.assert_close(found, logits_of(members[2:], TOKENS).mean(0).softmax(-1))
 
 
+def test_a_checkpoint_that_transformers_saved_again_has_the_same_tokenizer(members, tokenizer_folder, tokenizer, tmp_path):
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed (pip install 'rodna[hf]')")
+    save(tmp_path / "ours", members[-1], tokenizer_folder)
+    transformers.AutoTokenizer.from_pretrained(tmp_path / "ours").save_pretrained(tmp_path / "again")
+    transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "ours").save_pretrained(tmp_path / "again")
+
+    _, shared = load_ensemble([tmp_path / "ours", tmp_path / "again"])
+
+    assert tokenizer_digest(shared) == tokenizer_digest(tokenizer)
+
+
 def test_checkpoints_with_other_tokenizers_are_refused_by_name(members, tokenizer_folder, tmp_path):
     first, second, other = tmp_path / "first", tmp_path / "second", tmp_path / "other"
     text = (tokenizer_folder / "tokenizer.json").read_text(encoding="utf-8")

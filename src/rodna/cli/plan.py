@@ -11,8 +11,6 @@ from rodna.cli.verbs import open_stages, print_json, stage_verb
 from rodna.core.log import say, warn
 
 if TYPE_CHECKING:
-    from rodna.cli.project import Project
-    from rodna.plan.config import PlanConfig
     from rodna.plan.plan import Plan
 
 app = typer.Typer()
@@ -36,8 +34,10 @@ def plan(
 
     For a GPU to rent: --set plan.hardware=h100 --set plan.price_per_hour=2 --set plan.money_budget=10
     """
+    from rodna.cli.plan_together import models_of, sentences
     from rodna.core.errors import ConfigError
     from rodna.plan.plan import read_plan
+    from rodna.train.ensemble_config import wants_student
 
     if context.invoked_subcommand:
         lost = [f"--{name}" for name, given in (("write", write), ("again", again), ("figure", figure), ("set", set_), ("dry-run", dry_run),
@@ -55,18 +55,17 @@ def plan(
     proposed, split = read_plan(stages.artifact("plan")), stages.time_split()
     if not stages.project.leaves_ensemble_open:
         proposed = proposed.of_one()
-    student = student_of(stages.project, proposed, split) if split else {}
+    together = models_of(stages, proposed, split) if wants_student(stages.project.ensemble, stages.project.distill) else {}
     warn_of_fixed_steps(stages, proposed)
     if as_json:
         values = {**vars(proposed), "model": proposed.model.model_dump(mode="json")}
-        if split:
-            values["ensemble"] = {**split, "student": student}
+        if together:
+            values["ensemble" if split else "student"] = {**split, **together} if split else together["student"]
         print_json({"path": str(stages.artifact("plan").path), **values})
     else:
         print_plan(proposed)
-        if split:
-            print(split_sentence(split))
-            print(student_sentence(student, proposed, stages.project.plan))
+        if together:
+            print("\n".join(sentences(together, split, proposed, stages.project.plan)))
     if figure:
         draw(proposed, figure)
     if write:
@@ -133,49 +132,6 @@ def print_plan(proposed: "Plan") -> None:
     )
     if proposed.isoflop:
         print_budgets(proposed)
-
-
-def split_sentence(split: dict[str, float]) -> str:
-    """Return what a plan is the plan of, where several models are trained."""
-    from rodna.core.text import human_seconds
-
-    all_, each, student = (human_seconds(60 * split[name]) for name in ("minutes", "member_minutes", "student_minutes"))
-    kept = "" if split["split_over"] == split["members"] else f" (the time was split over {split['split_over']}: those keep what they had)"
-    return f"This is the plan of one of {split['members']} members: each has {each}{kept}, and of {all_} the student has {student}."
-
-
-def student_of(project: "Project", proposed: "Plan", split: dict[str, float]) -> dict[str, Any]:
-    """Return what the student of an ensemble is, by the plan of one member, and what it should take where that can be told."""
-    from rodna.train.variants import expected_of, student_job, time_of_student
-
-    members = int(split["members"])
-    shared = {"share": project.ensemble.share, "split_over": split["split_over"]}
-    shaped = {**project.model.model_dump(mode="json"), "preset": project.plan.preset}
-    tokens = int(proposed.estimates["train_tokens"])
-    job = student_job(
-        project.distill.student, proposed, project.train.model_dump(mode="json"), shaped, num_tokens=tokens,
-        time=time_of_student(shared, proposed), teachers=[proposed.model] * members,
-    )  # fmt: skip
-    steps = job.values.steps
-    return {
-        "width": job.model.width, "num_layers": job.model.num_layers, "dropout": job.model.dropout, "steps": steps,
-        "epochs": steps * job.values.batch_size * job.model.context_length / tokens,
-        "expected": None if project.distill.teachers else expected_of(job, proposed, members=members),
-    }  # fmt: skip
-
-
-def student_sentence(student: dict[str, Any], proposed: "Plan", config: "PlanConfig") -> str:
-    """Return what is released in the end, and what all of it costs."""
-    from rodna.core.text import human_seconds
-
-    hours = config.minutes / 60
-    costs = [human_seconds(60 * config.minutes), f"{hours * proposed.machine['watts'] / 1000:.3g} kWh"]
-    if config.price_per_hour:
-        costs.append(f"{hours * config.price_per_hour:.3g} {config.currency}".strip())
-    shape = f"Their student, {student['width']} x {student['num_layers']}, reads the text {student['epochs']:.2g} times"
-    if expected := student["expected"]:
-        shape += f" and should take {expected['bits_per_byte']:.2f} bits per byte ({expected['low']:.2f} to {expected['high']:.2f})"
-    return f"{shape}. All of it together: up to {', '.join(costs)}."
 
 
 def print_budgets(proposed: "Plan") -> None:

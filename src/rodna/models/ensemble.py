@@ -6,6 +6,7 @@ Members may be of any architecture and context length; they share one tokenizer.
 """
 
 import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -23,6 +24,8 @@ from rodna.models.ngram import NOTHING_LEFT_OUT
 from rodna.tokenizer.tokenizer import Tokenizer
 
 Average = Literal["probabilities", "logits"]
+CUTTING = ("normalizer", "pre_tokenizer", "model", "added_tokens")
+"""The parts of a tokenizer's file that decide how text is cut and numbered."""
 
 
 class Ensemble:
@@ -231,5 +234,10 @@ def load_ensemble(
 
 
 def tokenizer_digest(tokenizer: Tokenizer) -> str:
-    """Return a SHA-256 that two tokenizers share when they cut and number text alike."""
-    return hashlib.sha256(tokenizer.to_json().encode("utf-8")).hexdigest()
+    """Return a SHA-256 that two tokenizers share when they cut and number text alike.
+
+    What else a file says is left out: another program that saves the tokenizer adds a post-processor, which we never ask for.
+    """
+    described = json.loads(tokenizer.to_json())
+    cuts = {name: described.get(name) for name in CUTTING}
+    return hashlib.sha256(json.dumps(cuts, sort_keys=True).encode("utf-8")).hexdigest()

@@ -310,7 +310,7 @@ def _summary(
         "temperature": config.temperature, "alpha": config.alpha, "loss": config.loss, "average": config.average,
         "steps": student.progress.step, "seconds": student.progress.seconds,
         "student": {"model": job.model.model_dump(mode="json"), "train": job.values.model_dump(mode="json")},
-        "expected": None if config.teachers else variants.expected_of(job, bench.plan, members=len(teachers)),
+        "expected": None if config.teachers else variants.expected_of(job, bench.plan, teachers=[load_config(path) for path in teachers]),
     }  # fmt: skip
     cache = student.summary.get("distillation", {}).get("cache")
     if cache:

@@ -23,6 +23,8 @@ PLANNED = "planned"
 DROPOUT_STEP = 0.05
 """Members that differ in dropout have the planned rate, one step more, two steps more, and again."""
 RATES = ("learning_rate", "adam_learning_rate")
+LIKE_PLANNED = 0.5
+"""Members that differ in architecture have about as many weights as the plan; whole layers and heads make a difference of so much."""
 SHAPES = ((1.0, 1.0), (1.5, 2 / 3), (2 / 3, 1.5))
 """Members that differ in architecture have these multiples of the planned layers and of the planned width squared, in turn: each has
 about as many parameters in its blocks."""
@@ -216,20 +218,21 @@ def student_job(
             return job(size, min(passes, useful) * own_work / alone)
 
 
-def expected_of(student: Job, plan: Plan, *, members: int) -> dict[str, float] | None:
+def expected_of(student: Job, plan: Plan, *, teachers: Sequence[ModelConfig]) -> dict[str, float] | None:
     """Return the held-out bits per byte that a student of an ensemble should take, and the ends of the 95% interval.
 
-    None where our own students say nothing of it: it is smaller than its teachers, or they are no members.
+    None where our own students say nothing of it: it is smaller than its teachers, or they are not as large as the plan has them.
 
     Args:
         student: to be trained.
         plan: of one member.
-        members: that teach it, and nobody else.
+        teachers: all of them, members of an ensemble.
     """
-    own, theirs = (rules.block_parameters(model) for model in (student.model, plan.model))
-    if not members or not plan.expected or own < theirs:
+    own, planned = (rules.block_parameters(model) for model in (student.model, plan.model))
+    as_planned = all(abs(rules.block_parameters(teacher) / planned - 1) < LIKE_PLANNED for teacher in teachers)
+    if not teachers or not plan.expected or not as_planned or own < planned:
         return None
-    return expected_of_student(plan.expected, members, larger=own > theirs)
+    return expected_of_student(plan.expected, len(teachers), larger=own > planned)
 
 
 def untaught(job: Job, variant: Variant, plan: Plan) -> Job:
