@@ -1,6 +1,7 @@
 """`rodna plan`: what it prints, draws and writes, and what it refuses."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from xml.etree import ElementTree
@@ -18,6 +19,7 @@ from rodna.models.config import ModelConfig
 from rodna.models.decoder import Decoder
 from rodna.plan import rules
 from rodna.plan.propose import Plan
+from rodna.plan.speed import STARTUP_SECONDS
 from rodna.publish.facts.plan import plan_facts
 from rodna.tokenizer.tokenizer import Tokenizer
 
@@ -181,3 +183,55 @@ def test_passes_that_were_asked_for_are_what_all_of_it_costs(rodna, as_json, pre
     assert [round(model["epochs"]) for model in found["models"]] == [4, 4]
     assert found["fixed"]
     assert f"All of it together: about {human_seconds(found['seconds'])}" in told
+
+
+def test_a_gpu_may_be_named_by_a_number_alone(rodna, as_json, prepared):
+    found = as_json(rodna("plan", "--workspace", prepared, *GPU, "--set", "plan.hardware=4090", "--json"))
+    assert found["machine"]["name"] == "RTX 4090"
+
+
+def test_a_gpu_that_is_not_at_hand_compiles_too(rodna, as_json, prepared):
+    found = as_json(rodna("plan", "--workspace", prepared, *GPU, "--set", "train.compile=auto", "--json"))["estimates"]
+    assert found["startup_seconds"] == STARTUP_SECONDS["cuda"]
+    assert found["seconds"] > found["startup_seconds"]
+
+
+def test_the_picture_may_go_into_a_folder_that_is_not_there_yet(rodna, prepared, tmp_path):
+    rodna("plan", "--workspace", prepared, *GPU, "--figure", tmp_path / "new" / "sizes.svg")
+    assert (tmp_path / "new" / "sizes.svg").read_text(encoding="utf-8").startswith("<svg")
+
+
+@pytest.mark.parametrize(("budget", "key"), [
+    (["plan.money_budget=0.0005", "plan.price_per_hour=2"], "plan.money_budget"),
+    (["plan.time_budget_minutes=0.01"], "plan.time_budget_minutes"),
+])  # fmt: skip
+def test_too_little_for_one_of_several_members_says_how_much_of_the_whole_would_do(rodna, prepared, budget, key):
+    large = "model={width: 1024, num_layers: 24, num_heads: 16, num_kv_heads: 16, head_width: 64, ffn_width: 2816, context_length: 64}"
+    settings = [*GPU[1::2], *budget, "ensemble.members=4", "train.steps=planned", large]
+    plan = ("plan", "--workspace", prepared, *(part for setting in settings for part in ("--set", setting)))
+    refused = rodna(*plan)
+    assert refused.exit_code == 1
+    assert f"{key}: " in refused.stderr
+    assert ", of which one model has " in refused.stderr
+    (enough,) = re.findall(rf"set {key} to ([\d.e-]+) or more", refused.stderr)
+
+    assert rodna(*plan, "--set", f"{key}={enough}").exit_code == 0
+
+
+def test_settings_far_from_what_was_measured_are_told_beside_the_expectation(rodna, as_json, prepared):
+    given = ("plan", "--workspace", prepared, *GPU, "--set", "train.weight_decay=30", "--set", "train.decay_fraction=0.4")
+    told, found = " ".join(rodna(*given).stdout.split()), as_json(rodna(*given, "--json"))["expected"]
+
+    assert list(found["unlike"]) == ["train.weight_decay"]
+    assert found["unlike"]["train.weight_decay"][0] == 30
+    assert "train.weight_decay" in told
+    assert as_json(rodna("plan", "--workspace", prepared, *GPU, "--json"))["expected"]["unlike"] == {}
+
+
+def test_counting_that_does_better_is_not_called_worse(rodna, as_json, prepared):
+    found = as_json(rodna("plan", "--workspace", prepared, *GPU, "--json"))
+    (reason,) = (row["reason"] for row in found["reasons"] if row["setting"] == "expected bits per byte")
+    # The workspace has a few sentences again and again.
+    assert found["expected"]["bits_per_byte"] > found["expected"]["ngram_bits_per_byte"]
+    assert "counting learns more" in reason
+    assert "networks take less by much the same" not in reason

@@ -1,5 +1,7 @@
 import math
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import pytest
 
@@ -57,6 +59,7 @@ class Fitted:
     """A fit to pilot runs that has found twice the rate and half the batch; a dropout of 1 costs so many bits, or gains them."""
 
     rate_factor, batch_factor, knows_dropout = 2.0, 0.5, True
+    recipe: Mapping[str, float] = MappingProxyType({})
 
     def __init__(self, dropout_costs=0.1):
         self.dropout_costs = dropout_costs
@@ -418,7 +421,7 @@ def test_the_text_binds_where_there_is_more_time_than_passes_worth_making():
     work = flops_per_token(ModelConfig.model_validate(VOCABULARY | rules.shape(160, 4, {}))).model / flops_per_token(proposed.model).model
     share = math.ceil(100 * 8 / (8 + work + 8 / 3)) / 100
     together = rows_of(proposed)["ensemble"]["reason"]
-    assert f"8 models of {human_seconds(36_000 * share / 8)} each and a student of theirs should do better" in together
+    assert f"8 models of up to {human_seconds(36_000 * share / 8)} each and a student of theirs should do better" in together
     assert f"ensemble: {{members: 8, share: {share:g}}}" in together
     expected = (1 - rules.TAUGHT_GAIN_LARGER * 8 / 9) * proposed.expected["bits_per_byte"]
     assert proposed.estimates["ensemble_bits_per_byte"] == pytest.approx(expected, rel=1e-3)

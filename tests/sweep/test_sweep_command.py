@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from rodna.cli.sweep import _print
 from rodna.plan.plan import measure_text
 
 
@@ -151,6 +152,7 @@ def three_best(records: list[dict]) -> list[int]:
         (("--over", "train.learning_rate=-1:1"), r"train.learning_rate(.|\n)*greater than 0"),
         (("--over", "model.dropout=0.3:0.1"), "model.dropout: the range '0.3:0.1' is empty"),
         (("--over", "model.dropout="), "model.dropout: there is nothing to try"),
+        (("--over", "model.width=8", "--over", "model.width=16"), "model.width is given more than once"),
         (("--over", "eval.stride=0.5,1"), r"eval.stride is no setting of a trial(.|\n)*corpus, tokenizer, data, model"),
         (("--over", "plan.time_budget_minutes=1,2"), "plan.time_budget_minutes is the same for all trials"),
         (("--over", "plan.recpe=planned"), r"plan.recpe \(sweep.over\): unknown key; did you mean `recipe`\?"),
@@ -231,3 +233,15 @@ def test_killed_in_the_middle_of_a_trial_the_same_command_ends_as_if_it_never_ha
     assert values(killed) == values(never)
     records = next(killed.glob("sweeps/*/results.jsonl")).read_text(encoding="utf-8").splitlines()
     assert [json.loads(record)["facts"]["interruptions"] for record in records] == [0, 1]
+
+
+def test_bits_per_byte_are_whole_however_narrow_the_terminal(capsys, monkeypatch):
+    row = {"place": 1, "trial": 0, "train.learning_rate": 0.0123456, "model.dropout": 0.1, "bits_per_byte": 2.03124, "rung": 2,
+           "passes": 3.2, "steps": 1200, "parameters": 1_200_000, "seconds": 120.2, "note": "the project's own settings"}  # fmt: skip
+    for columns, is_wide in (("80", False), ("140", True)):
+        monkeypatch.setenv("COLUMNS", columns)
+        _print({"trials": [row], "best_trial": "trial 0", "seconds": 120.2, "folder": "sweeps/demo"})
+        shown = capsys.readouterr().out
+        assert "2.0312" in shown
+        assert "0.0123456" in shown
+        assert ("1,200,000" in shown) is is_wide

@@ -98,6 +98,7 @@ def draw(proposed: "Plan", file: Path) -> None:
     if not svg:
         raise PlanError("this plan was made before curves were kept", where="--figure", fix="run `rodna plan --again`")
     with explain_disk_errors(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
         write_text(file, svg)
     say(f"wrote {file}")
 

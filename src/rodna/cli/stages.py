@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from rodna.cli.project import Project
 from rodna.core.artifact import Artifact, Manifest
-from rodna.core.errors import ArtifactError, PlanError
+from rodna.core.errors import ArtifactError
 from rodna.core.workspace import Stage, Workspace
 
 if TYPE_CHECKING:
@@ -168,17 +168,17 @@ class Stages:
         config = self._plan_config(split_over)
 
         def make_plan(out: Path) -> Artifact:
+            from rodna.plan.propose import TooShortError
             from rodna.train.timing import time_steps
 
             made = (self.artifact("corpus"), self.artifact("tokenizer"))
             given = {"model": project.model, "train": project.train, "fit": fit, "again": stage.times_again}
             try:
                 return plan.make_plan(*made, config, **given, out=out, timer=time_steps)
-            except PlanError as error:
+            except TooShortError as error:
                 if not split_over:
                     raise
-                where = f"{error.where}, of one member: {project.ensemble.share:.0%} of the whole time, split over {split_over}"
-                raise PlanError(error.what, where=where, fix=f"{error.fix}; or train fewer members") from error
+                raise TooShortError(error.what, error.need, project.plan, share=project.ensemble.share / split_over) from error
 
         settings = plan.plan_settings(config, model=project.model, train=project.train)
         inputs = plan.plan_inputs(self._announced("corpus"), self._announced("tokenizer"), config, fit=fit)

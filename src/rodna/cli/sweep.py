@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from rodna.sweep.space import Space
 
 FOLDER = "sweeps"
+FILES_ONLY, WIDE = ("rung", "steps", "parameters"), 100
+"""Columns that a terminal narrower than this leaves to the files."""
 
 
 def sweep(
@@ -81,7 +83,12 @@ def _space(stages: "Stages", over: list[str], overrides: list[str]) -> "tuple[Sw
 
     config = stages.project.sweep
     if over:
-        config = config.model_copy(update={"over": dict(map(parse_over, over))})
+        given = [parse_over(text) for text in over]
+        keys = [key for key, _ in given]
+        if twice := sorted({key for key in keys if keys.count(key) > 1}):
+            raise ConfigError(f"{', '.join(twice)} is given more than once", where="--over",
+                              fix="name each setting once, with all of its values: --over section.key=value,value")  # fmt: skip
+        config = config.model_copy(update={"over": dict(given)})
     if not config.over:
         raise ConfigError("there is nothing to search", where="sweep.over",
                           fix="name settings and values: rodna sweep --over train.learning_rate=0.003,0.01,0.03")  # fmt: skip
@@ -180,17 +187,23 @@ def _description(
 
 def _print(outcome: Mapping[str, Any]) -> None:
     """Print the table on stdout."""
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
     from rodna.core.text import human_seconds
     from rodna.sweep.table import cell
 
-    rows = outcome["trials"]
-    shown = Table(*rows[0])
-    for index, row in enumerate(rows):
-        shown.add_row(*(cell(key, value) for key, value in row.items()), style="bold" if index == 0 else "")
-    console = Console(highlight=False)
+    console, rows = Console(highlight=False), outcome["trials"]
+    names = [name for name in rows[0] if name not in FILES_ONLY or console.width >= WIDE]
+    cells = {name: [cell(name, row[name]) for row in rows] for name in names}
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in names:
+        # Numbers that are compared stay whole, whatever the width; headers and notes take lines.
+        whole = None if name == "note" else max(map(len, cells[name]))
+        shown.add_column(name.replace(".", ".\n") if "." in name else name.replace("_", " "), min_width=whole, overflow="fold")
+    for index in range(len(rows)):
+        shown.add_row(*(cells[name][index] for name in names), style="bold" if index == 0 else "")
     console.print(shown)
     console.print(f"best: {outcome['best_trial']}; {human_seconds(outcome['seconds'])} for all")
     console.print(f"table and picture: {outcome['folder']}", soft_wrap=True)

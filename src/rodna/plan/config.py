@@ -36,6 +36,12 @@ class PlanConfig(Section):
         default="measured", description="Time real training steps first, or trust a quick measurement of matrix products."
     )
 
+    @field_validator("hardware", mode="before")
+    @classmethod
+    def _take_a_number(cls, name: object) -> object:
+        # YAML reads 4090 as a number.
+        return str(name) if isinstance(name, int) else name
+
     @field_validator("hardware")
     @classmethod
     def _know_the_gpu(cls, name: str) -> str:

@@ -31,13 +31,17 @@ def what_binds(job: Job, recipe: Recipe) -> dict[str, Any]:
     now, more_text, more_compute = (
         best_of(job, recipe, flops=flops * more, unique_tokens=text.num_tokens * texts) for more, texts in ((1, 1), (1, MORE), (MORE, 1))
     )
+    # More of either need not be used: rules of passes and dropout may take a worse place of the law for it.
+    more_text, more_compute = min(now, more_text), min(now, more_compute)
+    affordable = flops / flops_per_token(recipe.model).model / text.num_tokens
+    useful = rules.max_epochs(recipe.model, text.num_tokens, job.choices)
     parameters, tokens = CHINCHILLA.compute_optimal(flops)
     repeated, epochs = DATA_CONSTRAINED.best_repeated(flops, text.num_tokens)
     return {
-        "limit": "text" if more_text < more_compute else "compute",
+        "limit": "text" if more_text < more_compute or (more_text == more_compute and affordable > useful) else "compute",
         "flops": flops,
-        "affordable_epochs": flops / flops_per_token(recipe.model).model / text.num_tokens,
-        "useful_epochs": rules.max_epochs(recipe.model, text.num_tokens, job.choices),
+        "affordable_epochs": affordable,
+        "useful_epochs": useful,
         "effective_tokens": DATA_CONSTRAINED.effective_tokens(text.num_tokens, recipe.tokens_seen / text.num_tokens),
         "more": MORE,
         "now": now,

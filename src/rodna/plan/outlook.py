@@ -27,15 +27,22 @@ def rows(job: Job, estimates: Mapping[str, Any], expected: Mapping[str, Any], bi
 
 def _expected_row(expected: Mapping[str, Any]) -> tuple[str, Any, str]:
     value = f"{expected['bits_per_byte']:.2f} ({expected['low']:.2f} to {expected['high']:.2f})"
+    beside = (
+        "networks take less by much the same in every language"
+        if expected["bits_per_byte"] < expected["ngram_bits_per_byte"]
+        else "networks take less of the texts that were recorded, but of so little text, or so alike, counting learns more"
+    )
     sources = {
         "pilots": "the law fitted to pilot runs on this text says so, with its 95% interval",
-        "ngram": f"counting its tokens' n-grams takes {expected['ngram_bits_per_byte']:.2f} on this text, measured; networks take less by "
-        f"much the same in every language: the law of our whole runs, scaled by that, as {len(RECORDED)} recorded runs in five languages "
+        "ngram": f"counting its tokens' n-grams takes {expected['ngram_bits_per_byte']:.2f} on this text, measured; {beside}: "
+        f"the law of our whole runs, scaled by that, as {len(RECORDED)} recorded runs in five languages "
         "ended beside it. `rodna plan fit` asks the text itself",
         "recorded": "the law of our whole runs as they ended on average, since there was no validation text to compare yours by: hardly "
         "more than a guess",
     }
-    return ("expected bits per byte", value, sources[expected["source"]])
+    unlike = ", ".join(f"{name} {given:g} ({usual:g} there)" for name, (given, usual) in expected["unlike"].items())
+    unknown = f". Nothing was measured of what is given here, and neither figure nor interval knows of it: {unlike}" if unlike else ""
+    return ("expected bits per byte", value, sources[expected["source"]] + unknown)
 
 
 def _limit_row(job: Job, binds: Mapping[str, Any]) -> tuple[str, Any, str]:
@@ -61,7 +68,7 @@ def _ensemble_rows(job: Job, estimates: Mapping[str, Any]) -> Rows:
         return []
     each = human_seconds(60 * job.config.minutes * share / members)
     said = (
-        f"{members} models of {each} each and a student of theirs should do better: "
+        f"{members} models of up to {each} each and a student of theirs should do better: "
         f"{estimates['ensemble_bits_per_byte']:.3g} bits per byte; "
         f"ensemble: {{members: {members}, share: {share:g}}}, which `rodna plan --write` writes where the project says nothing of members"
     )

@@ -19,7 +19,7 @@ from rodna.plan.job import OVERHEAD_SHARE, Job, Recipe
 from rodna.plan.limits import isoflop_curves, what_binds
 from rodna.plan.recipes import choose_recipe
 from rodna.plan.rules import Text
-from rodna.plan.speed import StepTime, StepTimer, estimate_step
+from rodna.plan.speed import STARTUP_SECONDS, StepTime, StepTimer, estimate_step, will_compile
 from rodna.plan.together import best_together
 
 SURPRISE = 1.6
@@ -28,6 +28,9 @@ SPARE = 1.1
 """So does one that leaves a tenth of the time over once the text has been read as often as pays, and one that allows so few or so many
 passes that another dropout is called for."""
 MOST_SECOND_THOUGHTS = 2
+TOLD_APART = ("learning_rate", "adam_learning_rate", "batch_size", "weight_decay", "decay_fraction")
+FAR = 2.0
+"""A given number of these, so many times what is usual, makes a run that nothing was measured of."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ def propose(
     job = Job(text, machine, speeds, config, model, settings, choices, fit or anchored_law(text), *factors)
     recipe = choose(job, timer)
     values, estimates = training_values(recipe, job), estimates_of(recipe, job)
-    expected = expectation(recipe, job, fitted=fit is not None)
+    expected = expectation(recipe, job, fit=fit)
     binds = what_binds(job, recipe)
     fixed = {f"model.{name}" for name, value in model.items() if value != PLANNED}
     fixed |= {f"train.{name}" for name, value in train.items() if value != PLANNED and name not in left_open}
@@ -136,19 +139,31 @@ def estimates_of(recipe: Recipe, job: Job) -> dict[str, Any]:
     }
 
 
-def expectation(recipe: Recipe, job: Job, *, fitted: bool) -> dict[str, Any]:
-    """Return the expected held-out bits per byte, its interval and its source."""
+def expectation(recipe: Recipe, job: Job, *, fit: Fit | None) -> dict[str, Any]:
+    """Return the expected held-out bits per byte, its interval and its source, and as `unlike` the given settings that it does not know."""
     model = recipe.model
     value, low, high = job.law.predict(rules.block_parameters(model), recipe.tokens_seen, job.text.num_tokens, model.dropout)
-    source = "pilots" if fitted else "ngram" if job.text.ngram_bits_per_byte else "recorded"
-    return {"bits_per_byte": value, "low": low, "high": high, "source": source, "ngram_bits_per_byte": job.text.ngram_bits_per_byte}
+    source = "pilots" if fit else "ngram" if job.text.ngram_bits_per_byte else "recorded"
+    return {"bits_per_byte": value, "low": low, "high": high, "source": source, "ngram_bits_per_byte": job.text.ngram_bits_per_byte,
+            "unlike": unlike(proposals_of(recipe, job), job, fit)}  # fmt: skip
+
+
+def unlike(proposals: Mapping[str, Any], job: Job, fit: Fit | None) -> dict[str, list[float]]:
+    """Return setting -> [given, usual] of those that the user gave far from what the runs had that the expectation rests on."""
+    usual = {**proposals, **(fit.recipe if fit else {})}
+    found = {}
+    for name in TOLD_APART:
+        given = job.train.get(name, PLANNED)
+        if given != PLANNED and given != usual[name] and not (usual[name] and 1 / FAR <= given / usual[name] <= FAR):
+            found[f"train.{name}"] = [given, usual[name]]
+    return found
 
 
 def choose(job: Job, timer: StepTimer) -> Recipe:
     """Return the size that should end with the lowest loss in the time, its steps timed on this machine."""
     best = _best(job, slowdown=1.0)
     if job.config.calibration == "estimated" or not job.machine.at_hand:
-        return best
+        return with_steps(replace(best, step=with_startup(best.step, job)), job)
     expected_seconds = job.seconds if "steps" not in job.settled else best.seconds
 
     def timed(recipe: Recipe) -> StepTime:
@@ -200,6 +215,12 @@ def step_of(model: ModelConfig, job: Job, slowdown: float, *, batch_size: int) -
     return StepTime(seconds=step.seconds * slowdown, startup_seconds=step.startup_seconds)
 
 
+def with_startup(step: StepTime, job: Job) -> StepTime:
+    """Return an estimated step with what compiling is assumed to take, where training will compile."""
+    will = will_compile(job.machine, job.settled, seconds=job.seconds)
+    return StepTime(seconds=step.seconds, startup_seconds=STARTUP_SECONDS[job.machine.device] if will else 0.0)
+
+
 def tokens_in_time(model: ModelConfig, job: Job, slowdown: float) -> float:
     """Return about how many tokens the time is enough for, in large batches."""
     batch_size = max(1, rules.MAX_BATCH_TOKENS // model.context_length)
@@ -243,29 +264,65 @@ def with_steps(recipe: Recipe, job: Job) -> Recipe:
     return replace(recipe, steps=min(most, affordable), affordable_steps=affordable, evaluations=times, evaluation_seconds=each)
 
 
-def too_short(recipe: Recipe, job: Job, *, need: float) -> PlanError:
+def too_short(recipe: Recipe, job: Job, *, need: float) -> "TooShortError":
     """Return the error that says how much time, or money, would do."""
     what = (
         f"the time is too short for {human_count(recipe.model.num_parameters)} parameters: a step takes "
         f"{human_seconds(recipe.step.seconds)}, {rules.MIN_STEPS} steps about {human_seconds(need)}"
     )
-    minutes = math.ceil(need / 6) / 10
-    if job.config.money_budget:
-        where = f"plan.money_budget: {job.config.money_budget:g}, which pays {human_seconds(job.seconds)}"
-        fix = f"set plan.money_budget to {minutes / 60 * job.config.price_per_hour:.2g} or more, or choose a smaller model"
-    else:
-        where = f"plan.time_budget_minutes: {job.config.time_budget_minutes:g}"
-        fix = f"set plan.time_budget_minutes to {minutes:g} or more, or choose a smaller model"
-    return PlanError(what, where=where, fix=fix)
+    return TooShortError(what, need, job.config)
+
+
+class TooShortError(PlanError):
+    """The time, or the money, is not enough.
+
+    Attributes:
+        need: seconds of one model that would do.
+    """
+
+    def __init__(self, what: str, need: float, config: PlanConfig, *, share: float = 1.0) -> None:
+        """Say how much would do.
+
+        Args:
+            what: takes so long.
+            need: seconds of one model that would do.
+            config: the whole time or money.
+            share: of it, that one model has.
+        """
+        self.need = need
+        minutes = math.ceil(need / share / 6) / 10
+        has = f", of which one model has {human_seconds(60 * config.minutes * share)}" if share < 1 else ""
+        if config.money_budget:
+            where = f"plan.money_budget: {config.money_budget:g}, which pays {human_seconds(60 * config.minutes)}{has}"
+            fix = f"set plan.money_budget to {_rounded_up(minutes / 60 * config.price_per_hour)} or more, or choose a smaller model"
+        else:
+            where = f"plan.time_budget_minutes: {config.time_budget_minutes:g}{has}"
+            fix = f"set plan.time_budget_minutes to {minutes:g} or more, or choose a smaller model"
+        super().__init__(what, where=where, fix=f"{fix}; or train fewer members" if share < 1 else fix)
+
+
+def _rounded_up(amount: float) -> str:
+    """Return an amount of money with two digits, never less than it is."""
+    unit = 10.0 ** (math.floor(math.log10(amount)) - 1)
+    return f"{math.ceil(amount / unit) * unit:.2g}"
 
 
 def training_values(recipe: Recipe, job: Job) -> dict[str, Any]:
     """Return every training setting as a plain value: the user's own, and proposals for the rest."""
+    values = dict(job.train)
+    for name, value in proposals_of(recipe, job).items():
+        if values.get(name, PLANNED) == PLANNED:
+            values[name] = value
+    return values
+
+
+def proposals_of(recipe: Recipe, job: Job) -> dict[str, Any]:
+    """Return what is proposed for every training setting that a plan fills in, whatever the user gave."""
     choices, epochs = job.choices, recipe.tokens_seen / job.text.num_tokens
     most = rules.max_epochs(recipe.model, job.text.num_tokens, choices)
     rate = recipe.rate_share * rules.learning_rate(recipe.model, optimizer=job.train.get("optimizer", "muon"), recipe=choices)
     adam_rate = recipe.rate_share * rules.adam_learning_rate(recipe.model, recipe=choices)
-    proposals = {
+    return {
         "batch_size": recipe.batch_size,
         "micro_batch_size": recipe.micro_batch_size,
         "steps": max(1, recipe.steps),
@@ -278,8 +335,3 @@ def training_values(recipe: Recipe, job: Job) -> dict[str, Any]:
         "evaluations": max(1, min(recipe.evaluations, recipe.steps)),
         "checkpoint_activations": False,
     }
-    values = dict(job.train)
-    for name, value in proposals.items():
-        if values.get(name, PLANNED) == PLANNED:
-            values[name] = value
-    return values

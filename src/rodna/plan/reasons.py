@@ -37,21 +37,26 @@ def explain(
     """
     rows = [
         *outlook.rows(job, estimates, expected, binds),
-        *_model_rows(model, job, estimates),
+        *_model_rows(model, job, estimates, binds),
         *_training_rows(model, train, job, estimates),
         _memory_row(estimates, memory),
     ]
     return [{"setting": name, "value": value, "reason": GIVEN if name in fixed else reason} for name, value, reason in rows]
 
 
-def _model_rows(model: ModelConfig, job: Job, estimates: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
+def _model_rows(model: ModelConfig, job: Job, estimates: Mapping[str, Any], binds: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
     text, config, time = job.text, job.config, human_seconds(job.seconds)
     if config.preset != "planned":
         size = f"the preset {config.preset} has it"
     else:
+        larger = (
+            f"a larger model reads less of the text in {time}"
+            if binds["affordable_epochs"] < binds["useful_epochs"]
+            else "a larger model has too many weights for so little text"
+        )
         size = (
             f"of the sizes tried, {human_count(model.num_parameters)} parameters should end with the lowest loss: "
-            f"a larger model reads less of the text in {time}, a smaller one learns less from each token"
+            f"{larger}, a smaller one learns less from each token"
         )
     heads = f"{model.num_heads} heads of {model.head_width} features" + (
         f", {model.num_kv_heads} of them with keys and values" if model.num_kv_heads != model.num_heads else ""

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from rodna.models.config import ModelConfig
 from rodna.plan.flops import flops_per_token
-from rodna.plan.hardware import Machine, Speeds
+from rodna.plan.hardware import DeviceKind, Machine, Speeds
 
 TRAFFIC_BYTES, GPU_TRAFFIC_BYTES = 40.0, 4.0
 """Bytes moved for each feature, layer and token outside the products, forward and backward. docs/planning.md, How far to trust this, says
@@ -21,6 +21,8 @@ STEP_KERNELS, LAYER_KERNELS, MUON_KERNELS = 300, 50, 140
 
 COMPILE_PAYS_SECONDS = 90.0
 """A shorter training is not compiled: that takes 10 to 20 seconds, and saves a third of the time afterwards."""
+STARTUP_SECONDS: dict[DeviceKind, float] = {"cpu": 20.0, "cuda": 60.0}
+"""Of a compiled training whose steps are not timed. On a GPU an assumption, measured by nobody here."""
 
 
 def will_compile(machine: Machine, train: Mapping[str, Any], *, seconds: float) -> bool:
