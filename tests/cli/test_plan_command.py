@@ -212,7 +212,7 @@ def test_too_little_for_one_of_several_members_says_how_much_of_the_whole_would_
     refused = rodna(*plan)
     assert refused.exit_code == 1
     assert f"{key}: " in refused.stderr
-    assert ", of which one model has " in refused.stderr
+    assert ", of which one member has " in refused.stderr
     (enough,) = re.findall(rf"set {key} to ([\d.e-]+) or more", refused.stderr)
 
     assert rodna(*plan, "--set", f"{key}={enough}").exit_code == 0

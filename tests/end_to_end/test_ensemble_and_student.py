@@ -184,5 +184,6 @@ def test_too_little_time_for_a_member_says_whose_time_is_meant(rodna, prepared: 
 
     assert result.exit_code == 1
     assert "the time is too short" in result.stderr
-    assert "of one member: 67% of the whole time, split over 2" in result.stderr
+    assert "plan.time_budget_minutes: 1e-07, of which one member has 0 ms" in result.stderr
+    assert "set plan.time_budget_minutes to 0.1 or more" in result.stderr
     assert "or train fewer members" in result.stderr

@@ -123,3 +123,8 @@ def test_no_validation_text_gives_no_anchor():
     train, _ = encoded(["слова і слова " * 20], ["слова"])
     nothing = replace(train, tokens=train.tokens[:0], offsets=train.offsets[:1], document_bytes=train.document_bytes[:0])
     assert measure_anchor(train, nothing) == (0.0, 0)
+
+
+def test_a_spread_that_rounding_carries_past_the_end_ends_there():
+    documents = ["x" * 1000] * 8256
+    assert 0.99 * 6_000_000 < len("".join(evenly_spread(documents, 6_000_000))) <= 6_000_000

@@ -549,3 +549,13 @@ def test_ngrams_are_counted_beside_the_model_of_a_small_text_unless_the_user_say
 
     assert found.train["ngram_order"] == order
     assert rows_of(found)["train.ngram_order"]["value"] == order
+
+
+def test_a_batch_that_is_given_has_the_rate_that_it_would_be_planned_with():
+    proposed = plan(0.5)
+    settled = plan(0.5, train={"batch_size": proposed.train["batch_size"]})
+    smaller = plan(0.5, train={"batch_size": max(1, proposed.train["batch_size"] // 2)})
+
+    assert proposed.train["learning_rate"] < plan(3.0).train["learning_rate"]
+    assert settled.train["learning_rate"] == proposed.train["learning_rate"]
+    assert smaller.train["learning_rate"] < settled.train["learning_rate"]

@@ -68,3 +68,9 @@ def test_rungs_keep_to_the_budget_and_to_the_full_length(
 
 def test_the_best_come_first_and_the_failed_not_at_all() -> None:
     assert best_first([(0, 2.0), (1, None), (2, 1.5), (3, math.nan), (4, 2.0), (5, math.inf)]) == [2, 0, 4]
+
+
+def test_a_training_of_too_few_steps_is_not_answered_with_more_minutes() -> None:
+    with pytest.raises(PlanError, match="too few steps to tell settings apart") as error:
+        plan_rungs(4, eta=2, budget_s=1e9, full_s=10.0, startup_s=0.0, least_share=20 / 12)
+    assert "train.steps" in str(error.value.where)

@@ -14,7 +14,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from rodna.cli.sweep import _print
+from rodna.cli.trials import Trials
+from rodna.core.errors import StateError
 from rodna.plan.plan import measure_text
+from rodna.sweep.halving import Rung
 
 
 @pytest.fixture(scope="module")
@@ -35,16 +38,16 @@ def copied(prepared: Path, tmp_path: Path) -> Path:
 
 
 def rewrite_plan(root: Path, **sections: dict[str, object]) -> None:
-    """Change values of the plan that is there."""
-    file = next((root / "artifacts" / "plan").glob("*/plan.json"))
-    manifest = file.with_name("manifest.json")
-    values = json.loads(file.read_text(encoding="utf-8"))
-    for section, changes in sections.items():
-        values[section] |= changes
-    file.write_text(json.dumps(values), encoding="utf-8")
-    noted = json.loads(manifest.read_text(encoding="utf-8"))
-    noted["files"]["plan.json"]["size_bytes"] = file.stat().st_size
-    manifest.write_text(json.dumps(noted), encoding="utf-8")
+    """Change values of the plans that are there."""
+    for file in (root / "artifacts" / "plan").glob("*/plan.json"):
+        manifest = file.with_name("manifest.json")
+        values = json.loads(file.read_text(encoding="utf-8"))
+        for section, changes in sections.items():
+            values[section] |= changes
+        file.write_text(json.dumps(values), encoding="utf-8")
+        noted = json.loads(manifest.read_text(encoding="utf-8"))
+        noted["files"]["plan.json"]["size_bytes"] = file.stat().st_size
+        manifest.write_text(json.dumps(noted), encoding="utf-8")
 
 
 def say_minutes(root: Path, seconds: float) -> None:
@@ -91,7 +94,8 @@ def test_a_sweep_of_the_projects_section_ends_with_a_table_a_picture_and_the_sam
     rows = outcome["trials"]
     assert sorted(row["trial"] for row in rows) == [0, 1, 2]
     assert [row["bits_per_byte"] for row in rows[:2]] == sorted(row["bits_per_byte"] for row in rows[:2])
-    assert {row["train.learning_rate"] for row in rows} == {0.01, 0.001, 1000000.0}
+    planned = json.loads(next((copied / "artifacts" / "plan").glob("*/plan.json")).read_text(encoding="utf-8"))["train"]["learning_rate"]
+    assert {row["train.learning_rate"] for row in rows} == {planned, 0.001, 1000000.0}
     assert {row["steps"] for row in rows if row["bits_per_byte"] is not None} == {60}
     assert again.exit_code == 0
     assert "best: trial" in again.stdout
@@ -245,3 +249,29 @@ def test_bits_per_byte_are_whole_however_narrow_the_terminal(capsys, monkeypatch
         assert "2.0312" in shown
         assert "0.0123456" in shown
         assert ("1,200,000" in shown) is is_wide
+
+
+def test_trials_of_a_project_with_members_are_of_one_members_plan(copied, rodna, as_json):
+    members = ("--set", "ensemble.members=3", "--set", "train.warmup_steps=30")
+    assert rodna("plan", "--workspace", copied, *members).exit_code == 0
+    rewrite_plan(copied, train={"weight_decay": 0.77, "learning_rate": 0.0123}, estimates={"seconds": 60.0, "startup_seconds": 0.0})
+    command = ("sweep", "--workspace", copied, "--json", "--over", "train.adam_learning_rate=0.001,0.002,0.004", "--method", "grid",
+               "--minutes", 2, *members)  # fmt: skip
+    outcome = as_json(rodna(*command))
+
+    plans = {file.parent.parent.parent.name: json.loads(file.read_text(encoding="utf-8"))["train"]
+             for file in Path(outcome["folder"]).glob("trial-*/rung-1/plan-00000000/plan.json")}  # fmt: skip
+    assert len(plans) == 4
+    assert {(plan["weight_decay"], plan["learning_rate"]) for plan in plans.values()} == {(0.77, 0.0123)}
+    # As large a part of a shorter run is its warm-up.
+    assert {plan["warmup_steps"] / plan["steps"] for plan in plans.values()} == {0.5}
+    assert plans["trial-000"]["steps"] < 60
+
+
+def test_what_is_wrong_with_the_disk_is_no_trials_fault(tmp_path):
+    class Broken:
+        def train(self, settings, rung, folder):
+            raise StateError("the saved state of training is damaged")
+
+    with pytest.raises(StateError):
+        Trials(Broken(), tmp_path).train(0, 0, {}, Rung(1, 1.0, 1.0))

@@ -1,5 +1,6 @@
 import json
 import os
+import resource
 import shutil
 import signal
 
@@ -7,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from rodna.core.errors import TrainError
+from rodna.core.errors import DiskError, StateError, TrainError
 from rodna.core.log import read_json_lines
 from rodna.data.batches import Batch
 from rodna.data.tokens import Tokens
@@ -229,6 +230,23 @@ def test_a_loss_that_is_no_number_is_reported_with_a_remedy(make_run, tmp_path):
         make_run(tmp_path).go(objective=breaks)
 
 
+def test_a_disk_too_small_for_the_optimizers_state_is_reported_as_one(make_run, tmp_path):
+    make_run(tmp_path / "fits").go()
+    state = tmp_path / "fits" / "step-000012"
+    weights, optimizer = ((state / name).stat().st_size for name in ("model.safetensors", "optimizer.safetensors"))
+    assert weights < optimizer
+    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (optimizer - 1, before[1]))
+    try:
+        with pytest.raises(DiskError, match="cannot write"):
+            make_run(tmp_path / "small").go()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+    assert not list((tmp_path / "small").glob("step-*"))
+
+
 def test_a_damaged_state_is_named_with_a_remedy(make_run, tmp_path):
     make_run(tmp_path).go()
     file = tmp_path / "step-000012" / "optimizer.safetensors"
@@ -236,7 +254,7 @@ def test_a_damaged_state_is_named_with_a_remedy(make_run, tmp_path):
     data[-1] ^= 255
     file.write_bytes(data)
 
-    with pytest.raises(TrainError, match=r"the saved state of training is damaged: optimizer.safetensors changed[\s\S]*starts from the"):
+    with pytest.raises(StateError, match=r"the saved state of training is damaged: optimizer.safetensors changed[\s\S]*starts from the"):
         make_run(tmp_path).go()
 
 
@@ -244,14 +262,14 @@ def test_a_lost_average_is_named_with_a_remedy(make_run, tmp_path):
     make_run(tmp_path, averaging="ema").go()
     (tmp_path / "step-000012" / "average.safetensors").unlink()
 
-    with pytest.raises(TrainError, match=r"the saved state of training is damaged: [\s\S]*average.safetensors[\s\S]*starts from the"):
+    with pytest.raises(StateError, match=r"the saved state of training is damaged: [\s\S]*average.safetensors[\s\S]*starts from the"):
         make_run(tmp_path, averaging="ema").go()
 
 
 def test_the_folder_of_another_run_is_refused(make_run, tmp_path):
     make_run(tmp_path).go()
 
-    with pytest.raises(TrainError, match="this run learned something else before"):
+    with pytest.raises(StateError, match="this run learned something else before"):
         make_run(tmp_path, setup="two").go()
 
 

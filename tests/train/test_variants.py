@@ -257,3 +257,9 @@ def test_a_value_of_the_wrong_kind_is_an_error_that_names_the_member(override: d
 def test_an_unknown_preset_is_answered_with_the_closest(plan: Plan):
     with pytest.raises(ModelError, match="did you mean 'babyllama-58m'"):
         job(plan, preset="babyllama-58")
+
+
+def test_a_warm_up_of_fewer_steps_is_shorter_whoever_gave_the_steps(plan: Plan):
+    assert job(plan, train={"steps": 50}).values.warmup_steps == 5
+    assert job(plan, train={"steps": 50, "warmup_steps": 10}).values.warmup_steps == 10
+    assert job(plan, ALL_PLANNED | {"warmup_steps": 10}, train={"steps": 50}).values.warmup_steps == 10

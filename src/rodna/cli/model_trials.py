@@ -93,18 +93,24 @@ class ModelTrials:
             raise ConfigError("its validation text is another one, so its value cannot be compared")
 
         def planned(project: Project, out: Path) -> Artifact:
-            made, settings = (corpus, tokenizer, project.plan), {"model": project.model, "train": project.train}
+            # Of an ensemble's project a trial is one member, whose time and money is a part of the whole.
+            spent = {name: getattr(self.stages.plan_config, name) for name in ("time_budget_minutes", "money_budget")}
+            config, settings = project.plan.model_copy(update=spent), {"model": project.model, "train": project.train}
             text = self._texts.get((corpus.digest, tokenizer.digest)) or measure_text(corpus, tokenizer)
             self._texts[corpus.digest, tokenizer.digest] = text
             fit = self.stages.existing_fit()
-            return _existing(out, "plan") or make_plan(*made, **settings, out=out, timer=time_steps, fit=fit, text=text)
+            return _existing(out, "plan") or make_plan(corpus, tokenizer, config, **settings, out=out, timer=time_steps, fit=fit, text=text)
 
         whole = self.plan
         if any(key.startswith("plan.") for key in settings):
             # Another way to plan is judged by what it proposes for the whole training.
             whole = read_plan(planned(stages.project, folder / "proposal-00000000"))
-        steps = self._steps(whole, self._stages_of(settings, whole).project, settings, rung, tokens)
-        project = self._stages_of({**settings, "train.steps": steps}, whole).project
+        project = self._stages_of(settings, whole).project
+        length: dict[str, Any] = {"train.steps": self._steps(whole, project, settings, rung, tokens)}
+        if project.train.warmup_steps != "planned":
+            # A short run warms up for as large a part of its steps.
+            length["train.warmup_steps"] = round(rung.share * int(project.train.warmup_steps))
+        project = self._stages_of({**settings, **length}, whole).project
         plan, out = planned(project, folder / "plan-00000000"), folder / MODEL
         model = _existing(out, "model") or pretrain(tokens, tokenizer, plan, project.train, out, run=folder / "run")
         summary = json.loads((model.path / "training.json").read_text(encoding="utf-8"))

@@ -152,10 +152,19 @@ def print_budgets(proposed: "Plan") -> None:
 
 def proposal_of(stages: Any, proposed: "Plan") -> dict[str, dict[str, Any]]:
     """Return section -> key -> number that a plan proposes to write down: its ensemble, where one would do better, or its own numbers."""
+    from rodna.plan.rules import SIZED
+    from rodna.train.ensemble_config import wants_student
+    from rodna.train.variants import RATES
+
     if proposed.estimates.get("ensemble_members") and stages.project.leaves_ensemble_open:
         # Its members have a plan of their own, for the time of one, and their student follows from it.
         return {"ensemble": {name: proposed.estimates[f"ensemble_{name}"] for name in ("members", "share")}}
-    return planned_numbers(stages, proposed)
+    numbers = planned_numbers(stages, proposed)
+    if wants_student(stages.project.ensemble, stages.project.distill):
+        # Size, dropout, rates and steps are those of a member: written down they would be the student's too, which has its own.
+        numbers["model"] = {key: value for key, value in numbers["model"].items() if key not in {*SIZED, "dropout"}}
+        numbers["train"] = {key: value for key, value in numbers["train"].items() if key not in {*RATES, "steps", "warmup_steps"}}
+    return numbers
 
 
 def planned_numbers(stages: Any, proposed: "Plan") -> dict[str, dict[str, Any]]:
@@ -167,9 +176,6 @@ def planned_numbers(stages: Any, proposed: "Plan") -> dict[str, dict[str, Any]]:
     from rodna.models.config import ModelConfig
     from rodna.plan.config import BEHAVIOUR
     from rodna.plan.plan import plan_settings
-    from rodna.plan.rules import SIZED
-    from rodna.train.ensemble_config import wants_student
-    from rodna.train.variants import RATES
 
     project = stages.project
     proposals = {"model": (project.model, proposed.model.model_dump(mode="json")), "train": (project.train, proposed.train)}
@@ -180,10 +186,6 @@ def planned_numbers(stages: Any, proposed: "Plan") -> dict[str, dict[str, Any]]:
     for name in BEHAVIOUR:
         if found["model"].get(name) == ModelConfig.model_fields[name].default:
             del found["model"][name]
-    if wants_student(project.ensemble, project.distill):
-        # Size, dropout, rates and steps are those of a member: written down they would be the student's too, which has its own.
-        found["model"] = {key: value for key, value in found["model"].items() if key not in {*SIZED, "dropout"}}
-        found["train"] = {key: value for key, value in found["train"].items() if key not in {*RATES, "steps", "warmup_steps"}}
     for key in plan_settings(project.plan, model=project.model, train=project.train)["left_open"]:
         if proposed.train.get(key) != getattr(project.train, key):
             found["train"][key] = proposed.train[key]

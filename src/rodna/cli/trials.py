@@ -12,7 +12,7 @@ from rodna.cli.project import Project, load_project
 from rodna.cli.stages import STAGES, StageName
 from rodna.core.artifact import Artifact
 from rodna.core.config import section_types
-from rodna.core.errors import ConfigError, CorpusError, ModelError, PlanError, RodnaError, TokenizerError, TrainError
+from rodna.core.errors import ConfigError, CorpusError, ModelError, PlanError, RodnaError, StateError, TokenizerError, TrainError
 from rodna.core.workspace import Workspace
 from rodna.models.config import ModelConfig
 from rodna.plan.config import PlanConfig
@@ -134,8 +134,10 @@ class Trials:
         try:
             value, facts = self.kind.train(settings, rung, folder)
             reason = "" if value is not None else "no validation text was scored"
+        except StateError:
+            raise
         except (ConfigError, CorpusError, TokenizerError, ModelError, PlanError, TrainError, torch.OutOfMemoryError) as error:
-            # Of the disk, the lock or a damaged artifact no settings are guilty: those errors end the sweep.
+            # Of the disk, the lock, a damaged artifact or state no settings are guilty: those errors end the sweep.
             value, facts, reason = None, {}, error.what if isinstance(error, RodnaError) else "it needs more memory than there is"
         seconds = max(time.perf_counter() - started, float(facts.get("training_seconds", 0.0)))
         return Result(trial, number, dict(settings), value, round(seconds, 3), reason, facts)

@@ -56,6 +56,10 @@ class TrainError(RodnaError):
     """Training cannot start or go on."""
 
 
+class StateError(TrainError):
+    """What a training left on the disk is damaged, or of another training: no settings are guilty of that."""
+
+
 class EvaluationError(RodnaError):
     """The evaluation cannot be carried out."""
 

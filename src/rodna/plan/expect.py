@@ -178,7 +178,8 @@ def evenly_spread(documents: Sequence[str], limit: int) -> list[str]:
     """Return about `limit` bytes of documents, evenly spread; of a single long one, its beginning."""
     total = sum(len(document.encode("utf-8")) for document in documents)
     every = max(1.0, total / limit)
-    chosen = [documents[int(number * every)] for number in range(math.ceil(len(documents) / every))]
+    # Rounding may carry the last one past the end.
+    chosen = [documents[min(int(number * every), len(documents) - 1)] for number in range(math.ceil(len(documents) / every))]
     kept: list[str] = []
     room = limit
     for document in chosen:

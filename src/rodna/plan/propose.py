@@ -238,8 +238,10 @@ def recipe_for(candidate: ModelConfig, job: Job, slowdown: float) -> Recipe | Pl
         micro_batch_size, memory = fit_memory(candidate, job.machine, job.config, settled, batch_size=batch_size)
         step = step_of(candidate, job, slowdown, batch_size=batch_size)
         drawn = Recipe(candidate, batch_size, micro_batch_size, 0, step, memory)
-        # Where the text is short, and its batch therefore small, the rate is lower by the square root.
-        share = 1.0 if "batch_size" in settled else math.sqrt(batch / rules.batch_tokens(reach, math.inf, choices))
+        # Where the text is short, and its batch therefore small, the rate is lower by the square root: of a batch that was given, too.
+        usual = max(1, round(batch / candidate.context_length))
+        used = batch if "batch_size" not in settled or batch_size == usual else batch_size * candidate.context_length
+        share = min(1.0, math.sqrt(used / rules.batch_tokens(reach, math.inf, choices)))
         return with_steps(replace(drawn, rate_share=share), job)
     except PlanError as error:
         return error
@@ -291,7 +293,7 @@ class TooShortError(PlanError):
         """
         self.need = need
         minutes = math.ceil(need / share / 6) / 10
-        has = f", of which one model has {human_seconds(60 * config.minutes * share)}" if share < 1 else ""
+        has = f", of which one member has {human_seconds(60 * config.minutes * share)}" if share < 1 else ""
         if config.money_budget:
             where = f"plan.money_budget: {config.money_budget:g}, which pays {human_seconds(60 * config.minutes)}{has}"
             fix = f"set plan.money_budget to {_rounded_up(minutes / 60 * config.price_per_hour)} or more, or choose a smaller model"

@@ -42,8 +42,13 @@ def plan_rungs(num_trials: int, *, eta: int, budget_s: float, full_s: float, sta
         least_share: the shortest training worth making, as a share of the full one.
 
     Raises:
-        PlanError: the budget is too small for the trials to learn anything.
+        PlanError: the budget is too small for the trials to learn anything, or the whole training is.
     """
+    if least_share > 1:
+        raise PlanError(
+            "the whole training has too few steps to tell settings apart by a part of it", where="train.steps",
+            fix="make it longer: raise train.steps, or leave them to a plan with more minutes, or lower train.batch_size",
+        )  # fmt: skip
     sizes = rung_sizes(num_trials, eta)
     found: list[Rung] = []
     for count in range(1, len(sizes) + 1):

@@ -70,16 +70,20 @@ def search(
         for number, rung in enumerate(rungs):
             tell(f"rung {number + 1} of {len(rungs)}: {rung.num_trials} trials of {rung.share:.1%} of the whole training, "
                  f"about {human_seconds(rung.seconds)} each")  # fmt: skip
+            used_up = False
             for trial in order[: rung.num_trials]:
                 if (trial, number) not in done:
                     spent = sum(result.seconds for result in done.values())
                     if spent + _expected(done, rungs, trial, number) > budget_s * PATIENCE:
                         tell(f"  the budget is used up after {human_seconds(spent)}: trial {trial} and what comes after it is left out")
+                        used_up = True
                         break
                     result = train(trial, number, trials[trial], rung)
                     journal.write(asdict(result))
                     done[trial, number] = result
                 tell("  " + describe(done[trial, number]))
+            if used_up:
+                break
             order = best_first([(trial, done[trial, number].bits_per_byte) for trial in order if (trial, number) in done])
     finally:
         journal.close()

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from rodna.core.errors import TrainError
+from rodna.core.errors import StateError
 from rodna.models.decoder import Decoder
 from rodna.train.config import TrainValues
 
@@ -46,7 +46,7 @@ class WeightAverage:
         tensors: what `tensors` held after that step.
 
     Raises:
-        TrainError: the tensors are not those of this decoder and step.
+        StateError: the tensors are not those of this decoder and step.
     """
 
     def __init__(self, decoder: Decoder, values: TrainValues, *, step: int = 0, tensors: Mapping[str, Tensor] | None = None) -> None:
@@ -57,7 +57,7 @@ class WeightAverage:
             return
         shapes = {name: tuple(parameter.shape) for name, parameter in self._parameters.items()}
         if {name: tuple(tensor.shape) for name, tensor in (tensors or {}).items()} != shapes:
-            raise TrainError("the saved average of the weights is missing or of another model", fix="start this run again in a new folder")
+            raise StateError("the saved average of the weights is missing or of another model", fix="start this run again in a new folder")
         self.tensors = {name: tensor.to(self._parameters[name].device) for name, tensor in (tensors or {}).items()}
 
     def _is_kept(self, step: int) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rodna.core.errors import TrainError
+from rodna.core.errors import StateError, TrainError
 from rodna.models.decoder import Decoder
 from rodna.tokenizer.tokenizer import Tokenizer
 from rodna.train.config import TrainValues
@@ -182,7 +182,7 @@ def load_optimizer_tensors(decoder: Decoder, optimizers: Optimizers, tensors: Ma
     """Put back what `optimizer_tensors` returned.
 
     Raises:
-        TrainError: the tensors belong to another model or optimizer.
+        StateError: the tensors belong to another model or optimizer.
     """
     found: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
@@ -190,7 +190,7 @@ def load_optimizer_tensors(decoder: Decoder, optimizers: Optimizers, tensors: Ma
         found.setdefault(name, {})[what] = tensor
     names: dict[Tensor, str] = {parameter: name for name, parameter in decoder.named_parameters()}
     if not found or not set(found) <= set(names.values()):
-        raise TrainError("the saved optimizer state is of another model", fix="start this run again in a new folder")
+        raise StateError("the saved optimizer state is of another model", fix="start this run again in a new folder")
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             for parameter in group["params"]:

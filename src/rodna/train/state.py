@@ -15,11 +15,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from rodna.core.artifact import digest_of
-from rodna.core.errors import RodnaError, TrainError, explain_disk_errors
+from rodna.core.errors import RodnaError, StateError, explain_disk_errors
 from rodna.core.files import is_abandoned, replace_folder, sha256_of, sync_file, temporary_name, write_json
 from rodna.models import checkpoint
 from rodna.models.decoder import Decoder
@@ -94,9 +94,10 @@ class RunFolder:
         """Write everything that resuming needs; older states go once this one is safe."""
 
         def add_state(folder: Path) -> None:
-            save_file({name: tensor.contiguous() for name, tensor in optimizer_tensors(decoder, optimizers).items()}, folder / OPTIMIZER)
+            tensors = {name: tensor.contiguous() for name, tensor in optimizer_tensors(decoder, optimizers).items()}
+            checkpoint.write_tensors(folder / OPTIMIZER, tensors)
             if average:
-                save_file(dict(average), folder / AVERAGE)
+                checkpoint.write_tensors(folder / AVERAGE, dict(average))
             files = {name: sha256_of(folder / name) for name in (OPTIMIZER, AVERAGE, checkpoint.WEIGHTS) if (folder / name).is_file()}
             write_json(folder / PROGRESS, {"setup": self._setup, "files": files, **asdict(progress)})
 
@@ -128,9 +129,6 @@ class RunFolder:
                 for file in temporary.iterdir():
                     sync_file(file)
                 replace_folder(temporary, folder)
-            except SafetensorError as error:
-                raise TrainError(f"the state could not be written: {error}", where=str(folder), fix="free some space, then run the same "
-                                 "command again: training goes on from the last saved state") from error  # fmt: skip
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
         return folder
@@ -139,7 +137,7 @@ class RunFolder:
         """Load the last saved state into the decoder and optimizers; a new run begins at step 0.
 
         Raises:
-            TrainError: the state is damaged, or of another run.
+            StateError: the state is damaged, or of another run.
         """
         states = [folder for folder in self.path.glob("step-*") if (folder / PROGRESS).is_file()]
         if not states:
@@ -153,7 +151,7 @@ class RunFolder:
             if changed:
                 raise _damaged(folder, f"{', '.join(changed)} changed since it was written")
             if setup != self._setup:
-                raise TrainError("this run learned something else before: its text, model or settings differ", where=str(self.path),
+                raise StateError("this run learned something else before: its text, model or settings differ", where=str(self.path),
                                  fix="train into another folder, or delete this one")  # fmt: skip
             loaded = checkpoint.load_decoder(folder, device=decoder.embedding.weight.device)
             decoder.load_state_dict(loaded.state_dict())
@@ -172,5 +170,5 @@ def setup_digest(**parts: object) -> str:
 
 
 def _damaged(folder: Path, why: str) -> RodnaError:
-    return TrainError(f"the saved state of training is damaged: {why}", where=str(folder),
+    return StateError(f"the saved state of training is damaged: {why}", where=str(folder),
                       fix=f"delete {folder.parent} and run the same command: training starts from the beginning")  # fmt: skip

@@ -26,7 +26,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rodna.core.errors import TrainError, explain_disk_errors
+from rodna.core.errors import StateError, TrainError, explain_disk_errors
 from rodna.core.files import is_abandoned, sync_folder, temporary_name, write_json
 from rodna.models.ensemble import Average
 
@@ -169,7 +169,7 @@ class TeacherCache:
                 return None
             rows[here] = stored[places]
         if not np.array_equal(rows["check"], checks):
-            raise TrainError("the teacher cache holds other text than this run reads", where=str(self.folder), fix=_DELETE)
+            raise StateError("the teacher cache holds other text than this run reads", where=str(self.folder), fix=_DELETE)
         ids = torch.from_numpy(rows["ids"].astype(np.int64)).flatten(0, 1)
         return TopK(ids.to(inputs_BT.device), torch.from_numpy(rows["log_probabilities"].copy()).flatten(0, 1).to(inputs_BT.device))
 
@@ -266,9 +266,9 @@ class TeacherCache:
         try:
             rows = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
-            raise TrainError(f"a piece of the teacher cache is damaged: {error}", where=str(path), fix=_REMOVE) from error
+            raise StateError(f"a piece of the teacher cache is damaged: {error}", where=str(path), fix=_REMOVE) from error
         if rows.dtype != self.setup.row or rows.ndim != 1 or len(rows) > self.slots_per_piece:
-            raise TrainError("a piece of the teacher cache is damaged: it is not laid out as its index says", where=str(path), fix=_REMOVE)
+            raise StateError("a piece of the teacher cache is damaged: it is not laid out as its index says", where=str(path), fix=_REMOVE)
         return rows
 
     def _begin(self, piece: int) -> NDArray[Any]:
@@ -308,12 +308,12 @@ class TeacherCache:
             version, setup, slots = index["format_version"], index["setup"], int(index["slots_per_piece"])
             mass, mass_sum = Counter({int(bin_): int(count) for bin_, count in index["mass_histogram"].items()}), float(index["mass_sum"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise TrainError(f"the teacher cache is damaged: {error!r}", where=str(path), fix=_DELETE) from error
+            raise StateError(f"the teacher cache is damaged: {error!r}", where=str(path), fix=_DELETE) from error
         wanted = json.loads(json.dumps(asdict(self.setup)))
         changed = [name for name in wanted if wanted[name] != setup.get(name)]
         if version != FORMAT_VERSION or changed:
             what = f"of another format: {version}" if version != FORMAT_VERSION else f"made with other {', '.join(changed)}"
-            raise TrainError(f"the teacher cache is {what}", where=str(path), fix=_DELETE)
+            raise StateError(f"the teacher cache is {what}", where=str(path), fix=_DELETE)
         self.slots_per_piece, self._mass, self._mass_sum = slots, mass, mass_sum
 
 

@@ -138,10 +138,10 @@ def job_of(
         else:
             steps = variant.epochs * num_tokens / step_tokens
         values["steps"] = max(1, round(steps))
-        for name in {"warmup_steps"} & free:
-            values[name] = round(values[name] * min(1.0, values["steps"] / planned))
-        for name in {"evaluations"} & free:
-            values[name] = min(values[name], values["steps"])
+    for name in {"warmup_steps"} & free:
+        values[name] = round(values[name] * min(1.0, values["steps"] / int(plan.train["steps"])))
+    for name in {"evaluations"} & free:
+        values[name] = min(values[name], values["steps"])
     try:
         return Job(model, validate(TrainValues, values), order_seed)
     except ConfigError as error:
