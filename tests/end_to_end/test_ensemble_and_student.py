@@ -178,6 +178,20 @@ def test_a_teacher_of_another_project_is_refused_before_anything_is_trained(rodn
     assert "[7/10] ensemble ..." not in result.stderr
 
 
+@pytest.mark.parametrize(("settings", "said", "place"), [
+    (["train.future_tokens=2"], "learns the next token alone", "distill.student"),
+    (["ensemble.overrides=[{}, {model: {context_length: 16}}]"], "reads 16 tokens at once, what learns from it 32", "member 2 of 2"),
+    (["distill.student.model={ffn_bias: true}"], "no standard checkpoint holds it", ""),
+])  # fmt: skip
+def test_a_student_that_could_not_learn_is_refused_before_its_teachers_are_trained(rodna, prepared: Path, settings, said, place):
+    run = rodna("run", "-w", prepared, *SET, *(part for setting in settings for part in ("--set", setting)))
+
+    assert run.exit_code == 1
+    assert said in run.stderr
+    assert place in run.stderr
+    assert "member 1 of 2" not in run.stderr
+
+
 def test_too_little_time_for_a_member_says_whose_time_is_meant(rodna, prepared: Path):
     short = ["--set", "train.steps=planned", "--set", "plan.time_budget_minutes=0.0000001"]
     result = rodna("plan", "-w", prepared, *SET, *short)

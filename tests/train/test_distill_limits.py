@@ -8,9 +8,12 @@ from tests.train.stage_bench import Bench, make_plan
 
 from rodna.core.errors import TrainError
 from rodna.models.checkpoint import load_config
-from rodna.train.distill_stage import fit_memory, memory_of, student_job
+from rodna.models.config import ModelConfig
+from rodna.train.distill_stage import student_job
 from rodna.train.ensemble_config import DistillConfig
 from rodna.train.members import Workbench, member_folders
+from rodna.train.session import Job
+from rodna.train.taught import fit_memory, memory_of
 
 MEBIBYTE = 2**20
 
@@ -20,25 +23,28 @@ def workbench(bench: Bench, **settings) -> Workbench:
     return replace(opened, **settings)
 
 
-def test_with_room_for_all_the_student_has_the_planned_micro_batch(bench: Bench):
-    teachers, config, room = member_folders(bench.ensemble()), DistillConfig(), workbench(bench)
-    job = student_job(room, config, {}, teachers)
+def fitted(room: Workbench, job: Job, teachers: list[ModelConfig]) -> Job:
+    return fit_memory(job, teachers, room.machine, share=room.memory_share, is_planned=True, cached=False)
 
-    assert fit_memory(room, job, teachers, config) == job
+
+def test_with_room_for_all_the_student_has_the_planned_micro_batch(bench: Bench):
+    teachers, room = [load_config(folder) for folder in member_folders(bench.ensemble())], workbench(bench)
+    job = student_job(room, DistillConfig(), {}, teachers)
+
+    assert fitted(room, job, teachers) == job
 
 
 def test_teachers_take_the_room_of_sequences(bench: Bench):
-    teachers, config, room = member_folders(bench.ensemble()), DistillConfig(), workbench(bench)
-    job = student_job(room, config, {}, teachers)
+    teachers, room = [load_config(folder) for folder in member_folders(bench.ensemble())], workbench(bench)
+    job = student_job(room, DistillConfig(), {}, teachers)
     one, two = (
-        memory_of(replace(job, values=job.values.model_copy(update={"micro_batch_size": size})),
-                  [load_config(folder) for folder in teachers], room.machine, cached=False)
+        memory_of(replace(job, values=job.values.model_copy(update={"micro_batch_size": size})), teachers, room.machine, cached=False)
         for size in (1, 2)
-    )  # fmt: skip
+    )
     room = workbench(bench, memory_share=(one + two) / 2 / room.machine.memory_bytes)
 
     assert job.values.micro_batch_size == 2
-    assert fit_memory(room, job, teachers, config).values.micro_batch_size == 1
+    assert fitted(room, job, teachers).values.micro_batch_size == 1
 
 
 def test_a_cache_counts_with_the_piece_that_it_keeps_in_memory(bench: Bench):
@@ -54,7 +60,7 @@ def test_where_nothing_fits_the_error_says_how_much_is_needed(bench: Bench, sett
     ensemble = bench.ensemble()
     bench.plan = make_plan(bench.root / "small", memory_share=1e-6)
 
-    with pytest.raises(TrainError, match=r"the student and its teachers \(2\) need \d+ MB of memory") as caught:
+    with pytest.raises(TrainError, match=r"what learns and its teachers \(2\) need \d+ MB of memory") as caught:
         bench.student(ensemble, **settings)
     assert caught.value.where == "plan.memory_share: 1e-06"
     assert "fewer or smaller teachers" in caught.value.fix

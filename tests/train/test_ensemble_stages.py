@@ -1,12 +1,13 @@
 """The stages of ensembles and students, on invented tokens: what is trained, what never twice, and what is refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.train.stage_bench import LENGTH, VOCABULARY, Bench, make_tokens
+from tests.train.stage_bench import LENGTH, VOCABULARY, Bench, make_plan, make_tokens
 
 from rodna.core.artifact import Artifact
 from rodna.core.errors import ArtifactError, ConfigError, ModelError, TrainError
@@ -18,8 +19,11 @@ from rodna.models.decoder import Decoder
 from rodna.plan.flops import flops_per_token
 from rodna.train import session
 from rodna.train.distill_stage import DISTILLATION, check_teachers
+from rodna.train.ensemble_config import EnsembleConfig
 from rodna.train.identity import teacher_fingerprint
-from rodna.train.members import ENSEMBLE, member_folders
+from rodna.train.members import ENSEMBLE, Workbench, member_folders
+from rodna.train.taught import memory_of
+from rodna.train.variants import member_jobs
 
 
 def read(artifact: Artifact, file: str) -> dict:
@@ -288,8 +292,32 @@ def test_a_teacher_that_reads_less_at_once_than_the_student_is_refused(bench: Be
 
     with pytest.raises(TrainError) as caught:
         bench.student(ensemble, student={"model": {"context_length": 32}})
-    assert "the teacher reads 16 tokens at once, the student 32" in str(caught.value)
+    assert "the teacher reads 16 tokens at once, what learns from it 32" in str(caught.value)
     assert "set distill.student.model.context_length to 16" in str(caught.value)
+
+
+def test_a_member_of_a_chain_that_reads_less_than_a_later_one_is_refused_before_it_is_trained(bench: Bench, capsys):
+    capsys.readouterr()
+    with pytest.raises(TrainError, match="the teacher reads 8 tokens at once, what learns from it 16") as caught:
+        bench.ensemble(chain=True, members=3, overrides=[{}, {"model": {"context_length": 8}}])
+
+    assert caught.value.where == "member 2, before ensemble.overrides.2"
+    assert caught.value.fix.startswith("set ensemble.overrides.2.model.context_length to 8")
+    assert "member 1 of 3" not in capsys.readouterr().err
+
+
+def test_a_member_of_a_chain_has_fewer_sequences_at_a_time_where_those_before_leave_no_room(bench: Bench):
+    room = Workbench.open(bench.tokens, bench.tokenizer, bench.plan)
+    member, _ = member_jobs(EnsembleConfig(members=2), room.plan, room.given, room.shaped, num_tokens=room.num_tokens)
+    smaller = replace(member, values=member.values.model_copy(update={"micro_batch_size": 1}))
+    one, two = (memory_of(job, [member.model], room.machine, cached=False) for job in (smaller, member))
+    bench.plan = make_plan(bench.root / "small", memory_share=(one + two) / 2 / room.machine.memory_bytes)
+    bench.ensemble(chain=True)
+
+    manifests = [json.loads(file.read_text(encoding="utf-8")) for file in bench.root.glob("runs/ensemble/*/finished/manifest.json")]
+    taught = [manifest["config"]["train"]["micro_batch_size"] for manifest in manifests if "teacher-01" in manifest["inputs"]]
+    assert member.values.micro_batch_size == 2
+    assert taught == [1]
 
 
 def test_a_teacher_with_a_padded_vocabulary_is_refused(bench: Bench):
@@ -297,7 +325,7 @@ def test_a_teacher_with_a_padded_vocabulary_is_refused(bench: Bench):
                                  context_length=LENGTH)).initialize(seed=0)  # fmt: skip
     save(bench.root / "padded", padded, bench.tokenizer.path)
 
-    with pytest.raises(TrainError, match="the teacher has 264 tokens, the student 259"):
+    with pytest.raises(TrainError, match="the teacher has 264 tokens, what learns from it 259"):
         bench.student(teachers=["padded"])
 
 

@@ -301,15 +301,21 @@ class Stages:
         return self._make("model", FORMAT_VERSION, inputs, settings, distill)
 
     def check_teachers(self) -> None:
-        """Refuse a cache of no use, and teachers given by path that cannot teach here, as early as that can be known."""
-        distill = self.project.distill
-        if not distill.teachers and not distill.cache_top_k:
+        """Refuse teachers that cannot teach here, a cache of no use and a student that could not learn, as early as that can be known."""
+        distill, ensemble = self.project.distill, self.project.ensemble
+        if not distill.teachers and not ensemble.members:
             return
-        from rodna.train.distill_stage import check_cache, check_teachers
-        from rodna.train.identity import teacher_folders
+        from rodna.train.distill_stage import check_cache, check_student, check_teachers
+        from rodna.train.identity import distill_settings, teacher_folders
+        from rodna.train.members import Workbench
 
+        tokenizer = self.stage("tokenizer").existing(self.workspace)
         check_cache(distill, self.project.train.curriculum)
-        check_teachers(teacher_folders(self.project.distill, self.workspace.root), self.stage("tokenizer").existing(self.workspace))
+        check_teachers(teacher_folders(distill, self.workspace.root), tokenizer)
+        plan, tokens = (self.stage(name).existing(self.workspace) for name in ("plan", "tokens"))
+        if plan is not None and tokens is not None and tokenizer is not None:
+            shared = distill_settings(distill, ensemble, self.project.train, split_over=self._split_over())["ensemble"]
+            check_student(Workbench.open(tokens, tokenizer, plan), ensemble, distill, root=self.workspace.root, shared=shared)
 
     def _evaluate(self) -> Stage:
         return self._evaluation_of(model_stage(self.project))

@@ -134,9 +134,11 @@ class StudentTrials:
         return load_project(self._stages.workspace, [*self._overrides, *changed])
 
     def _job_of(self, project: Project) -> "Job":
+        from rodna.models.checkpoint import load_config
         from rodna.train.distill_stage import student_job
 
-        return student_job(self._bench, project.distill, self._shared(project)["ensemble"], self._teachers(project))
+        teachers = [load_config(folder) for folder in self._teachers(project)]
+        return student_job(self._bench, project.distill, self._shared(project)["ensemble"], teachers)
 
     def _tokens_of(self, job: "Job") -> int:
         return job.values.steps * job.values.batch_size * job.model.context_length

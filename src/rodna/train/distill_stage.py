@@ -2,9 +2,8 @@
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +12,23 @@ from rodna.core.artifact import Artifact
 from rodna.core.errors import RodnaError, TrainError
 from rodna.core.files import write_json
 from rodna.core.log import say
-from rodna.core.text import human_bytes
 from rodna.models.checkpoint import load_config
 from rodna.models.config import ModelConfig
 from rodna.models.ensemble import tokenizer_digest
 from rodna.models.hf import family_of
-from rodna.plan.hardware import Machine
-from rodna.plan.memory import teaching_memory, training_memory
-from rodna.plan.speed import will_compile
 from rodna.tokenizer.tokenizer import Tokenizer
 from rodna.train import variants
 from rodna.train.config import FORMAT_VERSION
 from rodna.train.counting import keep_counts
-from rodna.train.ensemble_config import DistillConfig
+from rodna.train.ensemble_config import DistillConfig, EnsembleConfig
 from rodna.train.identity import teacher_fingerprint, teacher_folders
-from rodna.train.members import Workbench, check_taught, clear_states, counts_of, member_folders, taught_by
+from rodna.train.members import Workbench, clear_states, counts_of, member_folders, taught_by
 from rodna.train.runtime import compute_dtype
 from rodna.train.session import Job, Trained, copy_checkpoint, keep
 from rodna.train.state import RunFolder
-from rodna.train.teacher_cache import PIECE_BYTES, CacheSetup, TeacherCache
+from rodna.train.taught import check_reads, check_targets, fit_memory
+from rodna.train.teacher_cache import CacheSetup, TeacherCache
+from rodna.train.variants import member_jobs
 
 DISTILLATION = "distillation.json"
 ALONE = "alone"
@@ -110,15 +107,42 @@ def prepare_student(
         TrainError: a teacher is missing or does not suit, or all of them need more memory than there is.
         ModelError: the student is of no standard family.
     """
-    teachers = [*(member_folders(ensemble) if ensemble else []), *teacher_folders(config, root)]
-    check_teachers(teachers, bench.tokenizer)
+    folders = [*(member_folders(ensemble) if ensemble else []), *teacher_folders(config, root)]
+    check_teachers(folders, bench.tokenizer)
     check_cache(config, bench.plan.train.get("curriculum", "none"))
-    job = student_job(bench, config, shared, teachers)
+    return suited_student(bench, config, shared, {str(folder): load_config(folder) for folder in folders}), folders
+
+
+def check_student(bench: Workbench, ensemble: EnsembleConfig, config: DistillConfig, *, root: Path, shared: Mapping[str, Any]) -> None:
+    """Refuse a student that could not learn from the members, before any of these is trained.
+
+    Args:
+        bench: the plan and the corpus.
+        ensemble: the members' settings.
+        config: further teachers, and how the student learns.
+        root: folder that the teachers' paths start from.
+        shared: how the time is shared with the ensemble; empty where there is none.
+
+    Raises:
+        TrainError: a member or another teacher does not suit, or all of them need more memory than there is.
+        ModelError: the student is of no standard family.
+        ConfigError: settings contradict each other.
+    """
+    members = member_jobs(ensemble, bench.plan, bench.given, bench.shaped, num_tokens=bench.num_tokens) if shared else []
+    teachers = {f"member {number} of {len(members)}": job.model for number, job in enumerate(members, 1)}
+    suited_student(bench, config, shared, teachers | {str(folder): load_config(folder) for folder in teacher_folders(config, root)})
+
+
+def suited_student(bench: Workbench, config: DistillConfig, shared: Mapping[str, Any], teachers: Mapping[str, ModelConfig]) -> Job:
+    """Return the student as the memory allows it; see `prepare_student`. `teachers` are named as errors are to name them."""
+    job = student_job(bench, config, shared, list(teachers.values()))
     family_of(job.model)  # What is released opens everywhere.
-    check_taught(job, "distill.student")
-    for folder in teachers:
-        _check_fit(job, load_config(folder), folder)
-    return fit_memory(bench, job, teachers, config), teachers
+    check_targets(job, "distill.student")
+    for name, teacher in teachers.items():
+        check_reads(job, teacher, where=name, setting="distill.student.model.context_length")
+    is_planned = bench.given.get("micro_batch_size", "planned") == "planned" and "micro_batch_size" not in config.student.train
+    return fit_memory(job, list(teachers.values()), bench.machine, share=bench.memory_share, is_planned=is_planned,
+                      cached=bool(config.cache_top_k))  # fmt: skip
 
 
 def teach(
@@ -172,55 +196,18 @@ def _alone(bench: Workbench, job: Job, run: Path) -> Trained:
     return bench.fit(job, RunFolder(run, tokenizer_folder=bench.tokenizer.path, setup=bench.setup(job)))
 
 
-def student_job(bench: Workbench, config: DistillConfig, shared: Mapping[str, Any], teachers: Sequence[Path]) -> Job:
+def student_job(bench: Workbench, config: DistillConfig, shared: Mapping[str, Any], teachers: Sequence[ModelConfig]) -> Job:
     """Return what the student is, its size and steps fitting the time that it has.
 
     Args:
         bench: the plan and the corpus.
         config: the student's settings.
         shared: how the time is shared with an ensemble; empty where there is none.
-        teachers: folders of all of them: their forward passes take time too.
+        teachers: all of them: their forward passes take time too.
     """
-    time, models = variants.time_of_student(shared, bench.plan), [load_config(folder) for folder in teachers]
+    time = variants.time_of_student(shared, bench.plan)
     return variants.student_job(config.student, bench.plan, bench.given, bench.shaped, num_tokens=bench.num_tokens, time=time,
-                                teachers=models)  # fmt: skip
-
-
-def fit_memory(bench: Workbench, job: Job, teachers: Sequence[Path], config: DistillConfig) -> Job:
-    """Return the student with fewer sequences at a time where its teachers and their cache leave no room for as many.
-
-    What counts is the memory that there is, not what is free just now: a run that is resumed must go on as it was.
-
-    Raises:
-        TrainError: not even one sequence at a time fits, or not as many as the user gave.
-    """
-    most = int(bench.machine.memory_bytes * bench.memory_share)
-    planned = bench.given.get("micro_batch_size", "planned") == "planned" and "micro_batch_size" not in config.student.train
-    largest, whole = job.values.micro_batch_size, job.values.batch_size
-    needed = 0
-    for size in [largest, *(size for size in range(largest - 1, 0, -1) if planned and whole % size == 0)]:
-        smaller = replace(job, values=job.values.model_copy(update={"micro_batch_size": size}))
-        needed = memory_of(smaller, [load_config(folder) for folder in teachers], bench.machine, cached=bool(config.cache_top_k))
-        if needed <= most:
-            return smaller
-    raise TrainError(
-        f"the student and its teachers ({len(teachers)}) need {human_bytes(needed)} of memory; {human_bytes(most)} may be used",
-        where=f"plan.memory_share: {bench.memory_share:g}",
-        fix="use fewer or smaller teachers or a smaller student, lower train.micro_batch_size, or set train.checkpoint_activations to true",
-    )
-
-
-def memory_of(job: Job, teachers: Sequence[ModelConfig], machine: Machine, *, cached: bool) -> int:
-    """Estimate the peak memory of a student's training step, in bytes, its teachers and the piece of their cache included."""
-    values, precision = job.values, "fp32" if machine.bf16 == "none" or job.values.precision == "fp32" else "bf16"
-    training = training_memory(
-        job.model, micro_batch_size=values.micro_batch_size, optimizer=values.optimizer, averaging=values.averaging, precision=precision,
-        checkpoint_activations=values.checkpoint_activations, device=machine.device, spelling=values.spelling_rate > 0,
-        compiled=will_compile(machine, values.model_dump(), seconds=math.inf),
-    )  # fmt: skip
-    taught = teaching_memory(teachers, micro_batch_size=values.micro_batch_size, sequence_length=job.model.context_length,
-                             precision=precision, device=machine.device)  # fmt: skip
-    return training.total + taught + (PIECE_BYTES if cached else 0)
+                                teachers=teachers)  # fmt: skip
 
 
 def check_teachers(folders: Sequence[Path], tokenizer: Artifact | None) -> None:
@@ -265,22 +252,6 @@ def check_cache(config: DistillConfig, curriculum: str) -> None:
             where=f"distill.cache_top_k: {config.cache_top_k}, {own}: context_grows",
             fix="set distill.cache_top_k to 0: teachers are asked every time then; or set the curriculum to none or short_first",
         )
-
-
-def _check_fit(job: Job, teacher: ModelConfig, folder: Path) -> None:
-    """Refuse a teacher that cannot read what the student reads.
-
-    Raises:
-        TrainError: its vocabulary or its context is too small or too large.
-    """
-    if teacher.vocabulary_size != job.model.vocabulary_size:
-        raise TrainError(f"the teacher has {teacher.vocabulary_size:,} tokens, the student {job.model.vocabulary_size:,}",
-                         where=str(folder), fix="use teachers trained with this project's tokenizer, without padding")  # fmt: skip
-    if teacher.context_length < job.model.context_length:
-        raise TrainError(
-            f"the teacher reads {teacher.context_length:,} tokens at once, the student {job.model.context_length:,}", where=str(folder),
-            fix=f"set distill.student.model.context_length to {teacher.context_length}, or leave this teacher out",
-        )  # fmt: skip
 
 
 def _summary(

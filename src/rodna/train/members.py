@@ -17,12 +17,12 @@ import torch
 
 from rodna.core import artifact
 from rodna.core.artifact import MANIFEST, Artifact
-from rodna.core.errors import ConfigError
 from rodna.core.files import write_json
 from rodna.core.log import say
 from rodna.data.tokens import Tokens
 from rodna.evals.models.ensemble import EnsembleModel
 from rodna.models import checkpoint
+from rodna.models.config import ModelConfig
 from rodna.models.counted import FILE
 from rodna.models.counted import load as load_counted
 from rodna.models.counted import save as save_counted
@@ -39,6 +39,7 @@ from rodna.train.ensemble_config import DistillConfig, EnsembleConfig
 from rodna.train.identity import CHAIN_SETTINGS, ENSEMBLE_FORMAT_VERSION, SPLIT, ensemble_settings
 from rodna.train.session import Job, Lesson, MakeLesson, Trained, copy_checkpoint, fit, keep, plain_lesson
 from rodna.train.state import RunFolder, setup_digest
+from rodna.train.taught import check_reads, check_targets, fit_memory
 from rodna.train.teacher_cache import TeacherCache
 from rodna.train.variants import member_jobs
 
@@ -154,7 +155,7 @@ def train_ensemble(
     for job in jobs:
         checkpoint.check(job.model)
     for number, job in enumerate(jobs[1:] if config.chain else (), 1):
-        check_taught(job, f"ensemble.overrides.{number}")
+        _check_chained(job, [before.model for before in jobs[:number]], f"ensemble.overrides.{number}")
     run.mkdir(parents=True, exist_ok=True)
     write_json(run / SPLIT, {"inputs": {role: item.digest for role, item in inputs.items()}, "split_over": split_over})
     members: list[Artifact] = []
@@ -209,6 +210,13 @@ def count_finished(tokens: Artifact, tokenizer: Artifact, plan: Artifact, config
     return len(done)
 
 
+def _check_chained(job: Job, before: Sequence[ModelConfig], where: str) -> None:
+    """Refuse a member of a chain that could not learn from those before it."""
+    check_targets(job, where)
+    for number, teacher in enumerate(before, 1):
+        check_reads(job, teacher, where=f"member {number}, before {where}", setting=f"{where}.model.context_length")
+
+
 def _identity(bench: Workbench, job: Job, before: Sequence[Artifact], distill: DistillConfig) -> tuple[dict[str, Any], str]:
     """Return how a member is taught by those before it, and the digest of all that decides its weights."""
     teaching = distill.model_dump(mode="json", include=CHAIN_SETTINGS) if before else {}
@@ -227,7 +235,12 @@ def _member(
         return Artifact.open(finished, kind="member")
     say(f"  member {number} of {count}" + (f", learning also from the {len(before)} before it" if before else ""))
     folder = RunFolder(place, tokenizer_folder=bench.tokenizer.path, setup=setup)
-    make_lesson = taught_by([member.path for member in before], distill, device=bench.device) if before else plain_lesson
+    make_lesson = plain_lesson
+    if before:
+        make_lesson = taught_by([member.path for member in before], distill, device=bench.device)
+        # Which member this is does not depend on how much of a batch fits the memory at a time.
+        job = fit_memory(job, [checkpoint.load_config(member.path) for member in before], bench.machine, share=bench.memory_share,
+                         is_planned=bench.given.get("micro_batch_size", "planned") == "planned", cached=False)  # fmt: skip
     trained = bench.fit(job, folder, make_lesson)
     inputs = {"tokens": bench.tokens, "tokenizer": bench.tokenizer, **{f"teacher-{n:02d}": item for n, item in enumerate(before, 1)}}
     settings = {"model": job.model.model_dump(mode="json"), "train": job.values.model_dump(mode="json"), "order_seed": job.order_seed}
@@ -244,24 +257,6 @@ def clear_states(run: Path) -> None:
     """Delete a finished run's saved states."""
     for state in [*run.glob("step-*"), *run.glob("best-*")]:
         shutil.rmtree(state, ignore_errors=True)
-
-
-def check_taught(job: Job, where: str) -> None:
-    """Refuse other targets than the next token beside teachers, who have none.
-
-    Args:
-        job: of what learns from teachers.
-        where: its settings stand.
-
-    Raises:
-        ConfigError: it would have some.
-    """
-    plain = {"future_tokens": 1, "masked_share": 0.0, "counted_share": 0.0}
-    others = {name: value for name, value in plain.items() if getattr(job.values, name) != value}
-    if others:
-        settings = ", ".join(f"{name}: {value}" for name, value in others.items())
-        raise ConfigError(f"what learns from teachers learns the next token alone, and has {', '.join(f'train.{name}' for name in others)}",
-                          where=where, fix=f"give it {where}.train: {{{settings}}}")  # fmt: skip
 
 
 def taught_by(
