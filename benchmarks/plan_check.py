@@ -134,12 +134,15 @@ def check_steps(*, batch_size: int = 16, vocabulary_size: int = 5824) -> None:
         batch_size=batch_size, micro_batch_size=batch_size // 2, steps=1000, learning_rate=0.01, adam_learning_rate=0.01, weight_decay=0.1,
         warmup_steps=20, decay_fraction=0.4, evaluations=4, checkpoint_activations=False,
     ).model_dump(mode="json")  # fmt: skip
+    sizes = ((64, 3), (96, 4), (128, 4), (160, 4), (224, 5), (256, 6))
+    others = [(*size, change) for size in ((96, 4), (192, 5)) for change in ({"precision": "fp32"}, {"checkpoint_activations": True})]
     print(f"{'shape':10} {'timed':>8} {'estimate':>8} {'ratio':>6}")
-    for width, num_layers in ((64, 3), (96, 4), (128, 4), (160, 4), (224, 5), (256, 6)):
+    for width, num_layers, change in [*((*size, {}) for size in sizes), *others]:
         model = ModelConfig.model_validate({**rules.shape(width, num_layers, {}), "vocabulary_size": vocabulary_size, "dropout": 0.1})
-        timed = time_steps(model, train, machine=machine, expected_seconds=300.0).seconds
-        estimate = estimate_step(model, speeds, batch_size=batch_size, optimizer="muon").seconds
-        print(f"{f'{width} x {num_layers}':10} {1e3 * timed:>5.0f} ms {1e3 * estimate:>5.0f} ms {timed / estimate:>6.2f}", flush=True)
+        timed = time_steps(model, train | change, machine=machine, expected_seconds=300.0).seconds
+        estimate = estimate_step(model, speeds, batch_size=batch_size, train=train | change).seconds
+        said = "".join(f"  {key}: {value}" for key, value in change.items())
+        print(f"{f'{width} x {num_layers}':10} {1e3 * timed:>5.0f} ms {1e3 * estimate:>5.0f} ms {timed / estimate:>6.2f}{said}", flush=True)
 
 
 def check_time(folder: Path, *, minutes: float = 1.5) -> None:

@@ -84,14 +84,14 @@ def test_gpus_without_bfloat16_train_in_float32():
 
 
 def test_a_large_model_trains_at_about_the_assumed_share_of_the_peak():
-    step = estimate_step(LARGE, sheet_speeds("H100", mfu=0.4), batch_size=64, optimizer="muon")
+    step = estimate_step(LARGE, sheet_speeds("H100", mfu=0.4), batch_size=64, train={})
     reached = flops_per_token(LARGE).model * 64 * LARGE.context_length / step.seconds / 989e12
     assert 0.25 < reached < 0.4
 
 
 def test_a_small_model_waits_for_the_launches_of_its_kernels():
     small = ModelConfig.model_validate({**shape(64, 3, {}), "vocabulary_size": 300})
-    step = estimate_step(small, sheet_speeds("H100", mfu=0.4), batch_size=1, optimizer="muon")
+    step = estimate_step(small, sheet_speeds("H100", mfu=0.4), batch_size=1, train={})
     assert step.seconds > 6e-6 * (STEP_KERNELS + 3 * (LAYER_KERNELS + MUON_KERNELS))
 
 

@@ -211,7 +211,7 @@ def variants_of(size: ModelConfig, job: Job, slowdown: float) -> list[ModelConfi
 
 def step_of(model: ModelConfig, job: Job, slowdown: float, *, batch_size: int) -> StepTime:
     """Return the estimated time of a step."""
-    step = estimate_step(model, job.speeds, batch_size=batch_size, optimizer=job.settled.get("optimizer", "muon"))
+    step = estimate_step(model, job.speeds, batch_size=batch_size, train=job.settled)
     return StepTime(seconds=step.seconds * slowdown, startup_seconds=step.startup_seconds)
 
 

@@ -13,7 +13,8 @@ from rodna.plan.hardware import DeviceKind, Machine, Speeds
 TRAFFIC_BYTES, GPU_TRAFFIC_BYTES = 40.0, 4.0
 """Bytes moved for each feature, layer and token outside the products, forward and backward. docs/planning.md, How far to trust this, says
 how near the estimates come with it on a CPU with compiled blocks."""
-
+FP32_GAIN = 1.4
+"""A CPU's float32 products reach so many times the share of their peak that bfloat16 ones do: timed on two Zen 4 cores, 96 and 192 wide."""
 
 STEP_KERNELS, LAYER_KERNELS, MUON_KERNELS = 300, 50, 140
 """Kernels started in a step, for each layer, and for each layer by Muon: seven matrices, five iterations, four kernels each."""
@@ -54,17 +55,34 @@ class StepTime:
         self.seconds, self.startup_seconds = seconds, startup_seconds
 
 
-def estimate_step(model: ModelConfig, speeds: Speeds, *, batch_size: int, optimizer: str) -> StepTime:
-    """Estimate a step from the machine's arithmetic and memory speeds: good enough to rank sizes, not to promise a time."""
-    peak = (speeds.bf16_flops if speeds.bf16_pays else speeds.fp32_flops) * speeds.efficiency
+def estimate_step(model: ModelConfig, speeds: Speeds, *, batch_size: int, train: Mapping[str, Any]) -> StepTime:
+    """Estimate a step from the machine's arithmetic and memory speeds: good enough to rank sizes, not to promise a time.
+
+    Args:
+        model: the decoder.
+        speeds: of the machine.
+        batch_size: sequences of a step.
+        train: settings as far as they are known: `optimizer`, `precision` and `checkpoint_activations` count.
+    """
+    optimizer, in_bf16 = train.get("optimizer", "muon"), speeds.bf16_pays
+    if train.get("precision", "auto") != "auto":
+        in_bf16 = train["precision"] == "bf16"
+    again = train.get("checkpoint_activations", False) is True
+    peak = (speeds.bf16_flops if in_bf16 else speeds.fp32_flops) * speeds.efficiency
+    if not in_bf16 and not speeds.launch_seconds:
+        peak *= FP32_GAIN
     tokens = batch_size * model.context_length
-    arithmetic = tokens * flops_per_token(model).model / peak
-    features = len(model.layer_order) * (6 * model.width + 3 * model.ffn_width) + 3 * model.vocabulary_size / 2
-    traffic = tokens * features * (GPU_TRAFFIC_BYTES if speeds.launch_seconds else TRAFFIC_BYTES) / speeds.bandwidth
+    count = flops_per_token(model, checkpoint_activations=again)
+    arithmetic = tokens * (count.model + count.recomputation) / peak
+    layers = len(model.layer_order) * (6 * model.width + 3 * model.ffn_width)
+    # A forward pass of the layers' is a third of what moves.
+    features = layers * (4 / 3 if again else 1.0) + 3 * model.vocabulary_size / 2
+    moved = TRAFFIC_BYTES if not speeds.launch_seconds else GPU_TRAFFIC_BYTES if in_bf16 else 2 * GPU_TRAFFIC_BYTES
     kernels = STEP_KERNELS + len(model.layer_order) * LAYER_KERNELS + (0 if optimizer == "adamw" else model.num_layers * MUON_KERNELS)
     return StepTime(
-        seconds=kernels * speeds.launch_seconds + arithmetic + traffic + _update_seconds(model, speeds, peak, optimizer=optimizer)
-    )
+        seconds=kernels * speeds.launch_seconds + arithmetic + tokens * features * moved / speeds.bandwidth
+        + _update_seconds(model, speeds, peak, optimizer=optimizer)
+    )  # fmt: skip
 
 
 def _update_seconds(model: ModelConfig, speeds: Speeds, peak: float, *, optimizer: str) -> float:
