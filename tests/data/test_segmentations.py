@@ -1,5 +1,6 @@
 """A text that is read again is cut into other tokens, as BPE-dropout cuts it, and still spells the same."""
 
+import math
 import random
 from collections import Counter
 from itertools import pairwise
@@ -10,7 +11,7 @@ from tokenizers import Tokenizer as Engine
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from rodna.core.errors import TrainError
-from rodna.data.curriculum import AS_IT_IS, make_batches
+from rodna.data.curriculum import AS_IT_IS, make_batches, varied
 from rodna.data.segmentations import LONGEST_WORD, VARIANTS, Merges, Segmentations, segmentations_for
 from rodna.data.tokens import Tokens
 from rodna.tokenizer.tokenizer import Tokenizer
@@ -175,3 +176,12 @@ def test_the_last_epochs_of_a_training_read_the_tokenizer_s_own_tokens(tokens, t
     early = ends[ends < (1 - AS_IT_IS) * len(seen)]
     assert np.diff(late).mean() == pytest.approx(tokens.num_tokens / tokens.num_documents, rel=0.1)
     assert np.diff(early).mean() > np.diff(late).mean() * 1.05
+
+
+@pytest.mark.parametrize(("passes", "own_from"), [(1.0, 0), (1.5, 1), (2.0, 1), (3.0, 2), (4.05, 3), (12.0, 9)])
+def test_however_few_the_passes_some_of_them_read_the_tokenizer_s_own_tokens(tokens, tokenizer, passes, own_from):
+    segmentations = Segmentations(tokens, Merges.of(tokenizer, tokens.vocabulary_size), dropout=0.1, seed=1)
+    total, unique = round(passes * tokens.num_tokens), tokens.num_tokens
+    read = [varied(segmentations, epoch, epoch * unique, total=total) for epoch in range(math.ceil(passes))]
+
+    assert [epoch for epoch, found in enumerate(read) if found is tokens] == list(range(own_from, len(read)))

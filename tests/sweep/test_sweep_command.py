@@ -158,6 +158,12 @@ def three_best(records: list[dict]) -> list[int]:
         (("--over", "model.dropout="), "model.dropout: there is nothing to try"),
         (("--over", "model.width=8", "--over", "model.width=16"), "model.width is given more than once"),
         (("--over", "eval.stride=0.5,1"), r"eval.stride is no setting of a trial(.|\n)*corpus, tokenizer, data, model"),
+        (("--over", "train.log_every=1,2"), "train.log_every changes nothing that a trial is judged by"),
+        (
+            ("--over", "distill.student.train.ngram_order=0,4"),
+            "distill.student.train.ngram_order changes nothing that a trial is judged by",
+        ),
+        (("--over", "model.dropout=0.1,3"), r"model.dropout(.|\n)*less than 1"),
         (("--over", "plan.time_budget_minutes=1,2"), "plan.time_budget_minutes is the same for all trials"),
         (("--over", "plan.recpe=planned"), r"plan.recpe \(sweep.over\): unknown key; did you mean `recipe`\?"),
         (("--method", "guess"), r"method(.|\n)*'random' or 'grid'(.|\n)*'guess'"),

@@ -133,8 +133,9 @@ def test_a_rare_token_learns_from_those_it_resembles(model_config, values, token
     assert alike(4.0) > 0.3
 
 
-def test_positions_are_not_spelled(model_config, values, tokenizer_folder):
-    config = model_config.model_copy(update={"position": "learned", "context_length": 16})
+@pytest.mark.parametrize("context", [16, 0])
+def test_positions_are_not_spelled(context, model_config, values, tokenizer_folder):
+    config = model_config.model_copy(update={"position": "learned", "context_length": context or model_config.vocabulary_size})
     decoder = Decoder(config).initialize(seed=0)
     values = values.model_copy(update={"spelling_rate": 4.0})
     optimizers = build_optimizers(decoder, values, spelling_for(values, tokenizer_folder, decoder))

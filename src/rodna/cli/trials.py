@@ -28,6 +28,8 @@ NOT_OF_A_STUDENT = {"distill.compare", "distill.cache_top_k", "distill.preset"}
 """They say what is kept, not what is learned, or stand for many settings at once."""
 WAYS_TO_PLAN = {"recipe", "preset"}
 """Of the section `plan`: the others say what time, money and machine there are."""
+NOT_LEARNED_FROM = {"log_every", "save_minutes", "keep_checkpoints", "trackers", "ngram_order"}
+"""Settings of training that change nothing of what a trial is judged by."""
 MODEL = "model-00000000"
 MIN_STEPS = 20
 """Fewer optimizer steps than this tell nothing apart."""
@@ -52,6 +54,10 @@ def check_setting(workspace: Workspace, overrides: Sequence[str], key: str, valu
         raise ConfigError(f"{key} is the same for all trials", where="sweep.over", fix="set it in project.yaml, or with --set")
     if key in NOT_OF_A_STUDENT:
         raise ConfigError(f"{key} is the same for all students", where="sweep.over", fix="set it in project.yaml, or with --set")
+    if key.rpartition(".")[0] in ("train", f"{STUDENT}.student.train") and key.rpartition(".")[2] in NOT_LEARNED_FROM:
+        raise ConfigError(
+            f"{key} changes nothing that a trial is judged by", where="sweep.over", fix="set it in project.yaml, or with --set"
+        )
     for value in values:
         try:
             load_project(workspace, [*overrides, assignment(key, value)])

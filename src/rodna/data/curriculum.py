@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 AS_IT_IS = 0.3
 """Share of a training with BPE-dropout, at its end, that reads the tokenizer's own tokens: docs/planning.md, Other segmentations."""
+LEAST_AS_IT_IS = 0.1
+"""As whole epochs are read in one way, the share at the end differs; never is it smaller than this."""
 NUM_BUCKETS = 16
 """Of the first epoch; each holds as many windows as any other."""
 CONTEXT_STAGES: tuple[tuple[float, int], ...] = ((0.25, 4), (0.5, 2))
@@ -80,15 +82,23 @@ def make_batches(
                 fix=f"set model.context_length to a multiple of {most}, e.g. {-(-context_length // most) * most}, or another curriculum",
             )
         rows_per_window = partial(rows_at, steps=values.steps)
-    epoch_text = partial(varied, segmentations, until=(1 - AS_IT_IS) * values.steps * values.batch_size * context_length) \
-        if segmentations else None  # fmt: skip
+    total = values.steps * values.batch_size * context_length
+    epoch_text = partial(varied, segmentations, total=total) if segmentations else None
     return Batches(tokens, seed=values.seed if order_seed is None else order_seed, batch_size=values.batch_size,
                    context_length=context_length, order=order, rows_per_window=rows_per_window, epoch_text=epoch_text)  # fmt: skip
 
 
-def varied(segmentations: "Segmentations", epoch: int, start: int, *, until: float) -> "Tokens":
-    """Return what an epoch reads: other segmentations where it begins before `until` in the endless stream."""
-    return segmentations.epoch(epoch) if start < until else segmentations.tokens
+def varied(segmentations: "Segmentations", epoch: int, start: int, *, total: int) -> "Tokens":
+    """Return what an epoch reads: other segmentations unless it belongs to the end of a training.
+
+    Args:
+        segmentations: of the text.
+        epoch: from 0.
+        start: where it begins in the endless stream of tokens.
+        total: tokens that the training reads.
+    """
+    is_early = start < (1 - AS_IT_IS) * total and start + segmentations.tokens.num_tokens <= (1 - LEAST_AS_IT_IS) * total
+    return segmentations.epoch(epoch) if is_early else segmentations.tokens
 
 
 def rows_at(n: int, *, steps: int) -> int:

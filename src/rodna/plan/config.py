@@ -1,6 +1,6 @@
 """What a plan may be told: the time or the money, the machine, and any size the user wants to keep."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -73,26 +73,30 @@ class PlanConfig(Section):
         return 60 * self.money_budget / self.price_per_hour if self.money_budget else self.time_budget_minutes
 
 
+Size = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
 class ModelSection(Section):
     """The model as the user gives it: a value is kept, `planned` is proposed by the plan.
 
     Of shapes the plan proposes numbers; behaviour is the preset's, or where there is none Qwen3's. Positions and biases are always so.
     """
 
-    context_length: int | Planned = Field(default="planned", description="Longest sequence in tokens.")
-    width: int | Planned = Field(default="planned", description="Features of the residual stream.")
-    num_layers: int | Planned = "planned"
-    num_heads: int | Planned = "planned"
-    num_kv_heads: int | Planned = "planned"
-    head_width: int | Planned = "planned"
-    ffn_width: int | Planned = "planned"
+    context_length: Size | Planned = Field(default="planned", description="Longest sequence in tokens.")
+    width: Size | Planned = Field(default="planned", description="Features of the residual stream.")
+    num_layers: Size | Planned = "planned"
+    num_heads: Size | Planned = "planned"
+    num_kv_heads: Size | Planned = "planned"
+    head_width: Size | Planned = "planned"
+    ffn_width: Size | Planned = "planned"
     tied_embeddings: bool | Planned = "planned"
-    dropout: float | Planned = "planned"
+    dropout: Share | Planned = "planned"
 
     norm: Literal["rms", "layer"] | Planned = "planned"
     qk_norm: bool | Planned = Field(default="planned", description="Normalise each query and key head before rotating it.")
     ffn: Literal["swiglu", "gelu", "relu2"] | Planned = Field(default="planned", description="relu2: the square of a ReLU, without a gate.")
-    stochastic_depth: float | Planned = Field(
+    stochastic_depth: Share | Planned = Field(
         default="planned", description="Chance that the last layer is left out for a row while training; earlier layers less."
     )
     attention_gates: bool | Planned = Field(default="planned", description="A learnt gate on each head's output.")
@@ -101,8 +105,10 @@ class ModelSection(Section):
     )
     unet_skips: bool | Planned = Field(default="planned", description="Add outputs of the first half's layers to inputs of the second's.")
     residual_scalars: bool | Planned = Field(default="planned", description="Learnt scalars of the stream and of the embedding.")
-    logit_softcap: float | Planned = Field(default="planned", description="Logits stay within plus and minus this; 0 is off.")
-    layer_loops: int | Planned = Field(default="planned", description="How often the middle third of the layers is run.")
+    logit_softcap: Annotated[float, Field(ge=0)] | Planned = Field(
+        default="planned", description="Logits stay within plus and minus this; 0 is off."
+    )
+    layer_loops: Size | Planned = Field(default="planned", description="How often the middle third of the layers is run.")
 
 
 BEHAVIOUR = (

@@ -115,7 +115,7 @@ class TrainConfig(_Settled):
     )
     bpe_dropout: Annotated[float, Field(ge=0, lt=1)] | Planned = Field(
         default="planned",
-        description="How likely a merge of the tokenizer is left out, but for the last steps: a text read again comes in other tokens.",
+        description="How likely a merge of the tokenizer is left out, but for the last passes: a text read again comes in other tokens.",
     )
     warmup_steps: Annotated[int, Field(ge=0)] | Planned = "planned"
     decay_fraction: Annotated[float, Field(ge=0, le=1)] | Planned = Field(

@@ -38,8 +38,8 @@ def build_optimizers(decoder: Decoder, values: TrainValues, spelling: Spelling |
     named = list(decoder.named_parameters())
     matrices = [p for name, p in named if p.ndim == 2 and name.startswith("blocks.")]
     embeddings = [p for name, p in named if p.ndim >= 2 and not name.startswith("blocks.")]
-    # Not those of positions.
-    spelled = [p for p in embeddings if len(p) == decoder.config.vocabulary_size] if values.spelling_rate else []
+    of_tokens = [p for name, p in named if p.ndim >= 2 and not name.startswith(("blocks.", "positions."))]
+    spelled = [p for p in of_tokens if len(p) == decoder.config.vocabulary_size] if values.spelling_rate else []
     known = {*matrices, *embeddings}
     vectors = [p for _, p in named if p not in known]
     matrix_rate = values.learning_rate
