@@ -240,6 +240,17 @@ def test_counts_have_their_share_of_an_ensembles_probability(make_decoder, count
         )
 
 
+def test_counts_at_a_low_temperature_are_sharp_and_stay_numbers(make_decoder, counted):
+    ensemble = Ensemble([make_decoder(CONFIGS["qwen3"])], counted=counted[1])
+    inputs = torch.from_numpy(counted[0].tokens[:26].astype(np.int64)).reshape(2, 13)
+    features = ensemble.features(inputs, compute_dtype=torch.float32)
+    found = ensemble.probabilities(features, slice(0, 26), temperature=0.01)
+    likeliest = counted[1].model.probabilities(features[-1][:, :-1], features[-1][:, -1]).argmax(-1)
+
+    torch.testing.assert_close(found.sum(-1), torch.ones(26), rtol=1e-5, atol=1e-6)
+    assert bool((found.gather(1, likeliest[:, None]) >= 0.4 / 3).all())
+
+
 @pytest.mark.parametrize("average", ["probabilities", "logits"])
 def test_the_engine_continues_sequences_with_counts(make_decoder, counted, average):
     ensemble = Ensemble([make_decoder(CONFIGS[name], seed=seed) for seed, name in enumerate(("gpt2", "qwen3"))],

@@ -56,6 +56,17 @@ def test_gain_and_share_are_said_in_words_and_numbers(tmp_path: Path):
     assert "as BabyLlama published it" in facts.note
 
 
+def test_what_a_cache_held_and_how_teachers_were_measured_is_said(tmp_path: Path):
+    logits = ensemble_facts(None, model(tmp_path / "one", cache={"top_k": 64, "mass_mean": 0.91}))
+    averaged = ensemble_facts(None, model(tmp_path / "two", average="probabilities"))
+
+    assert logits is not None
+    assert averaged is not None
+    assert "64 likeliest tokens were kept on disk: 91% of their probability at temperature 2.00 on average." in logits.note
+    assert "All teachers together are measured with their probabilities averaged" in logits.note
+    assert "All teachers together" not in averaged.note
+
+
 def test_counts_beside_the_members_are_told_of(tmp_path: Path):
     counted = {"order": 5, "ngrams": 1_000, "weight": 0.4, "bits_per_byte": 1.75}
     one = MEMBERS | {"members": MEMBERS["members"][:1], "counted": counted}

@@ -123,8 +123,10 @@ def test_in_a_chain_later_members_learn_from_those_before(bench: Bench):
     assert sorted(any("divergence" in record for record in log) for log in logs) == [False, True]
 
 
-def test_a_student_learns_from_the_members_and_logs_both_terms_apart(bench: Bench):
-    student = bench.student(bench.ensemble())
+def test_a_student_learns_from_the_members_and_logs_both_terms_apart(bench: Bench, capsys):
+    ensemble = bench.ensemble()
+    capsys.readouterr()
+    student = bench.student(ensemble)
     records = [json.loads(line) for line in (student.path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     learned = [record for record in records if "loss" in record]
 
@@ -132,6 +134,9 @@ def test_a_student_learns_from_the_members_and_logs_both_terms_apart(bench: Benc
         # scaled: alpha * cross-entropy + (1 - alpha) * temperature^2 * divergence
         assert record["loss"] == pytest.approx(0.5 * record["cross_entropy"] + 0.5 * 4 * record["divergence"], rel=1e-5)
     assert any("validation_bits_per_byte" in record for record in records)
+    last = learned[-1]
+    shown = f"loss {last['loss']:.3f} (text {last['cross_entropy']:.3f}, teachers {last['divergence']:.3f})"
+    assert shown in capsys.readouterr().err
     assert [row["path"] for row in read(student, DISTILLATION)["teachers"]] == ["member-01", "member-02"]
     assert read(student, DISTILLATION)["student_bits_per_byte"] == pytest.approx(bench.validation_bits(student.path), 1e-4)
 

@@ -221,6 +221,15 @@ def test_a_batch_comes_with_the_rate_that_it_was_tried_with(bench, ladder, monke
     assert {pilot.rate_factor for pilot in law_pilots(bench.target, ladder, rate_factor=rate, batch_factor=batch)} == {rate}
 
 
+def test_a_batch_of_one_long_sequence_is_not_halved_in_name_only(bench, ladder, monkeypatch):
+    monkeypatch.setattr("rodna.train.pilots.run_pilot", lambda pilot, bench: [{"bits_per_byte": 1.0 if "batch" in pilot.name else 2.0}])
+    rows = replace(bench, target=replace(bench.target, train={**bench.target.train, "batch_size": 1}))
+    assert rate_pilot(rows.target, ladder, 1.0).batch_size == 1
+    batches = [item["factor"] for item in search(rows, ladder, fixed={"learning_rate"})[2] if item["setting"] == "batch_size"]
+
+    assert batches == [1.0, 2.0]
+
+
 def test_pilots_follow_the_plan_and_differ_where_they_should(bench, ladder):
     law = law_pilots(bench.target, ladder, rate_factor=1.5, batch_factor=2.0)
     plain = values_of(rate_pilot(bench.target, ladder, 1.0), bench.target)

@@ -136,8 +136,8 @@ class Ensemble:
         model, weight = self.counted
         counted_CV = model.probabilities(features[-1][rows, :-1], features[-1][rows, -1])
         if temperature != 1:
-            counted_CV = counted_CV.pow(1 / temperature)
-            counted_CV /= counted_CV.sum(-1, keepdim=True)
+            # As logarithms: a power of 1 / temperature is soon too small a number where the temperature is low.
+            counted_CV = (counted_CV.log() / temperature).softmax(-1)
         mean_CV *= 1 - weight
         mean_CV[:, : model.vocabulary_size] += weight * counted_CV
         return mean_CV

@@ -207,6 +207,9 @@ def search(bench: Workbench, ladder: Ladder, *, fixed: Set[str]) -> tuple[float,
         return rate_factor if rate_is_fixed else rate_factor * math.sqrt(batch_factor)
 
     pilots = {factor: batch_pilot(bench.target, ladder, rate_with(factor), factor) for factor in SEARCH_BATCHES}
+    rows = rate_pilot(bench.target, ladder, 1.0).batch_size
+    # Of one long sequence there is no half: such a pilot would try the rate again, and no other batch.
+    pilots = {factor: pilot for factor, pilot in pilots.items() if pilot.batch_size != rows}
     batch_factor = best_batch(usual, {factor: tried(pilot, "batch_size", factor) for factor, pilot in pilots.items()})
     return rate_with(batch_factor), batch_factor, searched
 

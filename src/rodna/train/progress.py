@@ -69,6 +69,10 @@ class Metrics:
             self._wandb.finish()
 
 
+LOSS_PARTS = {"cross_entropy": "text", "divergence": "teachers"}
+"""Parts of the loss, as `train.distillation` names them and as people are told them; in nats a token."""
+
+
 class Display:
     """A live panel on a terminal; elsewhere a line now and then. Always on stderr: stdout is for data."""
 
@@ -106,7 +110,9 @@ class Display:
     def _facts(self) -> Iterator[tuple[str, str]]:
         shown = self._shown
         if "loss" in shown:
-            yield "loss", f"{shown['loss']:.3f}"
+            # Of a student the loss is a mixture; what it takes of the text and how far it is from its teachers are told apart.
+            parts = [f"{name} {shown[key]:.3f}" for key, name in LOSS_PARTS.items() if key in shown]
+            yield "loss", f"{shown['loss']:.3f}" + (f" ({', '.join(parts)})" if parts else "")
         if "validation_bits_per_byte" in shown:
             averaged = f" of the {shown['weights'].upper()}" if "weights" in shown else ""
             yield (

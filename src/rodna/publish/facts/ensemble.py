@@ -150,9 +150,11 @@ def _notes(members: Mapping[str, Any] | None, student: Mapping[str, Any] | None)
         f"Learned: {share(amount(alpha), 1)} the text, the rest the divergence from the teachers' averaged {get(student, 'average')} at "
         f"temperature {number(temperature)}, {LOSSES.get(str(loss), '')}."
     )
+    if get(student, "average") == "logits":
+        yield "All teachers together are measured with their probabilities averaged, whatever they taught with."
     cache = get(student, "cache")
     if isinstance(cache, dict):
         yield (
             f"The teachers' {cache.get('top_k')} likeliest tokens were kept on disk: {share(amount(cache.get('mass_mean')), 1)} of their "
-            "probability on average."
+            f"probability at temperature {number(temperature)} on average."
         )
