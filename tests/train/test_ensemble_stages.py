@@ -90,6 +90,14 @@ def test_finished_members_leave_no_optimizer_states_behind(bench: Bench):
     bench.ensemble()
 
     assert not list((bench.root / "runs").rglob("optimizer.safetensors"))
+    # Killed after it had finished and before it had cleaned up:
+    (member,) = (bench.root / "runs" / "ensemble").glob("member-01-*")
+    left = member / "step-000008" / "optimizer.safetensors"
+    left.parent.mkdir()
+    left.write_bytes(b"left")
+    bench.ensemble()
+
+    assert not left.exists()
     assert len(list((bench.root / "runs").glob("ensemble/member-*/finished/metrics.jsonl"))) == 2
 
 

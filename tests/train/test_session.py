@@ -97,3 +97,23 @@ def test_bpe_dropout_is_learned_with_and_goes_on_after_a_stop_to_the_same_bits(b
     assert any(not torch.equal(mine[name], other[name]) for name in mine)
     assert straight.summary["epochs"] < plain.summary["epochs"], "the same text has more tokens"
     assert straight.summary["tokens_seen"] == plain.summary["tokens_seen"]
+
+
+def test_what_teachers_took_is_counted_as_the_first_attempt_found_it(bpe, machine, values, model_config, tmp_path):
+    tokens, tokenizer = bpe
+    config = model_config.model_copy(update={"vocabulary_size": tokens.counts["vocabulary_size"]})
+
+    def flops(teachers: float) -> float:
+        def lesson(decoder, job, dtype, text) -> Lesson:
+            return Lesson(plain_lesson(decoder, job, dtype, text).objective, flops_per_token=teachers)
+
+        folder = RunFolder(tmp_path / "run", tokenizer_folder=tokenizer, setup="run")
+        job, speeds = Job(config, values, order_seed=3), asdict(machine) | {"fp32_flops": 1e11}
+        trained = fit(job, tokens, folder, machine=machine, speeds=speeds, seconds=1.0, make_lesson=lesson)
+        return trained.summary["flops"] / trained.summary["tokens_seen"]
+
+    first = flops(1e9)
+    # Once it has ended all that the teachers said is kept, and asking them would cost nothing.
+    again = flops(0.0)
+
+    assert again == first > 1e9

@@ -232,6 +232,7 @@ def _member(
     finished = place / "finished"
     if (finished / MANIFEST).is_file():
         say(f"  member {number} of {count}: unchanged")
+        clear_states(place)  # Killed in between, they were left.
         return Artifact.open(finished, kind="member")
     say(f"  member {number} of {count}" + (f", learning also from the {len(before)} before it" if before else ""))
     folder = RunFolder(place, tokenizer_folder=bench.tokenizer.path, setup=setup)

@@ -122,7 +122,10 @@ def fit(
     batches = make_batches(text, values, model.context_length, order_seed=job.order_seed, segmentations=segmentations)
     progress = folder.resume(decoder, optimizers)
     lesson = make_lesson(decoder, job, dtype, text)
-    speedometer = Speedometer(flops_per_token(model).model + lesson.flops_per_token, peak_flops(speeds_here(speeds, machine), dtype))
+    if progress.lesson_flops < 0:
+        # Later attempts find what this run itself has kept of its teachers, and would count nothing for asking them.
+        progress.lesson_flops = lesson.flops_per_token
+    speedometer = Speedometer(flops_per_token(model).model + progress.lesson_flops, peak_flops(speeds_here(speeds, machine), dtype))
     compiled = False
     try:
         if will_compile(machine, values.model_dump(), seconds=seconds):

@@ -45,6 +45,7 @@ class Progress:
         worse_evaluations: evaluations since then.
         stopped_early: patience was exhausted.
         peak_memory_bytes: over all attempts.
+        lesson_flops: a token costs besides the decoder's own, as the first attempt found it; below 0 before that.
     """
 
     step: int = 0
@@ -56,6 +57,7 @@ class Progress:
     worse_evaluations: int = 0
     stopped_early: bool = False
     peak_memory_bytes: int = 0
+    lesson_flops: float = -1.0
 
 
 class RunFolder:
