@@ -90,4 +90,4 @@ def multiplier_section(results: Results, text: str) -> str:
             continue
         found = multiplier(points, ours, floor_share=floor_share)
         said.append(f"{name}: **{found.value:.1f}** times ({found.low:.1f} to {found.high:.1f})")
-    return f"{head}{table}\n\nFor the {ours.mean:.3f} bits per byte of rodna ({ours.system}): {'; '.join(said)}. The goal is {BAR:g}."
+    return f"{head}{table}\n\nFor the {ours.mean:.3f} bits per byte of rodna ({ours.system}): {'; '.join(said)}.\nThe goal is {BAR:g}."
