@@ -3,7 +3,7 @@ import unicodedata
 
 import lxml.etree
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rodna.corpus.config import NormalizeConfig, Source
@@ -146,6 +146,12 @@ def test_each_part_of_normalizing_can_be_switched_off():
     assert normalize(text, PLAIN).text == "a b Ã©"
 
 
+@example("\u0301\xad\ufe70\u200c")  # the mark that ends up first says that the joiner may stay
+@example("\u0301\u200c\u0323\u064b\u200c")
+@example("a" + 20 * "\u0301" + "\u200b" + 20 * "\u0301")
+@example(40 * "\ufe70")
+@example(25 * "\u0344")
+@example("\u1820\u0301\u18a9\u180e\u1820 \u0301\u180e\u0323")
 @given(st.text(alphabet="aя ا\u200c\u200d\u200e\u202a\u202c\u061c\u200b\xad\n\xa0क😀\ufe0f\ufe70\u0301", max_size=40))
 def test_normalizing_invisible_characters_twice_changes_nothing_more(text):
     once = normalize(text, PLAIN).text

@@ -34,6 +34,8 @@ _EMOJI = "\u2190-\u2bff\u3030\u303d\ufe0e\ufe0f\U0001f000-\U0001faff\U000e0020-\
 _USELESS_JOINERS = re.compile(f"(?<![{_JOINING}])\u200c(?![{_JOINING}])|(?<![{_JOINING}{_EMOJI}])\u200d(?![{_JOINING}])")
 # The Mongolian vowel separator is part of a word's spelling, and means nothing elsewhere.
 _USELESS_SEPARATORS = re.compile("(?<![\u1820-\u18aa])\u180e|\u180e(?![\u1820-\u18aa])")
+_TO_REMOVE = "\uffff"  # a noncharacter, of which no text has any left by then
+_BETWEEN_MARKS = regex.compile(r"(?<=[^\p{CCC=0}])\uffff+(?=[^\p{CCC=0}])")
 _DIRECTION = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]")
 _OPENS = {
@@ -107,16 +109,16 @@ def _noted(before: str, after: str, change: str, changes: list[str]) -> str:
 
 
 def _one_form(text: str, changes: list[str], *, keep_breaks: bool) -> str:
-    if not text.isascii():
-        if _ENDLESS_MARKS.search(text):
-            text = _noted(text, _ENDLESS_MARKS.sub("\\1\u034f", text), "nfc", changes)
-        if not unicodedata.is_normalized("NFC", text):
-            text = _noted(text, unicodedata.normalize("NFC", text), "nfc", changes)
-        if _PRESENTATION.search(text):
-            text = _noted(text, unicodedata.normalize("NFC", _PRESENTATION.sub(_letters_shown, text)), "presentation", changes)
     # isprintable costs a tenth of the searches, and most text has nothing for them.
-    if not text.replace("\n", "").isprintable():
+    unseen = not text.replace("\n", "").isprintable()
+    if unseen:
         text = _without_unseen(_NEWLINES.sub("\n", text), changes, keep_breaks=keep_breaks)
+    if not text.isascii():
+        text = _composed(text, changes)
+        if unseen:
+            # Only now, since what stands beside these depends on the order that composing gives to marks.
+            text = _noted(text, _without(_USELESS_SEPARATORS, text), "controls", changes)
+            text = _noted(text, _without(_USELESS_JOINERS, text), "joiners", changes)
     if "\n" in text:
         text = "\n".join([line.rstrip() for line in text.split("\n")])
         if "\n\n\n" in text:
@@ -125,17 +127,41 @@ def _one_form(text: str, changes: list[str], *, keep_breaks: bool) -> str:
 
 
 def _without_unseen(text: str, changes: list[str], *, keep_breaks: bool) -> str:
-    """Return the text without what is not seen; NFC again, since a letter and its mark may now meet."""
+    """Return the text without what is not seen and no script needs, but for joiners."""
     text = _noted(text, _SPACES.sub(" ", text), "spaces", changes)
     if keep_breaks:
         # PDFs say by U+FFFE or U+0002 what a soft hyphen says: the word goes on in the next line.
         text = _noted(text, _BROKEN_BY_SIGN.sub("", text), "reflow", changes)
-    before = text
-    text = _noted(text, _USELESS_SEPARATORS.sub("", _REMOVED.sub("", text)), "controls", changes)
+    text = _noted(text, _REMOVED.sub("", text), "controls", changes)
     if _DIRECTION.search(text):
         text = _noted(text, "\n".join([_directed(line) for line in text.split("\n")]), "directions", changes)
-    text = _noted(text, _USELESS_JOINERS.sub("", text), "joiners", changes)
-    return text if text is before else unicodedata.normalize("NFC", text)
+    return text
+
+
+def _composed(text: str, changes: list[str]) -> str:
+    """Return the text in NFC, with letters for their presentation forms and no more marks in a row than can be put in order quickly."""
+    if _PRESENTATION.search(text):
+        text = _noted(text, _PRESENTATION.sub(_letters_shown, text), "presentation", changes)
+    text = _noted(text, _parted(text), "nfc", changes)
+    if not unicodedata.is_normalized("NFC", text):
+        # Some marks are composed as two, so that there may be more of them than before.
+        text = _noted(text, _parted(unicodedata.normalize("NFC", text)), "nfc", changes)
+    return text
+
+
+def _parted(text: str) -> str:
+    return _ENDLESS_MARKS.sub("\\1\u034f", text) if _ENDLESS_MARKS.search(text) else text
+
+
+def _without(useless: re.Pattern[str], text: str) -> str:
+    """Return a text in NFC without joiners or separators that have nothing to join or to part, in NFC again.
+
+    Where one parts two marks, the combining grapheme joiner takes its place: marks that met would change their order.
+    """
+    found = useless.sub(_TO_REMOVE, text)
+    if found == text:
+        return text
+    return unicodedata.normalize("NFC", _BETWEEN_MARKS.sub("\u034f", found).replace(_TO_REMOVE, ""))
 
 
 _BROKEN_BY_SIGN = re.compile("(?<=\\w)[\xad\ufffe\x02][ \t]*\n[ \t]*(?=\\w)")
