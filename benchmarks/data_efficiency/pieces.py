@@ -36,8 +36,8 @@ BEST_ELSEWHERE = 6
 DROPOUT = 0.2
 CURVE_EPOCHS = (10, 20, 40)
 CURVE_SYSTEM = "nanogpt-bpe"
-LEAST_SEARCHED = 4
-"""The largest share of the text, as 1/x, that the curve of a text other than Belarusian searches on."""
+SEARCHED_ELSEWHERE = 8
+"""The share of the text, as 1/x, that the curve of a text other than Belarusian searches on."""
 MEMBER_MINUTES, STUDENT_MINUTES = 20, 60
 """Two hours in all. Of the members' time rodna makes an ensemble already, so the members are trainings of their own, of one model each."""
 ALONE = "alone"
@@ -328,8 +328,8 @@ def _add_curve(text: str, results: Results, found: list[Piece], waiting: list[st
     best = None
     for part in SHARES if settings else ():
         name = f"{text}-1of{part}"
-        # Belarusian's three searches all ended at the same setting; so another text's half is learned as a quarter of it is best learned.
-        if text == "be" or part >= LEAST_SEARCHED:
+        # Belarusian's three searches ended at the same setting, so another text is searched once.
+        if text == "be" or part == SEARCHED_ELSEWHERE:
             pieces, best = curve_search(name, settings, results)
             found += pieces
         if best is None:
