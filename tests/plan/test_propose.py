@@ -521,6 +521,13 @@ def test_the_curves_pass_through_the_chosen_size_and_none_is_better_on_its_budge
     assert min(point["loss"] for point in curves["fresh"]["points"]) <= middle["best"]["loss"]
 
 
+def test_the_middle_budget_takes_all_of_the_time_where_the_text_ends_first():
+    proposed = plan(0.3, minutes=240.0, clock=Clock(startup_seconds=60.0))
+    assert proposed.estimates["seconds"] < 0.5 * 240 * 60
+    assert proposed.isoflop["seconds"] == pytest.approx(240 * 60, rel=0.02)
+    assert 60 <= proposed.isoflop["fixed_seconds"] < proposed.estimates["seconds"]
+
+
 def test_the_recipe_is_told_and_may_be_given():
     assert rows_of(plan())["plan.recipe"]["value"] == "data-limited"
     given = plan(3.0, minutes=600.0, calibration="estimated", recipe="compute-limited")

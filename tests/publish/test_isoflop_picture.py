@@ -61,11 +61,11 @@ def test_where_the_text_ends_the_line_is_dashed_and_where_the_model_is_too_large
 def test_a_plan_without_curves_has_no_picture():
     assert isoflop_figure({}, unit="bits per byte") is None
     assert isoflop_svg({}, unit="bits per byte") == ""
-    assert budget_rows({}, train_tokens=1, seconds=1) == []
+    assert budget_rows({}, train_tokens=1) == []
 
 
 def test_the_table_has_a_row_for_each_budget_in_time_and_passes():
-    rows = budget_rows(limited_curves(), train_tokens=1e6, seconds=100)
-    assert [row[1] for row in rows] == ["10 s", "1 min 40 s", "16 min 40 s"]
+    rows = budget_rows(limited_curves() | {"seconds": 110.0, "fixed_seconds": 10.0}, train_tokens=1e6)
+    assert [row[1] for row in rows] == ["20 s", "1 min 50 s", "16 min 50 s"]
     assert [row[6] for row in rows][-1] == "yes"
     assert float(rows[-1][4]) == 10

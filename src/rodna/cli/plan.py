@@ -144,8 +144,7 @@ def print_budgets(proposed: "Plan") -> None:
 
     estimates, curves = proposed.estimates, proposed.isoflop
     table = Table("FLOPs", "time", "best size", "tokens", "passes", "bits per byte", "text ends first")
-    seconds = estimates["seconds"] * curves["flops"] / estimates["flops"]
-    for row in budget_rows(curves, train_tokens=estimates["train_tokens"], seconds=seconds):
+    for row in budget_rows(curves, train_tokens=estimates["train_tokens"]):
         table.add_row(*row)
     Console().print(table)
 

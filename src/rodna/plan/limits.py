@@ -1,5 +1,6 @@
 """What limits the result, the text or the arithmetic: both published laws for the user's case, and what more of either would give."""
 
+from dataclasses import replace
 from typing import Any
 
 from rodna.models.config import ModelConfig
@@ -68,7 +69,10 @@ def best_of(job: Job, recipe: Recipe, *, flops: float, unique_tokens: float) -> 
 
 
 def isoflop_curves(job: Job, recipe: Recipe) -> dict[str, Any]:
-    """Return the curves of several budgets under the law in use, that of fresh text without end, and the chosen size."""
+    """Return the curves of several budgets under the law in use, that of fresh text without end, and the chosen size.
+
+    "seconds" are what the middle budget takes, "fixed_seconds" what of it no budget changes: start-up and evaluations.
+    """
     flops, unique = flops_of(job, recipe), job.text.num_tokens
     curves = [curve_of(job, recipe, flops=flops * factor, unique_tokens=unique) for factor in BUDGETS]
     fresh = isoflop(
@@ -81,7 +85,11 @@ def isoflop_curves(job: Job, recipe: Recipe) -> dict[str, Any]:
         "tokens": recipe.tokens_seen,
         "loss": job.expected_loss(recipe.model, recipe.tokens_seen),
     }
-    return {"budgets": [plain_curve(curve) for curve in curves], "flops": flops, "fresh": plain_curve(fresh), "chosen": chosen}
+    return {
+        "budgets": [plain_curve(curve) for curve in curves], "flops": flops, "fresh": plain_curve(fresh), "chosen": chosen,
+        "seconds": replace(recipe, steps=recipe.affordable_steps or recipe.steps).seconds,
+        "fixed_seconds": replace(recipe, steps=0).seconds,
+    }  # fmt: skip
 
 
 def curve_of(job: Job, recipe: Recipe, *, flops: float, unique_tokens: float) -> Curve:

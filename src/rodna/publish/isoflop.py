@@ -76,19 +76,20 @@ def isoflop_svg(curves: Mapping[str, Any], *, unit: str) -> str:
     ).format(WIDTH, HEIGHT, Markup(STYLE), TITLE, unit, legend, top, WIDTH - 100, HEIGHT - top - 56, svg, WIDTH - 32, HEIGHT - 12, X_LABEL)
 
 
-def budget_rows(curves: Mapping[str, Any], *, train_tokens: float, seconds: float) -> list[list[str]]:
+def budget_rows(curves: Mapping[str, Any], *, train_tokens: float) -> list[list[str]]:
     """Return a row for each budget: FLOPs, the time it takes, best size, tokens, passes, expected loss, and whether the text ended first.
 
     Args:
         curves: as a plan keeps them.
         train_tokens: of the text.
-        seconds: that the middle budget takes.
     """
     found: list[list[str]] = []
+    fixed, seconds = curves.get("fixed_seconds", 0.0), curves.get("seconds")
     for curve in curves.get("budgets", ()):
         best, share = curve["best"], curve["flops"] / curves["flops"]
+        time = human_seconds(fixed + (seconds - fixed) * share) if seconds else ""
         found.append([
-            scientific(curve["flops"]), human_seconds(seconds * share), human_count(best["parameters"]), human_count(best["tokens"]),
+            scientific(curve["flops"]), time, human_count(best["parameters"]), human_count(best["tokens"]),
             f"{best['tokens'] / train_tokens:.3g}", f"{best['loss']:.3f}", "yes" if best["limited"] else "no",
         ])  # fmt: skip
     return found

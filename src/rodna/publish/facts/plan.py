@@ -64,7 +64,7 @@ def plan_facts(plan: Artifact | None, *, taught: bool = False) -> PlanFacts | No
         low, high = (number(get(values, "expected", end)) for end in ("low", "high"))
         numbers.insert(0, Number(f"bits per byte expected, {low} to {high}", number(expected)))
     curves = get(values, "isoflop") or {}
-    budgets = budget_rows(curves, train_tokens=amount(get(values, "estimates", "train_tokens")) or 1.0, seconds=_allowed_seconds(values))
+    budgets = budget_rows(curves, train_tokens=amount(get(values, "estimates", "train_tokens")) or 1.0)
     return PlanFacts(
         _lead(values), numbers, COLUMNS, reasons, isoflop_figure(curves, unit="bits per byte"), BUDGETS, [Row(row) for row in budgets]
     )
@@ -74,9 +74,3 @@ def _lead(values: dict[str, Any]) -> str:
     if get(values, "machine", "at_hand", default=True):
         return "Worked out from the size of the text and the measured speed of the machine, before training began."
     return f"Worked out from the size of the text and the data sheet of the {get(values, 'machine', 'name')}, before training began."
-
-
-def _allowed_seconds(values: dict[str, Any]) -> float:
-    """Return the time that the middle budget of the curves takes."""
-    done, flops = amount(get(values, "estimates", "flops")), amount(get(values, "isoflop", "flops"))
-    return amount(get(values, "estimates", "seconds")) * (flops / done if done else 1.0)
