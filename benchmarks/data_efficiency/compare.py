@@ -93,6 +93,17 @@ def best_figure(results: Results, text: str, minutes: int) -> Figure | None:
     return min((figure for figure in found if figure), key=lambda figure: figure.validation, default=None)
 
 
+def interval(figure: Figure) -> tuple[float, float]:
+    """Return the 95% interval of a figure's mean: documents and seeds are resampled together."""
+    random, drawn = np.random.default_rng(0), []
+    for _ in range(SAMPLES):
+        documents = random.integers(0, len(figure.bytes_D), size=len(figure.bytes_D))
+        seeds = random.integers(0, len(figure.bits_SD), size=len(figure.bits_SD))
+        drawn.append(figure.bits_SD[seeds][:, documents].sum() / len(seeds) / figure.bytes_D[documents].sum())
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return float(low), float(high)
+
+
 def reduction(peer: Figure | None, ours: Figure | None) -> Reduction | None:
     """Return by what share ours lies below the peer's; documents, drawn for both alike, and seeds, for each its own, are resampled."""
     if peer is None or ours is None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from benchmarks.data_efficiency.compare import Figure, figure_of, student_of
+from benchmarks.data_efficiency.compare import Figure, figure_of, interval, student_of
 from benchmarks.data_efficiency.pieces import CURVE_SYSTEM, MINUTES, Results
 from benchmarks.data_efficiency.texts import SHARES
 from numpy.typing import NDArray
@@ -79,8 +79,9 @@ def multiplier_section(results: Results, text: str) -> str:
     """Return the curve and the multiplier as Markdown."""
     head = f"### How much more text nanoGPT would need: {text}\n\n"
     points = curve_points(results, text)
-    lines = [f"| {share:g} | {figure.mean:.3f} ({len(figure.values)}) |" for share, figure in points]
-    table = "\n".join(["| share of the text | bits per byte |", "| --- | --- |", *lines])
+    lines = ["| {:g} | {:.3f} ({}) | {:.3f} to {:.3f} |".format(share, figure.mean, len(figure.values), *interval(figure))
+             for share, figure in points]  # fmt: skip
+    table = "\n".join(["| share of the text | bits per byte | 95% interval |", "| --- | --- | --- |", *lines])
     ours = student_of(results, text) or figure_of(results, text, "rodna", "rodna", 20)
     if len(points) < 3 or ours is None:
         return f"{head}{table}\n\nMissing: {'the curve has fewer than three points' if len(points) < 3 else 'a figure of rodna'}."
