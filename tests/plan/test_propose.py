@@ -510,6 +510,13 @@ def test_both_published_laws_are_told_for_the_users_case():
     assert "Muennighoff et al. 2023" in rows["data-constrained law"]["reason"]
 
 
+@pytest.mark.parametrize(("megabytes", "minutes", "binding"), [(3.0, 600.0, "data-constrained law"), (150.0, 5.0, "compute-optimal law")])
+def test_of_the_two_laws_the_one_that_binds_is_told(megabytes, minutes, binding):
+    rows = rows_of(plan(megabytes, minutes=minutes, calibration="estimated"))
+    told = {name for name in ("compute-optimal law", "data-constrained law") if "this one binds" in rows[name]["reason"]}
+    assert told == {binding}
+
+
 def test_the_curves_pass_through_the_chosen_size_and_none_is_better_on_its_budget():
     proposed = plan(3.0, minutes=30.0, calibration="estimated")
     curves = proposed.isoflop

@@ -83,11 +83,15 @@ def _law_rows(job: Job, binds: Mapping[str, Any]) -> Rows:
         f"with fresh text without end, {binds['flops']:.2g} FLOPs would suit this size and {human_count(chinchilla['tokens'])} tokens, "
         f"{have} (Hoffmann et al. 2022)"
     )
+    if times > 1:
+        which = "Of the two laws this one binds, since the other wants more text than there is. "
+    else:
+        which, fresh = "", f"{fresh}; of the two laws this one binds, since there is text enough"
     limited = (
         f"with {human_count(unique)} tokens read again and again, the same FLOPs would suit this size and "
         f"{_count(repeated['epochs'])} passes (Muennighoff et al. 2023); the passes planned here are worth "
         f"{human_count(binds['effective_tokens'])} fresh tokens. "
-        "Both laws were fitted to larger models than these; sizes are chosen by the law that the expectation comes from"
+        f"{which}Both laws were fitted to larger models than these; sizes are chosen by the law that the expectation comes from"
     )
     return [
         ("compute-optimal law", f"{human_count(chinchilla['parameters'])} parameters", fresh),
